@@ -1,0 +1,170 @@
+# gradstone: `make help` lists what there is.
+#
+# One build tree, build/cpp, serves the wheel and the C++ tests, so the core is compiled once.
+# Environments are made here (.venv, .venv-bench); nothing outside this folder is touched, but for
+# the two Debian packages that `make test` installs where it can.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+JOBS ?= $(shell nproc)
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+
+BUILD := build/cpp
+WHEELS := build/wheels
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+
+# Tools of the environment first: cmake, ninja, ruff, clang-format.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+unexport PYTHONPATH
+
+CPP_FILES = $(shell find csrc cuda python/src tests bench -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null)
+PY_FOLDERS = $(wildcard python tests bench examples tools)
+# What a wheel is made of. Folders are listed too: deleting a file touches its folder.
+WHEEL_SOURCES = CMakeLists.txt pyproject.toml LICENSE $(wildcard README.md) \
+	$(shell find csrc cuda python -not -path '*/__pycache__*' -not -name '.*' 2>/dev/null)
+
+##@ Use
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: $(VENV)/.package $(VENV)/.extras-progress-plot ## train a CNN on real handwritten digits and draw what it learned
+	$(PY) examples/mnist_cnn.py $(DEMO_ARGS)
+
+.PHONY: wheel
+wheel: $(WHEELS)/.built ## build/wheels/gradstone-*.whl
+	@ls -l $(WHEELS)/*.whl
+
+##@ Test
+
+.PHONY: test
+test: test-deps ## every test: C++ through ctest, Python through pytest
+	@$(MAKE) --no-print-directory test-cpp
+	$(MAKE) --no-print-directory test-py
+
+.PHONY: test-deps
+test-deps: # GoogleTest and Google Benchmark from Debian, where they can be installed.
+	@tools/install_test_deps.sh
+
+.PHONY: test-cpp
+test-cpp: $(VENV)/.tools ## the C++ tests alone
+	@tools/build_cpp.sh $(BUILD) gradstone_tests -DGRADSTONE_TESTS=ON
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+.PHONY: test-py
+test-py: $(VENV)/.package $(VENV)/.extras-test-progress-plot ## the Python tests alone; PYTEST_ARGS="-k conv" chooses
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+.PHONY: smoke
+smoke: $(VENV)/.package $(VENV)/.extras-test-progress-plot ## the fast Python tests
+	$(PY) -m pytest -m "not slow" -x $(PYTEST_ARGS)
+
+.PHONY: sanitize
+sanitize: $(VENV)/.tools ## the C++ tests under AddressSanitizer and UBSan
+	@tools/build_cpp.sh build/asan gradstone_tests -DGRADSTONE_TESTS=ON -DGRADSTONE_SANITIZE=address
+	export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_init_order=1
+	export UBSAN_OPTIONS=print_stacktrace=1
+	ctest --test-dir build/asan --output-on-failure -j $(JOBS)
+
+.PHONY: sanitize-thread
+sanitize-thread: $(VENV)/.tools ## the C++ tests under ThreadSanitizer
+	@tools/build_cpp.sh build/tsan gradstone_tests -DGRADSTONE_TESTS=ON -DGRADSTONE_SANITIZE=thread
+	export TSAN_OPTIONS=halt_on_error=1
+	ctest --test-dir build/tsan --output-on-failure -j $(JOBS)
+
+##@ Measure
+
+.PHONY: bench
+bench: $(BENCH_VENV)/.package ## gradstone beside PyTorch, as ratios; BENCH_ARGS is passed on
+	$(BENCH_VENV)/bin/python bench/compare.py $(BENCH_ARGS)
+
+.PHONY: bench-cpp
+bench-cpp: test-deps $(VENV)/.tools ## the C++ kernel microbenchmarks
+	@tools/build_cpp.sh $(BUILD) gradstone_bench -DGRADSTONE_BENCH=ON
+	$(BUILD)/gradstone_bench $(BENCH_ARGS)
+
+##@ Tidy
+
+.PHONY: lint
+lint: $(VENV)/.extras-dev ## ruff, mypy and clang-format, changing nothing
+	@ruff check $(PY_FOLDERS)
+	ruff format --check $(PY_FOLDERS)
+	$(PY) -m mypy
+	clang-format --dry-run -Werror $(CPP_FILES)
+
+.PHONY: format
+format: $(VENV)/.extras-dev ## ruff and clang-format, in place
+	@ruff check --fix-only $(PY_FOLDERS)
+	ruff format $(PY_FOLDERS)
+	clang-format -i $(CPP_FILES)
+
+.PHONY: stub-check
+stub-check: $(VENV)/.package $(VENV)/.extras-dev ## _C.pyi against the module it describes
+	MYPYPATH=python $(PY) -m mypy.stubtest gradstone._C --ignore-missing-stub
+
+.PHONY: clean
+clean: ## remove builds and environments
+	rm -rf build $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find python tests bench examples tools -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# -------------------------------------------------------------------------------- environments
+
+# The requirements of an extra, straight from pyproject.toml: $(call extra,test progress)
+extra = $(PY) -c 'import sys, tomllib; \
+  extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+  print(*(line for name in sys.argv[1:] for line in extras[name]), sep="\n")' $(1)
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("gradstone needs Python 3.11 or newer, got " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# Build requirements live in the environment: a build without pip's isolation keeps its tree.
+$(VENV)/.tools: $(VENV)/.created pyproject.toml tools/cmake_requirements.sh
+	@needed="$$(tools/cmake_requirements.sh)"
+	echo "installing build tools into $(VENV)"
+	$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	  | $(PIP) install -r /dev/stdin $$needed
+	touch $@
+
+$(WHEELS)/.built: $(WHEEL_SOURCES) | $(VENV)/.tools
+	@echo "building the wheel (the first time, this compiles the whole core)"
+	rm -rf $(WHEELS)
+	$(PIP) wheel --no-build-isolation --no-deps --config-settings=build-dir=$(BUILD) --wheel-dir $(WHEELS) .
+	touch $@
+
+$(VENV)/.package: $(WHEELS)/.built
+	@$(PIP) install --force-reinstall --no-deps $(WHEELS)/gradstone-*.whl
+	$(PIP) install $(WHEELS)/gradstone-*.whl
+	touch $@
+
+$(VENV)/.extras-%: pyproject.toml | $(VENV)/.created
+	@echo "installing for: $(subst -, ,$*)"
+	$(call extra,$(subst -, ,$*)) | $(PIP) install -r /dev/stdin
+	touch $@
+
+$(BENCH_VENV)/.created: pyproject.toml
+	@$(PYTHON) -m venv $(BENCH_VENV)
+	echo "installing PyTorch into $(BENCH_VENV)"
+	$(call extra,bench) | $(BENCH_VENV)/bin/python -m pip --disable-pip-version-check install -r /dev/stdin
+	touch $@
+
+$(BENCH_VENV)/.package: $(WHEELS)/.built $(BENCH_VENV)/.created
+	@install="$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --quiet install"
+	$$install --force-reinstall --no-deps $(WHEELS)/gradstone-*.whl
+	$$install $(WHEELS)/gradstone-*.whl
+	touch $@
