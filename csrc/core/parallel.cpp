@@ -1,0 +1,335 @@
+// The pool. One job at a time stands in `Pool`; whoever is free claims its next chunk by lowering
+// `unclaimed_`. A worker that wakes late finds nothing left and goes back to sleep: the caller does
+// the chunks nobody took and waits only for those that somebody is working on.
+#include "core/parallel.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "core/error.h"
+
+namespace gs {
+namespace {
+
+// Turns of a waiting loop before it sleeps: some 20 microseconds, the pause between two operations.
+constexpr int kSpins = 1000;
+constexpr int kMaxThreads = 1024;
+
+thread_local bool inside_chunk = false;
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+#endif
+}
+
+class Pool {
+ public:
+  explicit Pool(Pool* parents) : parents_(parents) {}
+
+  // False when another thread's job is running.
+  bool try_run(int64_t begin, int64_t end, int64_t grain, int64_t chunks, int threads,
+               const RangeFunction& f);
+
+ private:
+  void start_workers(int wanted);
+  void wake_workers();
+  void work(int id);
+  bool do_one_chunk();
+  void wait_for_chunks_in_flight();
+
+  // The job. Written by the caller before it raises unclaimed_; read by those who hold a chunk.
+  const RangeFunction* f_ = nullptr;
+  int64_t begin_ = 0, end_ = 0, grain_ = 0, chunks_ = 0;
+  std::exception_ptr error_;
+  std::mutex error_mutex_;
+
+  alignas(64) std::atomic<int64_t> unclaimed_{0};
+  alignas(64) std::atomic<int64_t> finished_{0};
+  std::atomic<int64_t> failed_chunk_{INT64_MAX};
+
+  alignas(64) std::atomic<bool> busy_{false};
+  std::atomic<bool> caller_sleeps_{false};
+  std::mutex mutex_;
+  std::condition_variable done_;
+
+  // Each worker sleeps on its own, so that a job of two chunks wakes one and not all.
+  struct Worker {
+    std::atomic<bool> sleeps{false};
+    std::mutex mutex;
+    std::condition_variable wake;
+  };
+  std::unique_ptr<Worker> workers_[kMaxThreads];
+  int started_ = 0;
+  std::atomic<int> helpers_{0};  // workers 0 ... helpers - 1 may take part in the job
+
+  // In a forked child the parent's pool is left as it is, locks and all; kept here so that it
+  // counts as reachable memory.
+  Pool* parents_;
+};
+
+// Claims one chunk and runs it; false when none is left. The exchange succeeds only against the job
+// that stands now, whatever was read before, so a claim is always for a live job.
+bool Pool::do_one_chunk() {
+  int64_t left = unclaimed_.load(std::memory_order_relaxed);
+  do {
+    if (left <= 0) return false;
+  } while (!unclaimed_.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel,
+                                             std::memory_order_relaxed));
+  const int64_t total = chunks_, chunk = total - left;
+  // After a failure the chunks behind it are skipped and those before it still run, so that the
+  // error which is reported does not depend on timing.
+  if (chunk < failed_chunk_.load(std::memory_order_relaxed)) {
+    try {
+      const int64_t from = begin_ + chunk * grain_;
+      (*f_)(from, chunk + 1 == total ? end_ : from + grain_);
+    } catch (...) {
+      const std::lock_guard lock(error_mutex_);
+      if (chunk < failed_chunk_.load(std::memory_order_relaxed)) {
+        failed_chunk_.store(chunk, std::memory_order_relaxed);
+        error_ = std::current_exception();
+      }
+    }
+  }
+  // After this addition the caller may return and the job's fields belong to the next one.
+  const bool last = finished_.fetch_add(1) + 1 == total;
+  if (last && caller_sleeps_.load()) {
+    const std::lock_guard lock(mutex_);
+    done_.notify_one();
+  }
+  return true;
+}
+
+void Pool::work(int id) {
+  inside_chunk = true;
+  for (;;) {
+    for (int spin = 0; spin < kSpins; ++spin) {
+      if (id < helpers_.load(std::memory_order_relaxed)) {
+        while (do_one_chunk()) spin = 0;
+      }
+      relax();
+    }
+    Worker& self = *workers_[id];
+    std::unique_lock lock(self.mutex);
+    self.sleeps.store(true);
+    self.wake.wait(lock, [&] { return unclaimed_.load() > 0 && id < helpers_.load(); });
+    self.sleeps.store(false);
+  }
+}
+
+// Only the caller that holds busy_ comes here. A system that gives no more threads is no error.
+void Pool::start_workers(int wanted) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals go to the threads of the program
+  try {
+    while (started_ < wanted) {
+      workers_[started_] = std::make_unique<Worker>();
+      std::thread([this, id = started_] { work(id); }).detach();
+      ++started_;
+    }
+  } catch (const std::system_error&) {
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Pool::wake_workers() {
+  const int helpers = std::min(helpers_.load(std::memory_order_relaxed), started_);
+  for (int id = 0; id < helpers; ++id) {
+    Worker& worker = *workers_[id];
+    if (!worker.sleeps.load()) continue;
+    {
+      const std::lock_guard lock(worker.mutex);
+    }  // it may stand between its check and its sleep
+    worker.wake.notify_one();
+  }
+}
+
+void Pool::wait_for_chunks_in_flight() {
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (finished_.load(std::memory_order_acquire) == chunks_) return;
+    relax();
+  }
+  std::unique_lock lock(mutex_);
+  caller_sleeps_.store(true);
+  done_.wait(lock, [&] { return finished_.load() == chunks_; });
+  caller_sleeps_.store(false);
+}
+
+bool Pool::try_run(int64_t begin, int64_t end, int64_t grain, int64_t chunks, int threads,
+                   const RangeFunction& f) {
+  if (busy_.exchange(true, std::memory_order_acquire)) return false;
+  const int helpers = static_cast<int>(std::min<int64_t>(threads - 1, chunks - 1));
+  if (started_ < helpers) start_workers(threads - 1);
+  helpers_.store(helpers, std::memory_order_relaxed);
+  f_ = &f;
+  begin_ = begin;
+  end_ = end;
+  grain_ = grain;
+  chunks_ = chunks;
+  failed_chunk_.store(INT64_MAX, std::memory_order_relaxed);
+  finished_.store(0, std::memory_order_relaxed);
+  unclaimed_.store(chunks);
+  wake_workers();
+
+  inside_chunk = true;
+  while (do_one_chunk()) {
+  }
+  inside_chunk = false;
+  wait_for_chunks_in_flight();
+
+  const std::exception_ptr error = std::move(error_);
+  error_ = nullptr;
+  busy_.store(false, std::memory_order_release);
+  if (error) std::rethrow_exception(error);
+  return true;
+}
+
+// ---------------------------------------------------------------- the pool of this process
+
+std::atomic<Pool*> current_pool{nullptr};
+std::atomic<Pool*> pool_before_fork{nullptr};
+
+void forget_pool_in_child() {
+  if (Pool* parents = current_pool.exchange(nullptr)) pool_before_fork.store(parents);
+}
+
+Pool& pool() {
+  Pool* existing = current_pool.load(std::memory_order_acquire);
+  if (existing) [[likely]]
+    return *existing;
+  static const int registered = pthread_atfork(nullptr, nullptr, forget_pool_in_child);
+  (void)registered;
+  // Never destroyed: workers sleep in it until the process ends.
+  Pool* fresh = new Pool(pool_before_fork.load());
+  if (current_pool.compare_exchange_strong(existing, fresh)) return *fresh;
+  delete fresh;
+  return *existing;
+}
+
+// ---------------------------------------------------------------- how many threads
+
+int cpus_of_affinity_mask() {
+  cpu_set_t* mask = nullptr;
+  int count = 0;
+  // Grows until the kernel's mask fits.
+  for (int cpus = 1024; cpus <= 65536 && count == 0; cpus *= 2) {
+    mask = CPU_ALLOC(cpus);
+    if (!mask) break;
+    const size_t bytes = CPU_ALLOC_SIZE(cpus);
+    if (sched_getaffinity(0, bytes, mask) == 0) count = CPU_COUNT_S(bytes, mask);
+    CPU_FREE(mask);
+  }
+  return count > 0 ? count : std::max(1u, std::thread::hardware_concurrency());
+}
+
+// CPUs granted by one control group, 0 for no limit: "quota period" in cpu.max (v2), or two files
+// (v1).
+double cpus_of_group(const std::string& folder) {
+  double quota = 0, period = 0;
+  if (std::ifstream both(folder + "/cpu.max"); both >> quota >> period) {
+    return period > 0 ? quota / period : 0;
+  }
+  std::ifstream(folder + "/cpu.cfs_quota_us") >> quota;
+  std::ifstream(folder + "/cpu.cfs_period_us") >> period;
+  return quota > 0 && period > 0 ? quota / period : 0;
+}
+
+// The smallest quota of this process's groups and of all above them.
+double cpus_of_cgroups() {
+  double least = 0;
+  const auto note = [&](double cpus) {
+    if (cpus > 0 && (least == 0 || cpus < least)) least = cpus;
+  };
+  std::ifstream groups("/proc/self/cgroup");  // lines "number:controllers:/path"
+  for (std::string line; std::getline(groups, line);) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = ',' + line.substr(first + 1, second - first - 1) + ',';
+    const bool v2 = controllers == ",,";
+    if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
+    std::string path = line.substr(second + 1);
+    for (;;) {
+      if (path == "/") path.clear();
+      if (v2) {
+        note(cpus_of_group("/sys/fs/cgroup" + path));
+      } else {
+        note(cpus_of_group("/sys/fs/cgroup/cpu" + path));
+        note(cpus_of_group("/sys/fs/cgroup/cpu,cpuacct" + path));
+      }
+      if (path.empty()) break;
+      const size_t slash = path.rfind('/');
+      path.resize(slash == std::string::npos ? 0 : slash);
+    }
+  }
+  return least;
+}
+
+int initial_threads() {
+  if (const char* text = std::getenv("GRADSTONE_NUM_THREADS")) {
+    char* rest = nullptr;
+    const long wanted = std::strtol(text, &rest, 10);
+    if (rest != text && *rest == 0 && wanted >= 1) {
+      return static_cast<int>(std::min<long>(wanted, kMaxThreads));
+    }
+  }
+  return std::min(available_cpus(), kMaxThreads);
+}
+
+std::atomic<int>& thread_count() {
+  static std::atomic<int> count{initial_threads()};
+  return count;
+}
+
+}  // namespace
+
+int available_cpus() {
+  const int cpus = cpus_of_affinity_mask();
+  const double quota = cpus_of_cgroups();
+  if (quota <= 0 || quota >= cpus) return cpus;
+  const int whole = static_cast<int>(quota);
+  return std::max(1, whole + (whole < quota ? 1 : 0));
+}
+
+int num_threads() { return thread_count().load(std::memory_order_relaxed); }
+
+void set_num_threads(int n) {
+  GS_CHECK(n >= 1, Value, "set_num_threads", "expected at least 1 thread, got ", n, ".");
+  GS_CHECK(n <= kMaxThreads, Value, "set_num_threads", "expected at most ", kMaxThreads,
+           " threads, got ", n, ".");
+  thread_count().store(n, std::memory_order_relaxed);
+}
+
+bool in_parallel() { return inside_chunk; }
+
+void run_parallel(int64_t begin, int64_t end, int64_t grain, RangeFunction f) {
+  if (begin >= end) return;
+  grain = std::max<int64_t>(grain, 1);
+  const int64_t chunks = (end - begin - 1) / grain + 1;
+  const int threads = num_threads();
+  if (chunks > 1 && threads > 1 && !inside_chunk &&
+      pool().try_run(begin, end, grain, chunks, threads, f)) {
+    return;
+  }
+  for (int64_t from = begin, last; from < end; from = last) {
+    last = end - from > grain ? from + grain : end;
+    f(from, last);
+  }
+}
+
+}  // namespace gs
