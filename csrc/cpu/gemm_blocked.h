@@ -1,0 +1,230 @@
+// The blocked matrix product: slabs of rows and columns (is, js), passes over k (ks), blocks of C
+// that are the parallel tasks, and inside a block the panels of A (ir) against the panels of B
+// (jr).
+//
+// How C is cut depends on its shape alone and k is never split between threads, so every element is
+// summed in the same order however many threads run.
+#pragma once
+
+#include <type_traits>
+
+#include "core/parallel.h"
+#include "cpu/gemm_kernel.h"
+#include "cpu/gemm_pack.h"
+#include "cpu/gemm_write.h"
+#include "cpu/scratch.h"
+
+namespace gs::cpu {
+namespace {
+
+template <class T>
+struct Product {
+  int64_t m, n, k;
+  const T* a;
+  int64_t a_row, a_col;
+  const T* b;
+  int64_t b_row, b_col;
+  T* c;
+  int64_t c_row;
+  Epilogue<T> epilogue;
+};
+
+// Panels of A that stand ready for the register tile: packed, or A itself.
+template <class C>
+struct PanelsA {
+  const C* data;
+  int64_t row, col;  // strides inside a panel
+  int64_t next;      // from one panel to the next
+  int64_t panel_rows;
+};
+// Panels of B: kTileCols wide, except that the last one may be one vector wide.
+template <class C>
+struct PanelsB {
+  const C* data;
+  int64_t next;
+};
+
+template <class C>
+GS_INLINE int64_t panel_width(int64_t cols_left) {
+  return cols_left <= kLanes<C> ? kLanes<C> : kTileCols<C>;
+}
+
+// One block of C: `rows` x `cols` values from (row, col) on, `depth` values of k.
+template <class T>
+struct Block {
+  using C = compute_t<T>;
+  int64_t rows, cols, depth;
+  int64_t row, col;  // in C, for the bias
+  T* c;
+  int64_t c_row;
+  C* partial;  // see write_tile
+  int64_t partial_row;
+  bool first, last;
+};
+
+template <class T>
+void multiply_block(const Epilogue<T>& e, const Block<T>& block, const PanelsA<compute_t<T>>& a,
+                    const PanelsB<compute_t<T>>& b) {
+  using C = compute_t<T>;
+  alignas(64) C tile[kTileRows * kTileCols<C>];
+  const bool starts_plain = !block.first || e.beta == 0 || e.beta == 1;
+  const bool ends_plain = !block.last || (e.plain() && std::is_same_v<T, C>);
+  const bool direct = e.alpha == 1 && starts_plain && ends_plain &&
+                      (std::is_same_v<T, C> || !block.first || e.beta == 0);
+  const bool accumulate = !block.first || e.beta == 1;
+  for (int64_t i = 0, panel_i = 0; i < block.rows; i += a.panel_rows, ++panel_i) {
+    const int64_t rows = min_of(a.panel_rows, block.rows - i);
+    const C* a_panel = a.data + panel_i * a.next;
+    for (int64_t j = 0, panel_j = 0; j < block.cols; j += kTileCols<C>, ++panel_j) {
+      const int64_t cols = min_of(kTileCols<C>, block.cols - j);
+      const int64_t width = panel_width<C>(cols);
+      const MicroKernel<C> kernel = kMicroKernels<C>.of[width > kLanes<C>][rows];
+      const C* b_panel = b.data + panel_j * b.next;
+      C* partial = block.partial ? block.partial + i * block.partial_row + j : nullptr;
+      if (direct && cols == width) {
+        kernel(block.depth, a_panel, a.row, a.col, b_panel, width, partial, block.partial_row,
+               accumulate, nullptr);
+        continue;
+      }
+      kernel(block.depth, a_panel, a.row, a.col, b_panel, width, tile, kTileCols<C>, false,
+             nullptr);
+      write_tile<T>(e, tile, kTileCols<C>, rows, cols, block.row + i, block.col + j,
+                    block.c + i * block.c_row + j, block.c_row, partial, block.partial_row,
+                    block.first, block.last);
+    }
+  }
+}
+
+// Where things are in one product; made once, read by every task.
+template <class T>
+struct BlockedProduct {
+  using C = compute_t<T>;
+  static constexpr bool kNative = std::is_same_v<T, C>;
+
+  const Product<T>& p;
+  int64_t panel_rows, depth, slab;
+  bool a_direct;  // A is read where it is
+
+  explicit BlockedProduct(const Product<T>& product) : p(product) {
+    panel_rows = even_part(p.m, kTileRows);
+    depth = even_part(p.k, kBlocks<C>.depth);
+    slab = kNative ? kBlocks<C>.slab : kBlocks<C>.slab / 2;
+    // With few columns a packed value would be used too seldom to pay. Rows a multiple of half a
+    // page apart fall into the same cache sets.
+    const int64_t step = max_of(p.a_row, p.a_col) * static_cast<int64_t>(sizeof(C));
+    const bool spread = step % 2048 != 0 || p.m * p.k <= 8192;
+    a_direct = kNative && p.n <= 2 * kTileCols<C> && spread && (p.a_col == 1 || p.a_row == 1);
+  }
+
+  int64_t panel_a_size() const { return panel_rows * depth + kPanelSlack<C>; }
+  int64_t panel_b_size() const { return kTileCols<C> * depth; }
+
+  void pack_a(int64_t row, int64_t k, int64_t k_count, C* out) const {
+    pack_panel(p.a + row * p.a_row + k * p.a_col, p.a_row, p.a_col, min_of(panel_rows, p.m - row),
+               p.m - row, k_count, out, panel_rows);
+  }
+  void pack_b(int64_t col, int64_t k, int64_t k_count, C* out) const {
+    const int64_t left = p.n - col;
+    pack_panel(p.b + k * p.b_row + col * p.b_col, p.b_col, p.b_row, min_of(kTileCols<C>, left),
+               left, k_count, out, panel_width<C>(left));
+  }
+
+  void run() const {
+    for (int64_t row = 0; row < p.m; row += slab)
+      for (int64_t col = 0; col < p.n; col += slab)
+        run_slab(row, min_of(slab, p.m - row), col, min_of(slab, p.n - col));
+  }
+
+  void run_slab(int64_t row, int64_t rows, int64_t col, int64_t cols) const {
+    const int64_t block_rows = round_up(even_part(rows, kBlocks<C>.rows), panel_rows);
+    const int64_t block_cols = round_up(even_part(cols, kBlocks<C>.cols), kTileCols<C>);
+    const int64_t row_blocks = ceil_div(rows, block_rows), col_blocks = ceil_div(cols, block_cols);
+    // An operand that several blocks need is packed once, before them; the other by the block
+    // itself, into memory that stays in its core's cache.
+    const bool share_a = !a_direct && col_blocks > 1, share_b = row_blocks > 1;
+    const int64_t panels_a = ceil_div(rows, panel_rows), panels_b = ceil_div(cols, kTileCols<C>);
+    const Scratch<C> packed_a(share_a ? panels_a * panel_a_size() : 0);
+    const Scratch<C> packed_b(share_b ? panels_b * panel_b_size() : 0);
+    const bool has_partial = !kNative && p.k > depth;
+    const Scratch<C> partial(has_partial ? rows * cols : 0);
+
+    for (int64_t k = 0; k == 0 || k < p.k; k += depth) {
+      const int64_t k_count = min_of(depth, p.k - k);
+      const int64_t shared_a = share_a ? panels_a : 0, shared_b = share_b ? panels_b : 0;
+      parallel_for(
+          0, shared_a + shared_b, max_of(1, 32768 / panel_b_size()),
+          [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+              const int64_t j = i - shared_a;
+              if (j < 0) {
+                pack_a(row + i * panel_rows, k, k_count, packed_a.get() + i * panel_a_size());
+              } else {
+                pack_b(col + j * kTileCols<C>, k, k_count, packed_b.get() + j * panel_b_size());
+              }
+            }
+          });
+      const int64_t work = block_rows * block_cols * max_of(k_count, 1);
+      parallel_for(
+          0, row_blocks * col_blocks, max_of(1, 250000 / work), [&](int64_t begin, int64_t end) {
+            const Scratch<C> own_a(
+                share_a || a_direct ? 0 : ceil_div(block_rows, panel_rows) * panel_a_size());
+            const Scratch<C> own_b(share_b ? 0 : block_cols * depth);
+            for (int64_t i = begin; i < end; ++i) {
+              const int64_t r = i / col_blocks * block_rows, q = i % col_blocks * block_cols;
+              Block<T> block;
+              block.rows = min_of(block_rows, rows - r);
+              block.cols = min_of(block_cols, cols - q);
+              block.depth = k_count;
+              block.row = row + r;
+              block.col = col + q;
+              block.c = p.c + block.row * p.c_row + block.col;
+              block.c_row = p.c_row;
+              block.first = k == 0;
+              block.last = k + k_count >= p.k;
+              set_partial(block, partial.get(), r * cols + q, cols);
+              const PanelsA<C> a =
+                  panels_of_a(block, k, packed_a.get(), r / panel_rows, own_a.get());
+              const PanelsB<C> b =
+                  panels_of_b(block, k, packed_b.get(), q / kTileCols<C>, own_b.get());
+              multiply_block(p.epilogue, block, a, b);
+            }
+          });
+    }
+  }
+
+  void set_partial(Block<T>& block, C* partial, int64_t at, int64_t cols) const {
+    if constexpr (kNative) {
+      block.partial = block.c;
+      block.partial_row = block.c_row;
+    } else {
+      block.partial = partial ? partial + at : nullptr;
+      block.partial_row = cols;
+    }
+  }
+
+  PanelsA<C> panels_of_a(const Block<T>& block, int64_t k, const C* shared, int64_t panel,
+                         C* own) const {
+    if constexpr (kNative) {
+      if (a_direct)
+        return {p.a + block.row * p.a_row + k * p.a_col, p.a_row, p.a_col, panel_rows * p.a_row,
+                panel_rows};
+    }
+    if (own) {
+      for (int64_t i = 0; i < block.rows; i += panel_rows)
+        pack_a(block.row + i, k, block.depth, own + i / panel_rows * panel_a_size());
+      return {own, 1, panel_rows, panel_a_size(), panel_rows};
+    }
+    return {shared + panel * panel_a_size(), 1, panel_rows, panel_a_size(), panel_rows};
+  }
+
+  PanelsB<C> panels_of_b(const Block<T>& block, int64_t k, const C* shared, int64_t panel,
+                         C* own) const {
+    if (!own) return {shared + panel * panel_b_size(), panel_b_size()};
+    for (int64_t j = 0; j < block.cols; j += kTileCols<C>)
+      pack_b(block.col + j, k, block.depth, own + j / kTileCols<C> * panel_b_size());
+    return {own, panel_b_size()};
+  }
+};
+
+}  // namespace
+}  // namespace gs::cpu

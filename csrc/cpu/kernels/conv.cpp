@@ -1,0 +1,117 @@
+// Convolution and its two gradients, as matrix products over patches that are made while they are
+// packed.
+#include "cpu/conv_product.h"
+#include "cpu/conv_weight_grad.h"
+#include "cpu/isa.h"
+
+namespace gs::cpu {
+namespace {
+
+void add_forward_taps(const ConvShape& s, Taps& taps) {
+  for (int64_t r = 0; r < s.r; ++r)
+    for (int64_t c = 0; c < s.s; ++c)
+      taps.add(r * s.dilation_h - s.pad_h, c * s.dilation_w - s.pad_w);
+}
+
+PatchSource forward_source(const ConvShape& s) {
+  return {s.c / s.groups, s.h, s.w, s.c * s.h * s.w, s.n, s.p, s.q, s.stride_h, s.stride_w};
+}
+
+template <class T>
+void forward(const Conv2d& p) {
+  const ConvShape& s = p.shape;
+  const PatchSource source = forward_source(s);
+  Taps taps(s.r * s.s);
+  add_forward_taps(s, taps);
+  const PatchOutput<T> out{
+      static_cast<T*>(p.y),          s.o * s.p * s.q, s.p * s.q, s.q, 0, 0, 1, 1,
+      static_cast<const T*>(p.bias), p.activation};
+  const T* weight = static_cast<const T*>(p.weight);
+  const int64_t outputs = s.o / s.groups, depth = source.channels * taps.count(),
+                count = taps.count();
+  PatchProduct<T>(source, taps, static_cast<const T*>(p.x), s.groups, outputs, out)
+      .run([=](int64_t group, int64_t m, int64_t channel, int64_t tap) {
+        return weight[(group * outputs + m) * depth + channel * count + tap];
+      });
+}
+
+// dx at h = phase + stride * t gathers dy at (h + pad - r * dilation) / stride for the r that
+// divide. Each of the stride_h * stride_w phases is a convolution of dy with step 1 and its own
+// taps.
+template <class T>
+void input_grad(const Conv2dInputGrad& p) {
+  const ConvShape& s = p.shape;
+  const int64_t inputs = s.c / s.groups, outputs = s.o / s.groups, window = s.r * s.s;
+  const T* weight = static_cast<const T*>(p.weight);
+  const Scratch<int64_t> index(max_of(window, 1));  // tap -> position in the window
+  for (int64_t ph = 0; ph < min_of(s.stride_h, s.h); ++ph)
+    for (int64_t pw = 0; pw < min_of(s.stride_w, s.w); ++pw) {
+      Taps taps(window);
+      for (int64_t r = 0; r < s.r; ++r)
+        for (int64_t c = 0; c < s.s; ++c) {
+          const int64_t h = ph + s.pad_h - r * s.dilation_h, w = pw + s.pad_w - c * s.dilation_w;
+          if (h % s.stride_h || w % s.stride_w) continue;
+          index.get()[taps.count()] = r * s.s + c;
+          taps.add(h / s.stride_h, w / s.stride_w);
+        }
+      const PatchSource source{outputs,
+                               s.p,
+                               s.q,
+                               s.o * s.p * s.q,
+                               s.n,
+                               ceil_div(s.h - ph, s.stride_h),
+                               ceil_div(s.w - pw, s.stride_w),
+                               1,
+                               1};
+      const PatchOutput<T> out{static_cast<T*>(p.dx),
+                               s.c * s.h * s.w,
+                               s.h * s.w,
+                               s.w,
+                               ph,
+                               pw,
+                               s.stride_h,
+                               s.stride_w,
+                               nullptr,
+                               Activation::None};
+      const int64_t* at = index.get();
+      PatchProduct<T>(source, taps, static_cast<const T*>(p.dy), s.groups, inputs, out)
+          .run([=](int64_t group, int64_t m, int64_t channel, int64_t tap) {
+            return weight[((group * outputs + channel) * inputs + m) * window + at[tap]];
+          });
+    }
+}
+
+template <class T>
+void weight_grad(const Conv2dWeightGrad& p) {
+  const ConvShape& s = p.shape;
+  const PatchSource source = forward_source(s);
+  Taps taps(s.r * s.s);
+  add_forward_taps(s, taps);
+  const T* x = static_cast<const T*>(p.x);
+  const T* dy = static_cast<const T*>(p.dy);
+  T* dweight = static_cast<T*>(p.dweight);
+  T* dbias = static_cast<T*>(p.dbias);
+  const int64_t outputs = s.o / s.groups;
+  if (source.channels == 1 && outputs < 4)
+    return depthwise_weight_grad(source, taps, x, dy, s.groups, outputs, dweight, dbias);
+  WeightGrad<T>(source, taps, x, dy, s.groups, outputs, dweight, dbias).run();
+}
+
+}  // namespace
+
+namespace GS_ISA {
+
+void conv2d(const Conv2d& p) {
+  visit_floating(p.shape.dtype, [&](auto tag) { forward<typename decltype(tag)::type>(p); });
+}
+
+void conv2d_input_grad(const Conv2dInputGrad& p) {
+  visit_floating(p.shape.dtype, [&](auto tag) { input_grad<typename decltype(tag)::type>(p); });
+}
+
+void conv2d_weight_grad(const Conv2dWeightGrad& p) {
+  visit_floating(p.shape.dtype, [&](auto tag) { weight_grad<typename decltype(tag)::type>(p); });
+}
+
+}  // namespace GS_ISA
+}  // namespace gs::cpu

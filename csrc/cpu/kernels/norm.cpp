@@ -1,0 +1,455 @@
+// Layer and batch normalisation, forward and gradient.
+#include <cmath>
+
+#include "core/parallel.h"
+#include "cpu/isa.h"
+#include "cpu/moments.h"
+#include "cpu/rows.h"
+
+namespace gs::cpu {
+namespace {
+
+inline constexpr int64_t kGrain = 32768;  // elements worth a task
+inline constexpr int64_t kRowsPerBlock =
+    128;  // rows summed in the compute type before they go to double
+
+GS_INLINE int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+GS_INLINE int64_t grain_for(int64_t work) {
+  return work >= kGrain ? 1 : kGrain / (work > 0 ? work : 1);
+}
+
+// A parameter of n values in the compute type: null stays null.
+template <class T>
+struct Parameter {
+  using C = compute_t<T>;
+  RowBuffer<T> buffer;
+  const C* values;
+  Parameter(const void* p, int64_t n)
+      : buffer(p ? n : 0), values(p ? buffer.in(static_cast<const T*>(p), n) : nullptr) {}
+};
+
+// ---------------------------------------------------------------- layer norm
+
+template <class C>
+[[gnu::noinline]] void layer_norm_row(const C* x, const C* weight, const C* bias, C* y, int64_t n,
+                                      C mean, C rstd) {
+  each_vector<C>(n, [=](int64_t i, int count) {
+    Vec<C> v = (load_part(x + i, count) - mean) * rstd;
+    if (weight) v *= load_part(weight + i, count);
+    if (bias) v += load_part(bias + i, count);
+    store_part(y + i, v, count);
+  });
+}
+
+template <class T>
+void layer_norm_as(const LayerNorm& p) {
+  using C = compute_t<T>;
+  const Parameter<T> weight(p.weight, p.n), bias(p.bias, p.n);
+  const T* x = static_cast<const T*>(p.x);
+  T* y = static_cast<T*>(p.y);
+  parallel_for(0, p.rows, grain_for(p.n), [&](int64_t begin, int64_t end) {
+    const RowBuffer<T> in(p.n), out(p.n);
+    for (int64_t r = begin; r < end; ++r) {
+      const C* row = in.in(x + r * p.n, p.n);
+      const Moment m = dense_moment(row, p.n);
+      const double variance = m.m2 / static_cast<double>(p.n);
+      const C mean = static_cast<C>(m.mean),
+              rstd = static_cast<C>(1.0 / std::sqrt(variance + p.eps));
+      static_cast<C*>(p.mean)[r] = mean;
+      static_cast<C*>(p.rstd)[r] = rstd;
+      T* to = y + r * p.n;
+      layer_norm_row(row, weight.values, bias.values, out.out(to), p.n, mean, rstd);
+      out.flush(to, p.n);
+    }
+  });
+}
+
+// With h = (x - mean) rstd and g = dy weight:
+//   dx = rstd (g - mean(g) - h mean(g h)),  dweight += dy h,  dbias += dy.
+template <class C>
+[[gnu::noinline]] void layer_norm_grad_row(const C* dy, const C* x, const C* weight, C mean, C rstd,
+                                           int64_t n, C* dx, C* dweight, C* dbias) {
+  C mean_g = 0, mean_gh = 0;
+  if (dx) {
+    SumPair sums;
+    for (int64_t from = 0; from < n; from += kPiece) {
+      const SumPair part =
+          sum_pairs<C>(min_of(kPiece, n - from), [=](int64_t j, int count, Vec<C>& a, Vec<C>& b) {
+            const int64_t i = from + j;
+            a = load_part(dy + i, count);
+            if (weight) a *= load_part(weight + i, count);
+            b = a * (load_part(x + i, count) - mean);
+          });
+      sums.first += part.first;
+      sums.second += part.second;
+    }
+    mean_g = static_cast<C>(sums.first / static_cast<double>(n));
+    mean_gh = static_cast<C>(sums.second * static_cast<double>(rstd) / static_cast<double>(n));
+  }
+  each_vector<C>(n, [=](int64_t i, int count) {
+    const Vec<C> d = load_part(dy + i, count), h = (load_part(x + i, count) - mean) * rstd;
+    if (dx) {
+      const Vec<C> g = weight ? d * load_part(weight + i, count) : d;
+      store_part(dx + i, (g - mean_g - h * mean_gh) * rstd, count);
+    }
+    if (dweight) store_part(dweight + i, load_part(dweight + i, count) + d * h, count);
+    if (dbias) store_part(dbias + i, load_part(dbias + i, count) + d, count);
+  });
+}
+
+// partial (blocks, n) -> out (n), in the order of the blocks.
+template <class T>
+void join_blocks(const compute_t<T>* partial, int64_t blocks, int64_t n, void* out) {
+  if (!out) return;
+  parallel_for(0, n, grain_for(blocks), [&](int64_t begin, int64_t end) {
+    constexpr int64_t width = 64;
+    for (int64_t j0 = begin; j0 < end; j0 += width) {
+      double sum[width] = {};
+      const int64_t m = min_of(width, end - j0);
+      for (int64_t b = 0; b < blocks; ++b)
+        for (int64_t j = 0; j < m; ++j) sum[j] += static_cast<double>(partial[b * n + j0 + j]);
+      for (int64_t j = 0; j < m; ++j)
+        static_cast<T*>(out)[j0 + j] = static_cast<T>(static_cast<compute_t<T>>(sum[j]));
+    }
+  });
+}
+
+template <class T>
+void layer_norm_grad_as(const LayerNormGrad& p) {
+  using C = compute_t<T>;
+  const Parameter<T> weight(p.weight, p.n);
+  const T *dy = static_cast<const T*>(p.dy), *x = static_cast<const T*>(p.x);
+  const C *mean = static_cast<const C*>(p.mean), *rstd = static_cast<const C*>(p.rstd);
+  const int64_t fitting = p.n > 0 ? kGrain / p.n : kRowsPerBlock;
+  const int64_t per_block = fitting < 16 ? 16 : min_of(fitting, kRowsPerBlock);
+  const int64_t blocks = (p.rows + per_block - 1) / per_block;
+  const Scratch<C> dweight(p.dweight ? blocks * p.n : 0), dbias(p.dbias ? blocks * p.n : 0);
+  parallel_for(0, blocks, grain_for(per_block * p.n), [&](int64_t begin, int64_t end) {
+    const RowBuffer<T> dy_in(p.n), x_in(p.n), out(p.dx ? p.n : 0);
+    for (int64_t b = begin; b < end; ++b) {
+      C* dw = p.dweight ? dweight.get() + b * p.n : nullptr;
+      C* db = p.dbias ? dbias.get() + b * p.n : nullptr;
+      for (int64_t j = 0; j < p.n; ++j) {
+        if (dw) dw[j] = 0;
+        if (db) db[j] = 0;
+      }
+      for (int64_t r = b * per_block; r < min_of((b + 1) * per_block, p.rows); ++r) {
+        T* to = p.dx ? static_cast<T*>(p.dx) + r * p.n : nullptr;
+        layer_norm_grad_row(dy_in.in(dy + r * p.n, p.n), x_in.in(x + r * p.n, p.n), weight.values,
+                            mean[r], rstd[r], p.n, to ? out.out(to) : nullptr, dw, db);
+        if (to) out.flush(to, p.n);
+      }
+    }
+  });
+  join_blocks<T>(dweight.get(), blocks, p.n, p.dweight);
+  join_blocks<T>(dbias.get(), blocks, p.n, p.dbias);
+}
+
+// ---------------------------------------------------------------- batch norm: walking x (N, C,
+// inner)
+
+// A channel is N planes of `inner`; its elements are numbered through them. Calls f(offset in x,
+// length) for the pieces of elements [from, to) of channel c.
+template <class F>
+GS_INLINE void channel_pieces(int64_t channels, int64_t inner, int64_t c, int64_t from, int64_t to,
+                              F f) {
+  for (int64_t i = from % inner, sample = from / inner; from < to; ++sample, i = 0) {
+    const int64_t length = min_of(inner - i, to - from);
+    f((sample * channels + c) * inner + i, length);
+    from += length;
+  }
+}
+
+// The same pieces joined into runs of up to kPiece elements in the compute type, so that small
+// planes cost no more than large ones: f(x0, x1, length). `second` may be null.
+template <class T, class F>
+GS_INLINE void channel_runs(const T* first, const T* second, int64_t channels, int64_t inner,
+                            int64_t c, int64_t from, int64_t to, F f) {
+  using C = compute_t<T>;
+  constexpr int64_t long_plane = 512;
+  alignas(64) C buffer[2][kPiece];
+  if (std::is_same_v<T, C> && inner >= long_plane) {
+    channel_pieces(channels, inner, c, from, to, [&](int64_t at, int64_t length) {
+      for (int64_t i = 0; i < length; i += kPiece)
+        f(as_compute(first + at + i, buffer[0], 0),
+          second ? as_compute(second + at + i, buffer[1], 0) : nullptr, min_of(kPiece, length - i));
+    });
+    return;
+  }
+  const auto copy = [](C* to_, const T* x, int64_t n) {
+    if constexpr (std::is_same_v<T, C>)
+      for (int64_t i = 0; i < n; ++i) to_[i] = x[i];
+    else
+      to_float(to_, x, n);
+  };
+  int64_t filled = 0;
+  channel_pieces(channels, inner, c, from, to, [&](int64_t at, int64_t length) {
+    while (length > 0) {
+      const int64_t n = min_of(length, kPiece - filled);
+      copy(buffer[0] + filled, first + at, n);
+      if (second) copy(buffer[1] + filled, second + at, n);
+      at += n;
+      length -= n;
+      filled += n;
+      if (filled == kPiece) {
+        f(buffer[0], second ? buffer[1] : nullptr, filled);
+        filled = 0;
+      }
+    }
+  });
+  if (filled) f(buffer[0], second ? buffer[1] : nullptr, filled);
+}
+
+// How the statistics are cut: by chunks of a channel's elements, or, where inner is 1, by chunks of
+// rows.
+struct ChannelCut {
+  int64_t elements, length, chunks;
+  ChannelCut(int64_t n, int64_t inner)
+      : elements(n * inner),
+        length(inner == 1 ? kMomentRows : kGrain),
+        chunks((elements + length - 1) / length) {}
+  int64_t begin(int64_t chunk) const { return chunk * length; }
+  int64_t end(int64_t chunk) const { return min_of((chunk + 1) * length, elements); }
+};
+
+// Runs f over (chunk, channel), or for inner 1 over (chunk, block of kMomentColumns channels).
+template <class F>
+void each_chunk(const ChannelCut& cut, int64_t channels, int64_t inner, F f) {
+  const int64_t per_task = inner == 1 ? kMomentColumns : 1;
+  const int64_t parts = (channels + per_task - 1) / per_task;
+  const int64_t work = min_of(cut.length, cut.elements) * min_of(per_task, channels);
+  parallel_for(0, cut.chunks * parts, grain_for(work), [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) f(task / parts, task % parts * per_task);
+  });
+}
+
+// y = f(x): `vector_of(c)` gives the function of channel c for planes; for inner 1, channels are
+// lanes. in1 may be null. out, in0, in1: (N, C, inner).
+template <class T, class ByPlane, class ByRow>
+void each_output(const T* in0, const T* in1, T* out, int64_t n, int64_t channels, int64_t inner,
+                 ByPlane by_plane, ByRow by_row) {
+  using C = compute_t<T>;
+  if (inner == 1) {
+    parallel_for(0, n, grain_for(channels), [&](int64_t begin, int64_t end) {
+      const RowBuffer<T> a(channels), b(in1 ? channels : 0), y(channels);
+      for (int64_t r = begin; r < end; ++r) {
+        T* to = out + r * channels;
+        by_row(a.in(in0 + r * channels, channels),
+               in1 ? b.in(in1 + r * channels, channels) : nullptr, y.out(to));
+        y.flush(to, channels);
+      }
+    });
+    return;
+  }
+  parallel_for(0, n * channels * inner, kGrain, [&](int64_t begin, int64_t end) {
+    alignas(64) C a[std::is_same_v<T, C> ? 1 : kPiece], b[std::is_same_v<T, C> ? 1 : kPiece];
+    alignas(64) C y[std::is_same_v<T, C> ? 1 : kPiece];
+    for (int64_t at = begin; at < end;) {
+      const int64_t plane = at / inner, left = min_of((plane + 1) * inner, end) - at,
+                    length = min_of(left, kPiece);
+      by_plane(plane % channels, as_compute(in0 + at, a, length),
+               in1 ? as_compute(in1 + at, b, length) : nullptr, write_target(out + at, y), length);
+      finish_write(out + at, y, length);
+      at += length;
+    }
+  });
+}
+
+// ---------------------------------------------------------------- batch norm: forward
+
+// mean and variance (biased) of each channel, in double.
+template <class T>
+void batch_moments(const BatchNorm& p, double* mean, double* variance) {
+  const T* x = static_cast<const T*>(p.x);
+  const ChannelCut cut(p.n, p.inner);
+  const Scratch<double> means(cut.chunks * p.c), m2s(cut.chunks * p.c);
+  each_chunk(cut, p.c, p.inner, [&](int64_t chunk, int64_t c) {
+    double *to_mean = means.get() + chunk * p.c + c, *to_m2 = m2s.get() + chunk * p.c + c;
+    const int64_t from = cut.begin(chunk), to = cut.end(chunk);
+    if (p.inner == 1)
+      return column_moments(x + from * p.c + c, p.c, to - from, min_of(kMomentColumns, p.c - c),
+                            to_mean, to_m2);
+    Moment total;
+    channel_runs<T>(x, nullptr, p.c, p.inner, c, from, to,
+                    [&](const auto* run, const auto*, int64_t length) {
+                      total.join(span_moment(run, length));
+                    });
+    *to_mean = total.mean;
+    *to_m2 = total.m2;
+  });
+  parallel_for(0, p.c, grain_for(8 * cut.chunks), [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      Moment total;
+      for (int64_t chunk = 0; chunk < cut.chunks; ++chunk)
+        total.join({means.get()[chunk * p.c + c], m2s.get()[chunk * p.c + c],
+                    cut.end(chunk) - cut.begin(chunk)});
+      mean[c] = total.mean;
+      variance[c] = total.m2 / static_cast<double>(cut.elements);
+    }
+  });
+}
+
+template <class T>
+void batch_norm_as(const BatchNorm& p) {
+  using C = compute_t<T>;
+  const Scratch<double> means(p.c), variances(p.c);
+  T *running_mean = static_cast<T*>(p.running_mean), *running_var = static_cast<T*>(p.running_var);
+  if (p.training) batch_moments<T>(p, means.get(), variances.get());
+  const Parameter<T> weight(p.weight, p.c), bias(p.bias, p.c);
+  const Scratch<C> centres(p.c), scales(p.c), shifts(p.c);
+  const double count = static_cast<double>(p.n * p.inner);
+  for (int64_t c = 0; c < p.c; ++c) {
+    const double mean =
+        p.training ? means.get()[c] : static_cast<double>(static_cast<C>(running_mean[c]));
+    const double variance =
+        p.training ? variances.get()[c] : static_cast<double>(static_cast<C>(running_var[c]));
+    const double rstd = 1.0 / std::sqrt(variance + p.eps);
+    static_cast<C*>(p.mean)[c] = centres.get()[c] = static_cast<C>(mean);
+    static_cast<C*>(p.rstd)[c] = static_cast<C>(rstd);
+    scales.get()[c] =
+        static_cast<C>(rstd * (weight.values ? static_cast<double>(weight.values[c]) : 1.0));
+    shifts.get()[c] = bias.values ? bias.values[c] : C(0);
+    const auto update = [&](T* running, double value) {
+      const double old = static_cast<double>(static_cast<C>(running[c]));
+      running[c] = static_cast<T>(static_cast<C>(old + p.momentum * (value - old)));
+    };
+    if (p.training && running_mean) update(running_mean, mean);
+    if (p.training && running_var) update(running_var, variance * count / (count - 1));
+  }
+  const C *centre = centres.get(), *scale = scales.get(), *shift = shifts.get();
+  each_output(
+      static_cast<const T*>(p.x), static_cast<const T*>(nullptr), static_cast<T*>(p.y), p.n, p.c,
+      p.inner,
+      [=](int64_t c, const C* x, const C*, C* y, int64_t length) {
+        const C m = centre[c], s = scale[c], b = shift[c];
+        each_vector<C>(length, [=](int64_t i, int k) {
+          store_part(y + i, (load_part(x + i, k) - m) * s + b, k);
+        });
+      },
+      [=, channels = p.c](const C* x, const C*, C* y) {
+        each_vector<C>(channels, [=](int64_t i, int k) {
+          const Vec<C> v =
+              (load_part(x + i, k) - load_part(centre + i, k)) * load_part(scale + i, k);
+          store_part(y + i, v + load_part(shift + i, k), k);
+        });
+      });
+}
+
+// ---------------------------------------------------------------- batch norm: gradient
+
+// sums[c] = sum dy, sums[channels + c] = sum dy (x - mean).
+template <class T>
+void batch_norm_sums(const BatchNormGrad& p, double* sums) {
+  using C = compute_t<T>;
+  const T *dy = static_cast<const T*>(p.dy), *x = static_cast<const T*>(p.x);
+  const C* mean = static_cast<const C*>(p.mean);
+  const ChannelCut cut(p.n, p.inner);
+  const Scratch<double> partial(2 * cut.chunks * p.c);
+  each_chunk(cut, p.c, p.inner, [&](int64_t chunk, int64_t c) {
+    double *first = partial.get() + 2 * chunk * p.c + c, *second = first + p.c;
+    const int64_t from = cut.begin(chunk), to = cut.end(chunk);
+    if (p.inner == 1) {
+      const int64_t width = min_of(kMomentColumns, p.c - c);
+      alignas(64) C a[kMomentColumns] = {}, b[kMomentColumns] = {};
+      const RowBuffer<T> dy_in(width), x_in(width);
+      for (int64_t r = from; r < to; ++r) {
+        const C *d = dy_in.in(dy + r * p.c + c, width), *v = x_in.in(x + r * p.c + c, width);
+        for (int64_t j = 0; j < width; ++j) {
+          a[j] += d[j];
+          b[j] += d[j] * (v[j] - mean[c + j]);
+        }
+      }
+      for (int64_t j = 0; j < width; ++j) {
+        first[j] = static_cast<double>(a[j]);
+        second[j] = static_cast<double>(b[j]);
+      }
+      return;
+    }
+    *first = *second = 0;
+    const C centre = mean[c];
+    channel_runs<T>(dy, x, p.c, p.inner, c, from, to, [&](const C* d, const C* v, int64_t length) {
+      const SumPair part = sum_pairs<C>(length, [=](int64_t i, int count, Vec<C>& s, Vec<C>& t) {
+        s = load_part(d + i, count);
+        t = s * (load_part(v + i, count) - centre);
+      });
+      *first += part.first;
+      *second += part.second;
+    });
+  });
+  for (int64_t c = 0; c < 2 * p.c; ++c) sums[c] = 0;
+  for (int64_t chunk = 0; chunk < cut.chunks; ++chunk)
+    for (int64_t c = 0; c < 2 * p.c; ++c) sums[c] += partial.get()[2 * chunk * p.c + c];
+}
+
+// dx = a dy + b (x - mean) + c, with one a, b, c a channel:
+//   a = weight rstd,  b = -a rstd^2 mean(dy (x - mean)),  c = -a mean(dy); in evaluation b = c = 0.
+template <class T>
+void batch_norm_grad_as(const BatchNormGrad& p) {
+  using C = compute_t<T>;
+  const C *mean = static_cast<const C*>(p.mean), *rstd = static_cast<const C*>(p.rstd);
+  const Scratch<double> sums(2 * p.c);
+  const bool need_sums = p.dweight || p.dbias || (p.dx && p.training);
+  if (need_sums) batch_norm_sums<T>(p, sums.get());
+  const Parameter<T> weight(p.weight, p.c);
+  const Scratch<C> as(p.c), bs(p.c), cs(p.c);
+  const double count = static_cast<double>(p.n * p.inner);
+  for (int64_t c = 0; c < p.c; ++c) {
+    const double r = static_cast<double>(rstd[c]),
+                 a = r * (weight.values ? static_cast<double>(weight.values[c]) : 1.0);
+    const double sum_dy = need_sums ? sums.get()[c] : 0,
+                 sum_dyx = need_sums ? sums.get()[p.c + c] : 0;
+    as.get()[c] = static_cast<C>(a);
+    bs.get()[c] = static_cast<C>(p.training ? -a * r * r * sum_dyx / count : 0);
+    cs.get()[c] = static_cast<C>(p.training ? -a * sum_dy / count : 0);
+    if (p.dweight) static_cast<T*>(p.dweight)[c] = static_cast<T>(static_cast<C>(sum_dyx * r));
+    if (p.dbias) static_cast<T*>(p.dbias)[c] = static_cast<T>(static_cast<C>(sum_dy));
+  }
+  if (!p.dx) return;
+  const C *a = as.get(), *b = bs.get(), *c0 = cs.get();
+  each_output(
+      static_cast<const T*>(p.dy), p.training ? static_cast<const T*>(p.x) : nullptr,
+      static_cast<T*>(p.dx), p.n, p.c, p.inner,
+      [=](int64_t c, const C* dy, const C* x, C* dx, int64_t length) {
+        const C m = mean[c], ac = a[c], bc = b[c], cc = c0[c];
+        each_vector<C>(length, [=](int64_t i, int k) {
+          Vec<C> v = load_part(dy + i, k) * ac;
+          if (x) v += (load_part(x + i, k) - m) * bc + cc;
+          store_part(dx + i, v, k);
+        });
+      },
+      [=, channels = p.c](const C* dy, const C* x, C* dx) {
+        each_vector<C>(channels, [=](int64_t i, int k) {
+          Vec<C> v = load_part(dy + i, k) * load_part(a + i, k);
+          if (x)
+            v += (load_part(x + i, k) - load_part(mean + i, k)) * load_part(b + i, k) +
+                 load_part(c0 + i, k);
+          store_part(dx + i, v, k);
+        });
+      });
+}
+
+}  // namespace
+
+namespace GS_ISA {
+
+void layer_norm(const LayerNorm& p) {
+  if (p.rows == 0) return;
+  visit_floating(p.dtype, [&](auto tag) { layer_norm_as<typename decltype(tag)::type>(p); });
+}
+
+void layer_norm_grad(const LayerNormGrad& p) {
+  visit_floating(p.dtype, [&](auto tag) { layer_norm_grad_as<typename decltype(tag)::type>(p); });
+}
+
+void batch_norm(const BatchNorm& p) {
+  if (p.c == 0) return;
+  visit_floating(p.dtype, [&](auto tag) { batch_norm_as<typename decltype(tag)::type>(p); });
+}
+
+void batch_norm_grad(const BatchNormGrad& p) {
+  if (p.c == 0) return;
+  visit_floating(p.dtype, [&](auto tag) { batch_norm_grad_as<typename decltype(tag)::type>(p); });
+}
+
+}  // namespace GS_ISA
+}  // namespace gs::cpu

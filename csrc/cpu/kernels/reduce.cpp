@@ -1,0 +1,450 @@
+// Reductions over any dimensions. Two shapes of work: along the reduced dimensions (contiguous ones
+// go straight through vector accumulators, others through a small buffer), and, where the kept
+// dimension is the dense one, across columns. Either is cut into chunks by shape alone; chunk
+// results are joined in order.
+#include <limits>
+
+#include "core/parallel.h"
+#include "cpu/axes.h"
+#include "cpu/convert.h"
+#include "cpu/isa.h"
+#include "cpu/scratch.h"
+#include "cpu/vmath.h"
+
+namespace gs::cpu {
+namespace {
+
+inline constexpr int64_t kChunk = 16384;  // elements of one partial result
+inline constexpr int64_t kBuffer = 512;   // elements gathered at a time
+inline constexpr int64_t kColumns =
+    2048;  // columns accumulated at a time: long rows suit the prefetcher
+inline constexpr int64_t kFolded = 512;   // columns that narrow rows are joined to
+inline constexpr int64_t kGrain = 32768;  // elements worth a task
+
+// ---------------------------------------------------------------- operations
+
+constexpr bool is_order(ReduceOp op) { return op == ReduceOp::Max || op == ReduceOp::Min; }
+constexpr bool is_logic(ReduceOp op) {
+  return op == ReduceOp::All || op == ReduceOp::Any || op == ReduceOp::CountNonzero;
+}
+
+// C is the type values are read as: int64, float or double. Sums of floats are kept in double: as
+// exact as a pairwise sum in float and simpler, and still faster than memory.
+template <ReduceOp op, class C>
+struct Reducer {
+  using State = std::conditional_t<std::is_integral_v<C> || is_logic(op), int64_t,
+                                   std::conditional_t<is_order(op), C, double>>;
+  static constexpr State identity() {
+    using Limits = std::numeric_limits<State>;
+    if (op == ReduceOp::Max) return Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
+    if (op == ReduceOp::Min) return Limits::has_infinity ? Limits::infinity() : Limits::max();
+    return op == ReduceOp::Prod || op == ReduceOp::All;
+  }
+  static GS_INLINE State lift(C x) {
+    if constexpr (is_logic(op))
+      return x != C(0);
+    else if constexpr (op == ReduceOp::SumSquares)
+      return product(static_cast<State>(x), static_cast<State>(x));
+    else if constexpr (op == ReduceOp::SumAbs)
+      return x < C(0) ? sum(State(0), static_cast<State>(-x)) : State(x);
+    else
+      return static_cast<State>(x);
+  }
+  static GS_INLINE State join(State a, State b) {
+    if constexpr (op == ReduceOp::Max)
+      return (b > a) | (b != b) ? b : a;
+    else if constexpr (op == ReduceOp::Min)
+      return (b < a) | (b != b) ? b : a;
+    else if constexpr (op == ReduceOp::Prod)
+      return product(a, b);
+    else if constexpr (op == ReduceOp::All)
+      return a & b;
+    else if constexpr (op == ReduceOp::Any)
+      return a | b;
+    else
+      return sum(a, b);
+  }
+
+ private:  // integers wrap
+  static GS_INLINE State sum(State a, State b) {
+    if constexpr (std::is_integral_v<State>)
+      return static_cast<State>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+    else
+      return a + b;
+  }
+  static GS_INLINE State product(State a, State b) {
+    if constexpr (std::is_integral_v<State>)
+      return static_cast<State>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+    else
+      return a * b;
+  }
+};
+
+GS_INLINE Vec<double> load_wide(const double* p) { return load(p); }
+GS_INLINE Vec<double> load_wide(const float* p) {
+  typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
+  Narrow v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(v, Vec<double>);
+}
+
+// One contiguous span.
+template <ReduceOp op, class C>
+[[gnu::noinline]] typename Reducer<op, C>::State reduce_span(const C* x, int64_t n) {
+  using R = Reducer<op, C>;
+  using State = typename R::State;
+  State total = R::identity();
+  int64_t i = 0;
+  if constexpr (std::is_same_v<State, double> && !is_order(op)) {
+    constexpr int lanes = kLanes<double>, ways = 8;
+    if (n >= lanes * ways) {
+      Vec<double> acc[ways];
+      for (auto& a : acc) a = splat(R::identity());
+      for (; i + lanes * ways <= n; i += lanes * ways) {
+        for (int k = 0; k < ways; ++k) {
+          const Vec<double> v = load_wide(x + i + k * lanes);
+          if constexpr (op == ReduceOp::Prod)
+            acc[k] *= v;
+          else if constexpr (op == ReduceOp::SumSquares)
+            acc[k] += v * v;
+          else if constexpr (op == ReduceOp::SumAbs)
+            acc[k] += vabs<double>(v);
+          else
+            acc[k] += v;
+        }
+      }
+      for (int width = ways / 2; width > 0; width /= 2)
+        for (int k = 0; k < width; ++k)
+          acc[k] = op == ReduceOp::Prod ? acc[k] * acc[k + width] : acc[k] + acc[k + width];
+      for (int k = 0; k < lanes; ++k) total = R::join(total, acc[0][k]);
+    }
+  } else if constexpr (is_order(op) && std::is_floating_point_v<C>) {
+    constexpr int lanes = kLanes<C>, ways = 4;
+    if (n >= lanes * ways) {
+      Vec<C> acc[ways];
+      for (auto& a : acc) a = splat(R::identity());
+      for (; i + lanes * ways <= n; i += lanes * ways) {
+        for (int k = 0; k < ways; ++k) {
+          const Vec<C> v = load(x + i + k * lanes);
+          const auto better = op == ReduceOp::Max ? v > acc[k] : v < acc[k];
+          acc[k] = (better | (v != v)) ? v : acc[k];
+        }
+      }
+      for (const auto& a : acc)
+        for (int k = 0; k < lanes; ++k) total = R::join(total, a[k]);
+    }
+  }
+  const C* rest = x + i;
+  for (int64_t left = n - i; left > 0; --left) total = R::join(total, R::lift(*rest++));
+  return total;
+}
+
+// acc[j] joins column j of `count` rows, four at a time.
+template <ReduceOp op, class C>
+[[gnu::noinline]] void reduce_rows(typename Reducer<op, C>::State* acc, const C* const* rows,
+                                   int count, int64_t columns) {
+  using R = Reducer<op, C>;
+  if (count == 4) {
+    const C *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];
+#pragma GCC ivdep
+    for (int64_t j = 0; j < columns; ++j) {
+      if constexpr (op == ReduceOp::Sum && std::is_same_v<C, float>)
+        // Four terms in float round no more than the result will, and cost one conversion.
+        acc[j] += static_cast<double>((r0[j] + r1[j]) + (r2[j] + r3[j]));
+      else
+        acc[j] = R::join(acc[j], R::join(R::join(R::lift(r0[j]), R::lift(r1[j])),
+                                         R::join(R::lift(r2[j]), R::lift(r3[j]))));
+    }
+    return;
+  }
+  for (int r = 0; r < count; ++r) {
+    const C* row = rows[r];
+#pragma GCC ivdep
+    for (int64_t j = 0; j < columns; ++j) acc[j] = R::join(acc[j], R::lift(row[j]));
+  }
+}
+
+// ---------------------------------------------------------------- reading and writing
+
+// Reads n elements, `stride` elements apart, as the compute type.
+using Reader = void (*)(void* to, const char* from, int64_t stride, int64_t n);
+
+template <class C, class In>
+void read(void* to, const char* from, int64_t stride, int64_t n) {
+  C* y = static_cast<C*>(to);
+  const In* x = reinterpret_cast<const In*>(from);
+  if constexpr (std::is_same_v<C, float> && !std::is_same_v<In, float>) {
+    if (stride == 1) return to_float(y, x, n);
+  }
+  if (stride == 1) {
+    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<C>(x[i]);
+  } else {
+    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<C>(x[i * stride]);
+  }
+}
+
+template <class C>
+Reader reader_of(DType t) {
+  if constexpr (std::is_same_v<C, float>) {
+    if (t == DType::Float16) return read<float, Half>;
+    if (t == DType::BFloat16) return read<float, BFloat16>;
+    return read<float, float>;
+  } else {
+    return visit(t, [](auto tag) -> Reader { return read<C, typename decltype(tag)::type>; });
+  }
+}
+
+template <class State>
+void write_result(const Reduce& p, int64_t at, State value, int64_t reduced) {
+  visit(p.out_dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T* out = static_cast<T*>(p.out) + at;
+    if (p.op == ReduceOp::Mean) {
+      const double mean = static_cast<double>(value) / static_cast<double>(reduced);
+      if constexpr (std::is_integral_v<T>)
+        *out = reduced ? static_cast<T>(mean) : T(0);
+      else
+        *out = static_cast<T>(mean);
+    } else if constexpr (std::is_same_v<T, bool>) {
+      *out = value != 0;
+    } else {
+      *out = static_cast<T>(value);
+    }
+  });
+}
+
+// ---------------------------------------------------------------- the two shapes of work
+
+template <ReduceOp op, class C>
+class Job {
+  using R = Reducer<op, C>;
+  using State = typename R::State;
+
+ public:
+  Job(const Reduce& p, const Axes& kept, const Axes& reduced)
+      : p_(p),
+        kept_(kept),
+        reduced_(reduced),
+        reader_(reader_of<C>(p.in_dtype)),
+        size_(size_of(p.in_dtype)),
+        same_(p.in_dtype == dtype_of<C>::value) {}
+
+  void run() const {
+    const bool dense_kept = kept_.ndim > 0 && kept_.strides[kept_.ndim - 1] == 1;
+    const bool dense_reduced = reduced_.ndim > 0 && reduced_.strides[reduced_.ndim - 1] == 1;
+    if (dense_kept && !dense_reduced && reduced_.count > 1)
+      by_columns();
+    else
+      by_runs();
+  }
+
+ private:
+  const char* input(int64_t offset) const {
+    return static_cast<const char*>(p_.in) + offset * size_;
+  }
+
+  // partial: chunks x kept, joined in the order of the chunks.
+  void join_chunks(const State* partial, int64_t chunks) const {
+    parallel_for(0, kept_.count, 1 + kGrain / chunks, [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k) {
+        State total = partial[k];
+        for (int64_t c = 1; c < chunks; ++c) total = R::join(total, partial[c * kept_.count + k]);
+        write_result(p_, k, total, reduced_.count);
+      }
+    });
+  }
+
+  // ---- along the reduced dimensions
+
+  void by_runs() const {
+    const int64_t chunks = reduced_.count > 2 * kChunk ? (reduced_.count + kChunk - 1) / kChunk : 1;
+    const int64_t length = chunks > 1 ? kChunk : reduced_.count;
+    Scratch<State> partial(chunks > 1 ? chunks * kept_.count : 0);
+    const int64_t grain = length >= kGrain ? 1 : kGrain / (length + 4);
+    parallel_for(0, kept_.count * chunks, grain, [&](int64_t begin, int64_t end) {
+      Odometer kept(kept_, kept_.ndim, begin / chunks);
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t k = task / chunks, c = task % chunks, from = c * length;
+        const int64_t to = from + length < reduced_.count ? from + length : reduced_.count;
+        const State total = reduce_range(kept.offset(), from, to);
+        if (chunks > 1)
+          partial.get()[c * kept_.count + k] = total;
+        else
+          write_result(p_, k, total, reduced_.count);
+        if (c == chunks - 1) kept.step();
+      }
+    });
+    if (chunks > 1) join_chunks(partial.get(), chunks);
+  }
+
+  State reduce_range(int64_t base, int64_t from, int64_t to) const {
+    if (from == to) return R::identity();
+    if (reduced_.ndim == 0) {
+      C x;
+      reader_(&x, input(base), 1, 1);
+      return R::join(R::identity(), R::lift(x));
+    }
+    const int last = reduced_.ndim - 1;
+    const int64_t inner = reduced_.shape[last], stride = reduced_.strides[last];
+    const bool direct = same_ && stride == 1 && (last == 0 || inner >= 64);
+    State total = R::identity();
+    alignas(64) C buffer[kBuffer];
+    int64_t filled = 0, i = from % inner;
+    Odometer outer(reduced_, last, from / inner);
+    for (int64_t left = to - from; left > 0; outer.step(), i = 0) {
+      int64_t run = inner - i < left ? inner - i : left;
+      left -= run;
+      const char* x = input(base + outer.offset() + i * stride);
+      if (direct) {
+        total = R::join(total, reduce_span<op, C>(reinterpret_cast<const C*>(x), run));
+        continue;
+      }
+      while (run > 0) {
+        const int64_t n = run < kBuffer - filled ? run : kBuffer - filled;
+        reader_(buffer + filled, x, stride, n);
+        x += n * stride * size_;
+        run -= n;
+        filled += n;
+        if (filled == kBuffer) {
+          total = R::join(total, reduce_span<op, C>(buffer, filled));
+          filled = 0;
+        }
+      }
+    }
+    return filled ? R::join(total, reduce_span<op, C>(buffer, filled)) : total;
+  }
+
+  // ---- across columns: the last kept dimension is dense, rows are the reduced elements
+
+  void by_columns() const {
+    const int last = kept_.ndim - 1;
+    const int64_t width = kept_.shape[last], outer = kept_.count / width, rows = reduced_.count;
+    const int64_t blocks = (width + kColumns - 1) / kColumns;
+    const int64_t block = width < kColumns ? width : kColumns;
+    const int64_t per_chunk = 4 * kChunk / block > 64 ? 4 * kChunk / block : 64;
+    const int64_t chunks = rows > 2 * per_chunk ? (rows + per_chunk - 1) / per_chunk : 1;
+    const int64_t length = chunks > 1 ? per_chunk : rows;
+    Scratch<State> partial(chunks > 1 ? chunks * kept_.count : 0);
+    const int64_t work = length * block, grain = work >= kGrain ? 1 : kGrain / work;
+    parallel_for(0, outer * blocks * chunks, grain, [&](int64_t begin, int64_t end) {
+      alignas(64) State acc[kColumns];
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t c = task % chunks, b = task / chunks % blocks, o = task / chunks / blocks;
+        const int64_t j = b * kColumns, n = width - j < kColumns ? width - j : kColumns;
+        const int64_t from = c * length, to = from + length < rows ? from + length : rows;
+        reduce_block(Odometer(kept_, last, o).offset() + j, from, to, n, n == width, acc);
+        const int64_t at = o * width + j;
+        for (int64_t i = 0; i < n; ++i) {
+          if (chunks > 1)
+            partial.get()[c * kept_.count + at + i] = acc[i];
+          else
+            write_result(p_, at + i, acc[i], rows);
+        }
+      }
+    });
+    if (chunks > 1) join_chunks(partial.get(), chunks);
+  }
+
+  // Rows [from, to) of n columns. Narrow rows that lie one after the other are taken as fewer wide
+  // ones.
+  void reduce_block(int64_t base, int64_t from, int64_t to, int64_t n, bool whole,
+                    State* acc) const {
+    const bool adjacent = whole && reduced_.ndim == 1 && reduced_.strides[0] == n;
+    const int64_t fold = adjacent && n <= kFolded / 2 ? kFolded / n : 1;
+    const int64_t wide = fold * n;
+    for (int64_t j = 0; j < wide; ++j) acc[j] = R::identity();
+    const int64_t folded = fold > 1 ? (to - from) / fold : 0;
+    if (folded) {
+      accumulate(base, from, folded, wide, fold, acc);
+      for (int64_t f = 1; f < fold; ++f)
+        for (int64_t j = 0; j < n; ++j) acc[j] = R::join(acc[j], acc[f * n + j]);
+      from += folded * fold;
+    }
+    accumulate(base, from, to - from, n, 1, acc);
+  }
+
+  // `count` rows of n columns; each is `step` reduced elements after the one before.
+  void accumulate(int64_t base, int64_t from, int64_t count, int64_t n, int64_t step,
+                  State* acc) const {
+    alignas(64) C buffer[4][kBuffer];
+    Odometer at(reduced_, reduced_.ndim, from);
+    int64_t wide_offset = 0;
+    for (int64_t r = 0; r < count;) {
+      const char* lines[4];
+      const C* rows[4];
+      int group = 0;
+      for (; group < 4 && r < count; ++group, ++r) {
+        lines[group] = input(base + at.offset() + wide_offset);
+        if (step > 1)
+          wide_offset += n;
+        else
+          at.step();
+      }
+      const int64_t part = same_ ? n : kBuffer;
+      for (int64_t j = 0; j < n; j += part) {
+        const int64_t m = part < n - j ? part : n - j;
+        for (int k = 0; k < group; ++k) {
+          const char* x = lines[k] + j * size_;
+          if (!same_) reader_(buffer[k], x, 1, m);
+          rows[k] = same_ ? reinterpret_cast<const C*>(x) : buffer[k];
+        }
+        reduce_rows<op, C>(acc + j, rows, group, m);
+      }
+    }
+  }
+
+  const Reduce& p_;
+  const Axes& kept_;
+  const Axes& reduced_;
+  Reader reader_;
+  int64_t size_;
+  bool same_;
+};
+
+template <class C>
+void reduce_as(const Reduce& p, const Axes& kept, const Axes& reduced) {
+  switch (p.op) {
+    case ReduceOp::Sum:
+    case ReduceOp::Mean:
+      return Job<ReduceOp::Sum, C>(p, kept, reduced).run();
+    case ReduceOp::Prod:
+      return Job<ReduceOp::Prod, C>(p, kept, reduced).run();
+    case ReduceOp::Max:
+      return Job<ReduceOp::Max, C>(p, kept, reduced).run();
+    case ReduceOp::Min:
+      return Job<ReduceOp::Min, C>(p, kept, reduced).run();
+    case ReduceOp::All:
+      return Job<ReduceOp::All, C>(p, kept, reduced).run();
+    case ReduceOp::Any:
+      return Job<ReduceOp::Any, C>(p, kept, reduced).run();
+    case ReduceOp::SumSquares:
+      return Job<ReduceOp::SumSquares, C>(p, kept, reduced).run();
+    case ReduceOp::SumAbs:
+      return Job<ReduceOp::SumAbs, C>(p, kept, reduced).run();
+    case ReduceOp::CountNonzero:
+      return Job<ReduceOp::CountNonzero, C>(p, kept, reduced).run();
+  }
+}
+
+}  // namespace
+
+namespace GS_ISA {
+
+void reduce(const Reduce& p) {
+  const Axes kept = coalesce(p.kept_ndim, p.kept_shape, p.kept_strides, false);
+  const Axes reduced = coalesce(p.reduced_ndim, p.reduced_shape, p.reduced_strides, true);
+  if (kept.count == 0) return;
+  const bool as_input = is_order(p.op) || is_logic(p.op);
+  const DType by = as_input ? p.in_dtype : p.out_dtype;
+  const bool wide =
+      p.in_dtype == DType::Float64 || by == DType::Float64 || !is_floating(p.in_dtype);
+  if (!is_floating(by))
+    reduce_as<int64_t>(p, kept, reduced);
+  else if (wide)
+    reduce_as<double>(p, kept, reduced);
+  else
+    reduce_as<float>(p, kept, reduced);
+}
+
+}  // namespace GS_ISA
+}  // namespace gs::cpu

@@ -1,0 +1,255 @@
+// The one elementwise loop. It feeds a kernel contiguous spans in its compute type: operands that
+// are strided, broadcast or 16-bit floats go through small buffers in the first-level cache, so
+// that each kernel is one contiguous vector loop per dtype and nothing else.
+#pragma once
+
+#include <cstring>
+
+#include "core/parallel.h"
+#include "cpu/convert.h"
+#include "kernels/loop.h"
+
+namespace gs::cpu {
+namespace {
+
+inline constexpr int64_t kSpan = 512;            // elements in a buffer
+inline constexpr int64_t kLongRow = 64;          // rows this long are cut one by one
+inline constexpr int64_t kElementGrain = 32768;  // elements worth a task
+
+// operands[0] is the output. Outputs and inputs may be the same memory.
+using SpanFunction = void (*)(char* const* operands, int64_t n, const void* context);
+
+// Copies n elements of `Size` bytes between a dense buffer and a strided operand, from flat index
+// `at` on.
+template <int Size, bool kGather>
+inline void walk(const Loop& loop, const LoopOperand& operand, char* dense, int64_t at, int64_t n) {
+  int64_t index[kMaxDims];
+  char* row = operand.data;
+  const int last = loop.ndim - 1;
+  for (int d = last; d >= 0; --d) {
+    index[d] = at % loop.shape[d];
+    at /= loop.shape[d];
+    row += index[d] * operand.strides[d];
+  }
+  const int64_t stride = operand.strides[last];
+  while (true) {
+    const int64_t left = loop.shape[last] - index[last], run = n < left ? n : left;
+    if (stride == Size && run >= 16) {
+      kGather ? std::memcpy(dense, row, run * Size) : std::memcpy(row, dense, run * Size);
+    } else {
+      char* p = row;
+      for (int64_t i = 0; i < run; ++i, p += stride)
+        kGather ? std::memcpy(dense + i * Size, p, Size) : std::memcpy(p, dense + i * Size, Size);
+    }
+    n -= run;
+    if (n == 0) return;
+    dense += run * Size;
+    row -= index[last] * stride;
+    index[last] = 0;
+    for (int d = last - 1; d >= 0; --d) {
+      row += operand.strides[d];
+      if (++index[d] < loop.shape[d]) break;
+      row -= index[d] * operand.strides[d];
+      index[d] = 0;
+    }
+  }
+}
+
+template <bool kGather>
+inline void walk_by_size(const Loop& loop, const LoopOperand& operand, char* dense, int64_t at,
+                         int64_t n) {
+  switch (size_of(operand.dtype)) {
+    case 1:
+      return walk<1, kGather>(loop, operand, dense, at, n);
+    case 2:
+      return walk<2, kGather>(loop, operand, dense, at, n);
+    case 4:
+      return walk<4, kGather>(loop, operand, dense, at, n);
+    default:
+      return walk<8, kGather>(loop, operand, dense, at, n);
+  }
+}
+
+GS_INLINE bool is_half(DType t) { return t == DType::Float16 || t == DType::BFloat16; }
+
+inline void widen_span(DType t, char* dst, const char* src, int64_t n) {
+  float* y = reinterpret_cast<float*>(dst);
+  if (t == DType::Float16)
+    to_float(y, reinterpret_cast<const Half*>(src), n);
+  else
+    to_float(y, reinterpret_cast<const BFloat16*>(src), n);
+}
+inline void narrow_span(DType t, char* dst, const char* src, int64_t n) {
+  const float* x = reinterpret_cast<const float*>(src);
+  if (t == DType::Float16)
+    from_float(reinterpret_cast<Half*>(dst), x, n);
+  else
+    from_float(reinterpret_cast<BFloat16*>(dst), x, n);
+}
+
+// How an operand reaches the kernel.
+enum class Access : uint8_t {
+  Direct,    // the kernel works on the memory itself
+  Constant,  // one element, copied all over a buffer once
+  Convert,   // dense 16-bit floats
+  Walk       // gathered or scattered element by element
+};
+
+GS_INLINE bool is_dense(const Loop& loop, const LoopOperand& operand) {
+  int64_t expected = size_of(operand.dtype);
+  for (int d = loop.ndim - 1; d >= 0; --d) {
+    if (loop.shape[d] != 1 && operand.strides[d] != expected) return false;
+    expected *= loop.shape[d];
+  }
+  return true;
+}
+
+struct SpanLoop {
+  Loop loop;
+  bool widen;  // 16-bit floats reach the kernel as float
+  SpanFunction kernel;
+  const void* context;
+  bool by_rows;  // spans end with the rows: operands need be dense within a row alone
+  bool all_direct;
+  Access access[4];
+
+  void prepare() {
+    if (loop.ndim == 0) {
+      loop.ndim = 1;
+      loop.shape[0] = 1;
+    }
+    bool dense[4];
+    bool all_dense = true;
+    for (int k = 0; k < loop.count; ++k) all_dense &= dense[k] = is_dense(loop, loop.operands[k]);
+    const int last = loop.ndim - 1;
+    by_rows = !all_dense && loop.ndim > 1 && loop.shape[last] >= kLongRow;
+    all_direct = true;
+    for (int k = 0; k < loop.count; ++k) {
+      const LoopOperand& operand = loop.operands[k];
+      bool constant = k > 0;
+      for (int d = 0; d < loop.ndim; ++d) constant &= operand.strides[d] == 0 || loop.shape[d] == 1;
+      const bool direct = by_rows ? operand.strides[last] == size_of(operand.dtype) : dense[k];
+      const bool convert = widen && is_half(operand.dtype);
+      access[k] = constant && loop.numel > 1 ? Access::Constant
+                  : !direct                  ? Access::Walk
+                  : convert                  ? Access::Convert
+                                             : Access::Direct;
+      all_direct &= access[k] == Access::Direct;
+    }
+  }
+
+  // Reads n elements from flat index `at` into `buffer`; `raw` holds 16-bit floats on their way.
+  void gather(const LoopOperand& operand, Access how, char* source, char* buffer, char* raw,
+              int64_t at, int64_t n) const {
+    const bool convert = widen && is_half(operand.dtype);
+    if (how == Access::Walk) {
+      walk_by_size<true>(loop, operand, convert ? raw : buffer, at, n);
+      source = raw;
+    }
+    if (convert) widen_span(operand.dtype, buffer, source, n);
+  }
+  void scatter(const LoopOperand& operand, Access how, char* target, char* buffer, char* raw,
+               int64_t at, int64_t n) const {
+    const bool convert = widen && is_half(operand.dtype);
+    if (convert) narrow_span(operand.dtype, how == Access::Walk ? raw : target, buffer, n);
+    if (how == Access::Walk) walk_by_size<false>(loop, operand, convert ? raw : buffer, at, n);
+  }
+
+  GS_INLINE char* address(const LoopOperand& operand, int64_t at) const {
+    if (!by_rows) return operand.data + at * size_of(operand.dtype);
+    char* p = operand.data;
+    for (int d = loop.ndim - 1; d >= 0; --d) {
+      p += at % loop.shape[d] * operand.strides[d];
+      at /= loop.shape[d];
+    }
+    return p;
+  }
+
+  // The elements with flat index in [begin, end).
+  void operator()(int64_t begin, int64_t end) const {
+    alignas(64) char buffers[4][kSpan * 8];
+    alignas(64) char raw[kSpan * 2];
+    for (int k = 1; k < loop.count; ++k) {
+      if (access[k] != Access::Constant) continue;
+      const LoopOperand& operand = loop.operands[k];
+      Loop repeat = {};
+      repeat.ndim = 1;
+      repeat.shape[0] = kSpan;
+      LoopOperand one = operand;
+      one.strides[0] = 0;
+      const int64_t n = end - begin < kSpan ? end - begin : kSpan;
+      const bool convert = widen && is_half(operand.dtype);
+      walk_by_size<true>(repeat, one, convert ? raw : buffers[k], 0, n);
+      if (convert) widen_span(operand.dtype, buffers[k], raw, n);
+    }
+    const int64_t inner = loop.shape[loop.ndim - 1];
+    for (int64_t at = begin; at < end;) {
+      int64_t n = end - at;
+      if (by_rows && n > inner - at % inner) n = inner - at % inner;
+      if (!all_direct && n > kSpan) n = kSpan;
+      char* spans[4];
+      char* memory[4];
+      for (int k = 0; k < loop.count; ++k) {
+        const LoopOperand& operand = loop.operands[k];
+        const bool here = access[k] == Access::Direct || access[k] == Access::Convert;
+        memory[k] = here ? address(operand, at) : nullptr;
+        spans[k] = access[k] == Access::Direct ? memory[k] : buffers[k];
+        if (k > 0 && access[k] != Access::Direct && access[k] != Access::Constant)
+          gather(operand, access[k], memory[k], buffers[k], raw, at, n);
+      }
+      kernel(spans, n, context);
+      if (access[0] != Access::Direct)
+        scatter(loop.operands[0], access[0], memory[0], buffers[0], raw, at, n);
+      at += n;
+    }
+  }
+};
+
+// True when the kernel can work on all of the memory as it is.
+GS_INLINE bool is_plain(const Loop& loop, bool widen) {
+  if (loop.ndim > 1) return false;
+  for (int k = 0; k < loop.count; ++k) {
+    const LoopOperand& operand = loop.operands[k];
+    if (widen && is_half(operand.dtype)) return false;
+    if (loop.ndim == 1 && operand.strides[0] != size_of(operand.dtype)) return false;
+  }
+  return true;
+}
+
+// Runs `kernel` over every element of the loop, in parallel. `widen`: 16-bit floats are computed in
+// float.
+inline void run_spans(const Loop& loop, bool widen, SpanFunction kernel, const void* context,
+                      int64_t grain = kElementGrain) {
+  if (loop.numel == 0 || !kernel) return;
+  if (loop.numel <= grain && is_plain(loop, widen)) {  // small and dense: no more than a call
+    char* spans[4];
+    for (int k = 0; k < loop.count; ++k) spans[k] = loop.operands[k].data;
+    return kernel(spans, loop.numel, context);
+  }
+  const SpanLoop spans = [&] {
+    SpanLoop s{loop, widen, kernel, context, false, false, {}};
+    s.prepare();
+    return s;
+  }();
+  parallel_for(0, loop.numel, grain, spans);
+}
+
+// The rest of a span that does not fill a vector runs through `body` too, on a padded copy: every
+// element gets the same arithmetic wherever a span is cut. body(y, x..., n) with n a multiple of
+// the lane count.
+template <class T, class Body>
+GS_INLINE void in_vectors(Body body, int64_t n, T* y, const T* x0, const T* x1 = nullptr) {
+  constexpr int lanes = kLanes<T>;
+  const int64_t whole = n / lanes * lanes, rest = n - whole;
+  if (whole) body(y, x0, x1, whole);
+  if (rest) {
+    alignas(64) T tail[3][lanes] = {};
+    std::memcpy(tail[1], x0 + whole, rest * sizeof(T));
+    if (x1) std::memcpy(tail[2], x1 + whole, rest * sizeof(T));
+    body(tail[0], tail[1], tail[2], static_cast<int64_t>(lanes));
+    std::memcpy(y + whole, tail[0], rest * sizeof(T));
+  }
+}
+
+}  // namespace
+}  // namespace gs::cpu

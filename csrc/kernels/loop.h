@@ -1,0 +1,28 @@
+// An elementwise loop over up to four strided operands, ready to run: dimensions coalesced and
+// sorted so that the last one has the smallest strides.
+#pragma once
+
+#include <cstdint>
+
+#include "core/dtype.h"
+#include "core/shape.h"
+
+namespace gs {
+
+struct LoopOperand {
+  char* data = nullptr;
+  DType dtype = DType::Float32;
+  int64_t strides[kMaxDims] = {};  // bytes; 0 along broadcast dimensions
+};
+
+// operands[0] is the output. Its elements never overlap each other; an input may be the output
+// itself (same data, same strides), never a shifted overlap.
+struct Loop {
+  int count = 0;  // operands, the output included
+  int ndim = 0;   // 0 means a single element
+  int64_t numel = 0;
+  int64_t shape[kMaxDims] = {};
+  LoopOperand operands[4];
+};
+
+}  // namespace gs
