@@ -1,0 +1,57 @@
+#include "autograd/node.h"
+
+#include <atomic>
+
+#include "autograd/grad_mode.h"
+#include "kernels/kernels.h"
+#include "kernels/loop_of.h"
+
+namespace gs::autograd {
+namespace {
+
+thread_local bool recording = true;
+std::atomic<uint64_t> next_sequence{1};
+
+}  // namespace
+
+bool inference_mode() { return making_inference_tensors(); }
+void set_inference_mode(bool on) { set_making_inference_tensors(on); }
+bool grad_enabled() { return recording && !making_inference_tensors(); }
+void set_grad_enabled(bool on) { recording = on; }
+
+bool Backward::create_graph() const { return grad_enabled(); }
+
+Tensor Backward::grad(int output) const {
+  Tensor& g = grads_[output];
+  if (!g.defined()) {
+    const OutputInfo& info = node_.outputs[output];
+    g = empty(info.shape, info.dtype, info.device);
+    if (g.numel()) kernels::fill(info.device, {make_loop({&g}), 0.0, 0});
+  }
+  return g;
+}
+
+Node::Node(const char* name) : name_(name) {}
+Node::~Node() = default;
+
+void Node::stamp() { sequence_ = next_sequence.fetch_add(1, std::memory_order_relaxed); }
+
+// Deleting a node releases its inputs, which may delete their nodes, and so on: the first call on
+// the stack works through a list instead of recursing.
+void Node::destroy(Node* node) {
+  thread_local std::vector<Node*>* dead = nullptr;
+  if (dead) {
+    dead->push_back(node);
+    return;
+  }
+  std::vector<Node*> list{node};
+  dead = &list;
+  while (!list.empty()) {
+    Node* next = list.back();
+    list.pop_back();
+    delete next;
+  }
+  dead = nullptr;
+}
+
+}  // namespace gs::autograd
