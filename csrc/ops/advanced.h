@@ -1,0 +1,25 @@
+// The plan of an advanced index: which dimensions are indexed, by what, and where the result's go.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace gs::ops {
+
+struct Advanced {
+  // Checks everything: dtypes, mask shapes, ranges, broadcasting.
+  Advanced(const char* op, const Tensor& x, const Tensors& indices);
+
+  Tensors index;  // per dimension of x: int64, contiguous, non-negative, of shape `common`; or
+                  // undefined
+  Shape common;
+  Dims advanced, rest;  // the dimensions with and without an index
+  int64_t place;        // where the common dimensions stand in the result
+
+  Shape shape(const Tensor& x) const;  // (common..., rest...): the layout rows are moved in
+  // Element offsets of every row from x's first element; rows have *inner elements.
+  Tensor offsets(const Tensor& x, int64_t* inner) const;
+  Tensor to_result(const Tensor& t) const;    // (common..., rest...) -> the result's order
+  Tensor from_result(const Tensor& t) const;  // and back
+};
+
+}  // namespace gs::ops

@@ -1,0 +1,63 @@
+// What every family of operations needs: checks, promotion, loops, and undoing a broadcast.
+#pragma once
+
+#include <initializer_list>
+#include <utility>
+
+#include "autograd/record.h"
+#include "core/error.h"
+#include "core/tensor.h"
+#include "kernels/kernels.h"
+#include "kernels/loop_of.h"
+#include "ops/ops.h"
+
+namespace gs::ops {
+
+using autograd::Backward;
+using autograd::inputs;
+using autograd::needs_grad;
+using autograd::record;
+using autograd::Saved;
+
+// ---- checks: each raises the error described, naming the operation
+
+void check_defined(const char* op, const Tensor& t, const char* what);             // TypeError
+void check_floating(const char* op, const Tensor& t, const char* what = "input");  // TypeError
+void check_integral(const char* op, const Tensor& t,
+                    const char* what = "index");  // TypeError unless integer
+// Undefined tensors are passed over. RuntimeError for devices, TypeError for dtypes.
+void check_same_device(const char* op, std::initializer_list<const Tensor*> tensors);
+void check_same_dtype(const char* op, std::initializer_list<const Tensor*> tensors);
+// Every value v has -n <= v < n, except `allowed`; IndexError names the first offender. Returns the
+// smallest.
+int64_t check_index_range(const char* op, const Tensor& index, int64_t n, const char* what,
+                          bool negative_allowed = false);
+
+// ---- promotion
+
+DType result_dtype(const Tensor& a,
+                   const Tensor& b);  // PyTorch's rule with 0-dim tensors and numbers
+inline DType float_dtype(DType t) { return is_floating(t) ? t : default_dtype(); }
+// int64, contiguous.
+Tensor as_index(const Tensor& index);
+
+// ---- loops
+
+// y = kernel over x, same shape and dtype.
+void run_unary(UnaryOp op, const Tensor& x, const Tensor& y, double a = 0, double b = 0);
+void copy_into(const Tensor& to, const Tensor& from);  // broadcast, converted, no history
+Tensor zeros(const Shape& shape, DType dtype, Device device = {});
+inline Tensor zeros_like(const Tensor& t) { return zeros(t.shape(), t.dtype(), t.device()); }
+
+// ---- shapes
+
+struct Span {  // a shape seen as (outer, n, inner) around one dimension
+  int64_t outer = 1, n = 1, inner = 1;
+};
+Span span_at(const Shape& shape, int64_t dim);
+// Sums g down to `shape`, from which it was broadcast. Differentiable.
+Tensor reduce_to(const Tensor& g, const Shape& shape);
+// One or two values become two.
+std::pair<int64_t, int64_t> pair_of(const char* op, const Dims& values, const char* what);
+
+}  // namespace gs::ops

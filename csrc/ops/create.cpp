@@ -1,0 +1,125 @@
+// New tensors, conversions and whole-tensor writes.
+#include <cmath>
+
+#include "ops/common.h"
+
+namespace gs::ops {
+
+Tensor full(const Dims& shape, Scalar value, OptionalDType dtype, Device device) {
+  Tensor out = empty(shape, dtype.value_or(value.dtype()), device);
+  if (out.numel()) kernels::fill(device, {make_loop({&out}), value.to_double(), value.to_int()});
+  return out;
+}
+
+Tensor empty_tensor(const Dims& shape, OptionalDType dtype, Device device) {
+  return empty(shape, dtype.value_or(default_dtype()), device);
+}
+
+Tensor arange(Scalar start, Scalar end, Scalar step, OptionalDType dtype, Device device) {
+  const bool real = start.is_floating() || end.is_floating() || step.is_floating();
+  const DType type = dtype.value_or(real ? default_dtype() : DType::Int64);
+  const double from = start.to_double(), to = end.to_double(), by = step.to_double();
+  GS_CHECK(by != 0 && std::isfinite(by), Value, "arange",
+           "expected a finite step other than 0, got ", by, ".");
+  GS_CHECK(std::isfinite(from) && std::isfinite(to), Value, "arange",
+           "expected finite bounds, got ", from, " and ", to, ".");
+  GS_CHECK(by > 0 ? to >= from : to <= from, Value, "arange", "bounds ", from, " and ", to,
+           " do not agree with the sign of step ", by, ".");
+  const double count = std::ceil((to - from) / by);
+  GS_CHECK(count < 9e18, Value, "arange", "a range of ", count,
+           " elements is larger than any memory.");
+  Tensor out = empty({static_cast<int64_t>(count)}, type, device);
+  if (out.numel()) kernels::arange(device, {out.raw(), out.numel(), type, from, by});
+  return out;
+}
+
+Tensor linspace(double start, double end, int64_t steps, OptionalDType dtype, Device device) {
+  GS_CHECK(steps >= 0, Value, "linspace", "expected steps of 0 or more, got ", steps, ".");
+  const DType type = dtype.value_or(default_dtype());
+  Tensor out = empty({steps}, DType::Float64, device);
+  double* p = out.data<double>();
+  const double by = steps > 1 ? (end - start) / static_cast<double>(steps - 1) : 0;
+  // From both ends, so that the last value is exactly `end`.
+  for (int64_t i = 0; i < steps; ++i)
+    p[i] = i < (steps + 1) / 2 ? start + by * double(i) : end - by * double(steps - 1 - i);
+  return cast(out, type);
+}
+
+Tensor eye(int64_t n, std::optional<int64_t> m, OptionalDType dtype, Device device) {
+  const int64_t cols = m.value_or(n);
+  Tensor out = zeros({n, cols}, dtype.value_or(default_dtype()), device);
+  const int64_t length = std::min(n, cols);
+  if (length > 0) {
+    Tensor diagonal = alias(out, {length}, {cols + 1}, 0);
+    kernels::fill(device, {make_loop({&diagonal}), 1.0, 1});
+  }
+  return out;
+}
+
+Tensor cast(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  Tensor y = empty(x.shape(), dtype, x.device());
+  copy_into(y, x);
+  if (is_floating(dtype) && needs_grad(x)) {
+    record("cast", y, inputs(x),
+           [from = x.dtype()](Backward& b) -> Tensors { return {cast(b.grad(), from)}; });
+  }
+  return y;
+}
+
+Tensor to_device(const Tensor& x, Device device) {
+  if (x.device() == device) return x;
+  Tensor y = empty(x.shape(), x.dtype(), device);
+  copy_into(y, x);
+  if (needs_grad(x)) {
+    record("to_device", y, inputs(x),
+           [from = x.device()](Backward& b) -> Tensors { return {to_device(b.grad(), from)}; });
+  }
+  return y;
+}
+
+Tensor clone(const Tensor& x) {
+  Tensor y = empty_like(x);
+  copy_into(y, x);
+  if (needs_grad(x)) {
+    record("clone", y, inputs(x), [](Backward& b) -> Tensors { return {b.grad()}; });
+  }
+  return y;
+}
+
+Tensor contiguous(const Tensor& x) { return x.is_contiguous() ? x : clone(x); }
+
+Tensor detach(const Tensor& x) { return detached(x); }
+
+Tensor copy_(const Tensor& x, const Operand& source) {
+  check_same_device("copy_", {&x, &source});
+  GS_CHECK(broadcast(x.shape(), source.shape(), "copy_") == x.shape(), Value, "copy_",
+           "expected a source that broadcasts to shape ", x.shape(), ", got ", source.shape(), ".");
+  // Copying a tensor onto an overlapping window of itself goes through a buffer.
+  const bool shared = x.body()->storage == source.body()->storage;
+  const Tensor from = shared ? clone(source) : static_cast<const Tensor&>(source);
+  return autograd::in_place("copy_", x, [&](const Tensor& old, Tensor& out) {
+    copy_into(out, from);
+    if (!is_floating(out.dtype()) || !needs_grad(old, from)) return;
+    record("copy_", out, inputs(old, from),
+           [shape = from.shape(), dtype = from.dtype()](Backward& b) -> Tensors {
+             return {b.needs(0) ? zeros_like(b.grad()) : Tensor(),
+                     b.needs(1) ? cast(reduce_to(b.grad(), shape), dtype) : Tensor()};
+           });
+  });
+}
+
+Tensor fill_(const Tensor& x, Scalar value) {
+  return autograd::in_place("fill_", x, [&](const Tensor& old, Tensor& out) {
+    if (out.numel())
+      kernels::fill(out.device(), {make_loop({&out}), value.to_double(), value.to_int()});
+    if (needs_grad(old)) {
+      record("fill_", out, inputs(old),
+             [](Backward& b) -> Tensors { return {zeros_like(b.grad())}; });
+    }
+  });
+}
+
+Tensor zero_(const Tensor& x) { return fill_(x, Scalar(0)); }
+
+}  // namespace gs::ops

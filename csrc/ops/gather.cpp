@@ -1,0 +1,306 @@
+// Reading and writing along one dimension by index, and orderings.
+#include <algorithm>
+
+#include "ops/common.h"
+
+namespace gs::ops {
+namespace {
+
+struct Along {
+  int64_t dim;
+  Tensor index;  // int64, contiguous, in range
+};
+
+// torch.gather's rule: index has x's number of dimensions and is no larger except along dim.
+Along along(const char* op, const Tensor& x, int64_t dim, const Tensor& index) {
+  check_defined(op, x, "input");
+  check_integral(op, index);
+  check_same_device(op, {&x, &index});
+  const int64_t d = wrap_dim(dim, x.dim(), op);
+  bool fits = index.dim() == x.dim();
+  for (int64_t i = 0; i < x.dim() && fits; ++i) fits = i == d || index.size(i) <= x.size(i);
+  GS_CHECK(fits, Value, op, "expected an index no larger than ", x.shape(), " outside dimension ",
+           d, ", got ", index.shape(), ".");
+  Along out{d, as_index(index)};
+  check_index_range(op, out.index, x.dim() ? x.size(d) : 1, "index");
+  return out;
+}
+
+// x cut to the index's sizes outside dim, contiguous.
+Tensor cut(const Tensor& x, const Along& a) {
+  Tensor y = x;
+  for (int64_t i = 0; i < x.dim(); ++i)
+    if (i != a.dim && a.index.size(i) != x.size(i)) y = narrow(y, i, 0, a.index.size(i));
+  return contiguous(y);
+}
+
+void scatter_into(const Tensor& out, const Along& a, const Tensor& src, bool add) {
+  if (a.index.numel() == 0) return;
+  const Tensor from = contiguous(broadcast_to(src, a.index.shape()));
+  bool whole = true;
+  for (int64_t i = 0; i < out.dim(); ++i)
+    whole = whole && (i == a.dim || a.index.size(i) == out.size(i));
+  const bool direct = whole && out.is_contiguous();
+  // A window is worked on as a contiguous copy and copied back.
+  Tensor target = direct ? out : cut(out, a);
+  if (!direct && target.body()->storage == out.body()->storage) target = clone(target);
+  const Span s = span_at(target.shape(), a.dim);
+  const int64_t m = target.dim() ? a.index.size(a.dim) : 1;
+  kernels::scatter(out.device(), {from.raw(), a.index.data<int64_t>(), target.raw(), s.n * s.inner,
+                                  s.inner, out.dtype(), add, s.outer, s.n, m, s.inner});
+  if (direct) return;
+  Tensor window = out;
+  for (int64_t i = 0; i < out.dim(); ++i)
+    if (i != a.dim && a.index.size(i) != out.size(i))
+      window = narrow(window, i, 0, a.index.size(i));
+  copy_into(window, target);
+}
+
+void check_source(const char* op, const Tensor& index, const Tensor& src, DType dtype) {
+  GS_CHECK(src.dtype() == dtype || src.body()->wrapped_number, Type, op, "expected src of dtype ",
+           dtype, ", got ", src.dtype(), ".");
+  bool fits = src.dim() == 0 || src.dim() == index.dim();
+  for (int64_t i = 0; i < src.dim() && fits; ++i) fits = index.size(i) <= src.size(i);
+  GS_CHECK(fits, Value, op, "expected src at least as large as the index ", index.shape(), ", got ",
+           src.shape(), ".");
+}
+
+Tensor source_for(const Along& a, const Tensor& src, DType dtype) {
+  Tensor y = cast(src, dtype);
+  for (int64_t i = 0; i < y.dim(); ++i)
+    if (y.size(i) != a.index.size(i)) y = narrow(y, i, 0, a.index.size(i));
+  return y;
+}
+
+Tensor scatter_write(const char* name, const Tensor& x, int64_t dim, const Tensor& index,
+                     const Tensor& src, bool add) {
+  const Along a = along(name, x, dim, index);
+  check_source(name, a.index, src, x.dtype());
+  const Tensor source = source_for(a, src, x.dtype());
+  return autograd::in_place(name, x, [&](const Tensor& old, Tensor& out) {
+    {
+      autograd::GradGuard no_grad(false);
+      scatter_into(out, a, source, add);
+    }
+    if (!is_floating(out.dtype()) || !needs_grad(old, source)) return;
+    record(
+        name, out, inputs(old, source),
+        [add, d = a.dim, index = Saved(a.index), shape = source.shape()](Backward& b) -> Tensors {
+          const Tensor g = b.grad(), at = index.get(b);
+          return {b.needs(0) ? (add ? g : scatter(g, d, at, 0.0)) : Tensor(),
+                  b.needs(1) ? reduce_to(gather(g, d, at), shape) : Tensor()};
+        });
+  });
+}
+
+}  // namespace
+
+Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
+  const Along a = along("gather", x, dim, index);
+  Tensor y = empty(a.index.shape(), x.dtype(), x.device());
+  if (y.numel()) {
+    autograd::GradGuard no_grad(false);
+    const Tensor from = cut(x, a);
+    const Span s = span_at(from.shape(), a.dim);
+    kernels::gather(x.device(),
+                    {from.raw(), s.n * s.inner, s.inner, a.index.data<int64_t>(), y.raw(),
+                     size_of(x.dtype()), s.outer, s.n, x.dim() ? a.index.size(a.dim) : 1, s.inner});
+  }
+  if (is_floating(x.dtype()) && needs_grad(x)) {
+    record("gather", y, inputs(x),
+           [d = a.dim, index = Saved(a.index), shape = x.shape()](Backward& b) -> Tensors {
+             const Tensor g = b.grad();
+             return {scatter_add(zeros(shape, g.dtype(), g.device()), d, index.get(b), g)};
+           });
+  }
+  return y;
+}
+
+Tensor scatter_(const Tensor& x, int64_t dim, const Tensor& index, const Operand& src) {
+  return scatter_write("scatter_", x, dim, index, src, false);
+}
+Tensor scatter_add_(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
+  check_defined("scatter_add_", src, "src");
+  return scatter_write("scatter_add_", x, dim, index, src, true);
+}
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Operand& src) {
+  return scatter_write("scatter", clone(x), dim, index, src, false);
+}
+Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
+  check_defined("scatter_add", src, "src");
+  return scatter_write("scatter_add", clone(x), dim, index, src, true);
+}
+
+namespace {
+
+Tensor checked_vector(const char* op, const Tensor& index, int64_t n) {
+  check_integral(op, index);
+  GS_CHECK(index.dim() <= 1, Value, op, "expected a vector of indices, got shape ", index.shape(),
+           ".");
+  const Tensor at = as_index(index);
+  check_index_range(op, at, n, "index");
+  return at;
+}
+
+}  // namespace
+
+Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
+  check_defined("index_select", x, "input");
+  check_same_device("index_select", {&x, &index});
+  const int64_t d = wrap_dim(dim, x.dim(), "index_select");
+  const Tensor at = checked_vector("index_select", index, x.dim() ? x.size(d) : 1);
+  if (x.dim() == 0) return clone(x);
+  Shape shape = x.shape();
+  shape[d] = at.numel();
+  Tensor y = empty(shape, x.dtype(), x.device());
+  if (y.numel()) {
+    autograd::GradGuard no_grad(false);
+    const Tensor from = contiguous(x);
+    const Span s = span_at(x.shape(), d);
+    kernels::index_select(x.device(), {from.raw(), at.data<int64_t>(), y.raw(), size_of(x.dtype()),
+                                       s.outer, s.n, at.numel(), s.inner});
+  }
+  if (is_floating(x.dtype()) && needs_grad(x)) {
+    record("index_select", y, inputs(x),
+           [d, at = Saved(at), shape = x.shape()](Backward& b) -> Tensors {
+             const Tensor g = b.grad();
+             return {index_add(zeros(shape, g.dtype(), g.device()), d, at.get(b), g, 1)};
+           });
+  }
+  return y;
+}
+
+Tensor index_add_(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
+                  Scalar alpha) {
+  check_defined("index_add_", x, "input");
+  check_defined("index_add_", source, "source");
+  check_same_device("index_add_", {&x, &index, &source});
+  check_same_dtype("index_add_", {&x, &source});
+  const int64_t d = wrap_dim(dim, x.dim(), "index_add_");
+  const Tensor at = checked_vector("index_add_", index, x.dim() ? x.size(d) : 1);
+  Shape wanted = x.shape();
+  if (!wanted.empty()) wanted[d] = at.numel();
+  GS_CHECK(source.shape() == wanted, Value, "index_add_", "expected a source of shape ", wanted,
+           ", got ", source.shape(), ".");
+  return autograd::in_place("index_add_", x, [&](const Tensor& old, Tensor& out) {
+    if (source.numel()) {
+      autograd::GradGuard no_grad(false);
+      const Tensor from = contiguous(source), target = contiguous(out);
+      const Span s = span_at(x.shape(), d);
+      kernels::index_add(x.device(), {from.raw(), at.data<int64_t>(), target.raw(), x.dtype(),
+                                      s.outer, s.n, at.numel(), s.inner, alpha.to_double()});
+      if (!target.same(out)) copy_into(out, target);
+    }
+    if (!is_floating(x.dtype()) || !needs_grad(old, source)) return;
+    record("index_add_", out, inputs(old, source),
+           [d, at = Saved(at), alpha](Backward& b) -> Tensors {
+             const Tensor g = b.grad();
+             return {g, b.needs(1) ? mul(index_select(g, d, at.get(b)), alpha) : Tensor()};
+           });
+  });
+}
+
+Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
+                 Scalar alpha) {
+  check_defined("index_add", x, "input");
+  return index_add_(clone(x), dim, index, source, alpha);
+}
+
+Tensor take_along_dim(const Tensor& x, const Tensor& index, int64_t dim) {
+  check_integral("take_along_dim", index, "indices");
+  GS_CHECK(x.dim() == index.dim(), Value, "take_along_dim",
+           "expected indices with the dimensions of shape ", x.shape(), ", got ", index.shape(),
+           ".");
+  const int64_t d = wrap_dim(dim, x.dim(), "take_along_dim");
+  Shape from = x.shape(), at = index.shape();
+  if (x.dim()) {
+    from[d] = at[d] = 1;
+    const Shape both = broadcast(from, at, "take_along_dim");
+    from = at = both;
+    from[d] = x.size(d);
+    at[d] = index.size(d);
+  }
+  return gather(broadcast_to(x, from), d, broadcast_to(index, at));
+}
+
+// ---- orderings
+
+static ValuesIndices ordered(const char* name, const Tensor& input, int64_t k, int64_t dim,
+                             bool descending) {
+  const int64_t d = wrap_dim(dim, input.dim(), name);
+  ValuesIndices out;
+  {
+    autograd::GradGuard no_grad(false);
+    const Tensor x = contiguous(input);
+    const Span s = span_at(x.shape(), d);
+    Shape shape = x.shape();
+    if (!shape.empty()) shape[d] = k;
+    out = {empty(shape, x.dtype(), x.device()), empty(shape, DType::Int64, x.device())};
+    if (out.values.numel())
+      kernels::sort(x.device(), {x.raw(), out.values.raw(), out.indices.data<int64_t>(), x.dtype(),
+                                 s.outer, s.n, k, s.inner, descending});
+  }
+  if (is_floating(input.dtype()) && needs_grad(input)) {
+    record(name, out.values, inputs(input),
+           [d, at = Saved(out.indices), shape = input.shape()](Backward& b) -> Tensors {
+             const Tensor g = b.grad();
+             return {scatter_add(zeros(shape, g.dtype(), g.device()), d, at.get(b), g)};
+           });
+  }
+  return out;
+}
+
+ValuesIndices topk(const Tensor& x, int64_t k, int64_t dim, bool largest, bool) {
+  check_defined("topk", x, "input");
+  const int64_t d = wrap_dim(dim, x.dim(), "topk"), n = x.dim() ? x.size(d) : 1;
+  GS_CHECK(k >= 0 && k <= n, Value, "topk", "expected k from 0 to ", n, " (dimension ", d,
+           " of shape ", x.shape(), "), got ", k, ".");
+  return ordered("topk", x, x.dim() ? k : 1, dim, largest);
+}
+
+ValuesIndices sort(const Tensor& x, int64_t dim, bool descending, bool) {
+  check_defined("sort", x, "input");
+  const int64_t d = wrap_dim(dim, x.dim(), "sort");
+  return ordered("sort", x, x.dim() ? x.size(d) : 1, dim, descending);
+}
+
+Tensor argsort(const Tensor& x, int64_t dim, bool descending, bool stable) {
+  check_defined("argsort", x, "input");
+  autograd::GradGuard no_grad(false);
+  return sort(x, dim, descending, stable).indices;
+}
+
+// out[i] = weight[index[i]]; the gradient of row padding_idx is 0.
+Tensor embedding(const Tensor& index, const Tensor& weight, int64_t padding_idx) {
+  check_integral("embedding", index);
+  check_floating("embedding", weight, "weight");
+  check_same_device("embedding", {&index, &weight});
+  GS_CHECK(weight.dim() == 2, Value, "embedding", "expected weight of shape (V, D), got ",
+           weight.shape(), ".");
+  const int64_t rows = weight.size(0), width = weight.size(1);
+  GS_CHECK(padding_idx >= -1 && padding_idx < rows, Index, "embedding", "padding_idx ", padding_idx,
+           " is out of range for ", rows, " rows.");
+  const Tensor at = as_index(index);
+  check_index_range("embedding", at, rows, "index");
+  Shape shape = index.shape();
+  shape.push_back(width);
+  Tensor y = empty(shape, weight.dtype(), weight.device());
+  if (y.numel()) {
+    const Tensor table = contiguous(detach(weight));
+    kernels::index_select(weight.device(), {table.raw(), at.data<int64_t>(), y.raw(),
+                                            size_of(weight.dtype()), 1, rows, at.numel(), width});
+  }
+  if (needs_grad(weight)) {
+    record("embedding", y, inputs(weight),
+           [at = Saved(at), padding_idx, rows, width](Backward& b) -> Tensors {
+             Tensor g = reshape(b.grad(), {-1, width});
+             const Tensor flat = reshape(at.get(b), {-1});
+             if (width == 0) g = reshape(b.grad(), {flat.numel(), 0});
+             if (padding_idx >= 0) g = masked_fill(g, unsqueeze(eq(flat, padding_idx), 1), 0.0);
+             return {index_add(zeros({rows, width}, g.dtype(), g.device()), 0, flat, g, 1)};
+           });
+  }
+  return y;
+}
+
+}  // namespace gs::ops

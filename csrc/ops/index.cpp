@@ -1,0 +1,278 @@
+// Advanced indexing: integer and bool tensors as indices, with NumPy's rules.
+#include <algorithm>
+
+#include "ops/advanced.h"
+#include "ops/common.h"
+
+namespace gs::ops {
+
+namespace {
+
+// The integer indices of a bool mask's true elements, one tensor per dimension of the mask.
+Tensors positions_of(const Tensor& mask) {
+  const Tensor rows = nonzero(mask);
+  Tensors out;
+  for (int64_t i = 0; i < mask.dim(); ++i) out.push_back(contiguous(select(rows, 1, i)));
+  return out;
+}
+
+}  // namespace
+
+Advanced::Advanced(const char* op, const Tensor& x, const Tensors& indices) {
+  autograd::GradGuard no_grad(false);
+  for (const Tensor& t : indices) {
+    if (!t.defined()) {
+      index.push_back(t);
+      continue;
+    }
+    check_same_device(op, {&x, &t});
+    if (t.dtype() == DType::Bool) {
+      const int64_t at = static_cast<int64_t>(index.size());
+      for (int64_t i = 0; i < t.dim(); ++i) {
+        GS_CHECK(at + i < x.dim() && t.size(i) == x.size(at + i), Index, op, "a mask of shape ",
+                 t.shape(), " does not fit a tensor of shape ", x.shape(), " at dimension ", at,
+                 ".");
+      }
+      for (Tensor& p : positions_of(t)) index.push_back(std::move(p));
+    } else {
+      check_integral(op, t, "an index");
+      index.push_back(t);
+    }
+  }
+  GS_CHECK(static_cast<int64_t>(index.size()) <= x.dim(), Index, op, "too many indices (",
+           index.size(), ") for a tensor of shape ", x.shape(), ".");
+  index.resize(static_cast<size_t>(x.dim()));
+  bool first = true;
+  for (int64_t d = 0; d < x.dim(); ++d) {
+    const Tensor& t = index[static_cast<size_t>(d)];
+    if (!t.defined()) {
+      rest.push_back(d);
+      continue;
+    }
+    common = first ? t.shape() : broadcast(common, t.shape(), op);
+    first = false;
+    advanced.push_back(d);
+  }
+  GS_CHECK(!advanced.empty(), Index, op, "expected at least one index.");
+  for (int64_t d : advanced) {
+    Tensor& t = index[static_cast<size_t>(d)];
+    t = as_index(t);
+    GS_CHECK(t.numel() == 0 || x.size(d) > 0, Index, op, "cannot index dimension ", d, " of shape ",
+             x.shape(), ": it has no elements.");
+    if (check_index_range(op, t, x.size(d), "index", true) < 0)
+      t = where(lt(t, 0), add(t, x.size(d), 1), t);
+    t = contiguous(broadcast_to(t, common));
+  }
+  // Adjacent indices leave their dimensions in place, separated ones move them to the front.
+  place = advanced.back() - advanced[0] == advanced.size() - 1 ? advanced[0] : 0;
+}
+
+Shape Advanced::shape(const Tensor& x) const {
+  Shape out = common;
+  for (int64_t d : rest) out.push_back(x.size(d));
+  return out;
+}
+
+Tensor Advanced::offsets(const Tensor& x, int64_t* inner) const {
+  // Trailing dimensions that are dense in memory are moved as one row.
+  int64_t tail = rest.size();
+  *inner = 1;
+  while (tail > 0 && (x.stride(rest[tail - 1]) == *inner || x.size(rest[tail - 1]) == 1))
+    *inner *= x.size(rest[--tail]);
+  int64_t per_index = 1, rows = 1;
+  for (int64_t i = 0; i < tail; ++i) per_index *= x.size(rest[i]);
+  for (int64_t n : common) rows *= n;
+  Tensor out = empty({rows, per_index}, DType::Int64);
+  int64_t* p = out.data<int64_t>();
+  if (out.numel() == 0) return out;
+  std::fill(p, p + rows, 0);
+  for (int64_t d : advanced) {
+    const int64_t* from = index[static_cast<size_t>(d)].data<int64_t>();
+    const int64_t stride = x.stride(d);
+    for (int64_t i = 0; i < rows; ++i) p[i] += from[i] * stride;
+  }
+  for (int64_t i = rows - 1; i >= 0 && per_index > 1;
+       --i) {  // from the back: row i spreads over i * per_index
+    const int64_t start = p[i];
+    int64_t at[kMaxDims] = {};
+    for (int64_t j = 0; j < per_index; ++j) {
+      int64_t offset = start;
+      for (int64_t k = 0; k < tail; ++k) offset += at[k] * x.stride(rest[k]);
+      p[i * per_index + j] = offset;
+      for (int64_t k = tail - 1; k >= 0 && ++at[k] == x.size(rest[k]); --k) at[k] = 0;
+    }
+  }
+  return out;
+}
+
+Tensor Advanced::to_result(const Tensor& t) const {
+  if (place == 0) return t;
+  Dims order;
+  const int64_t n = common.size();
+  for (int64_t i = 0; i < place; ++i) order.push_back(n + i);
+  for (int64_t i = 0; i < n; ++i) order.push_back(i);
+  for (int64_t i = n + place; i < t.dim(); ++i) order.push_back(i);
+  return permute(t, order);
+}
+
+Tensor Advanced::from_result(const Tensor& t) const {
+  if (place == 0) return t;
+  Dims order;
+  for (int64_t i = 0; i < common.size(); ++i) order.push_back(place + i);
+  for (int64_t i = 0; i < place; ++i) order.push_back(i);
+  for (int64_t i = place + common.size(); i < t.dim(); ++i) order.push_back(i);
+  return permute(t, order);
+}
+
+namespace {
+
+// values, laid out as plan.shape(), written at the plan's places of x.
+void put_into(const Tensor& x, const Advanced& plan, const Tensor& values, bool add) {
+  int64_t inner;
+  const Tensor at = plan.offsets(x, &inner), rows = contiguous(values);
+  if (at.numel() && inner)
+    kernels::put(x.device(), {rows.raw(), inner, at.data<int64_t>(), x.raw(), x.dtype(), add,
+                              at.numel(), inner});
+}
+
+// zeros(shape) with g added at the indices: the transpose of index().
+Tensor index_grad(const Tensor& g, const Tensors& indices, const Shape& shape) {
+  Tensor dx = zeros(shape, g.dtype(), g.device());
+  {
+    autograd::GradGuard no_grad(false);
+    const Advanced plan("index", dx, indices);
+    put_into(dx, plan, plan.from_result(g), true);
+  }
+  if (needs_grad(g)) {
+    record("index_grad", dx, inputs(g),
+           [indices](Backward& b) -> Tensors { return {index(b.grad(), indices)}; });
+  }
+  return dx;
+}
+
+}  // namespace
+
+Tensor index(const Tensor& x, const Tensors& indices) {
+  check_defined("index", x, "input");
+  Tensor y;
+  Tensors fixed;
+  {
+    autograd::GradGuard no_grad(false);
+    const Advanced plan("index", x, indices);
+    fixed = plan.index;
+    int64_t inner;
+    const Tensor at = plan.offsets(x, &inner);
+    y = empty(plan.shape(x), x.dtype(), x.device());
+    if (y.numel())
+      kernels::take(x.device(),
+                    {x.raw(), at.data<int64_t>(), y.raw(), size_of(x.dtype()), at.numel(), inner});
+    y = plan.to_result(y);
+  }
+  if (is_floating(x.dtype()) && needs_grad(x)) {
+    std::vector<Saved> saved(fixed.begin(), fixed.end());
+    record("index", y, inputs(x), [saved, shape = x.shape()](Backward& b) -> Tensors {
+      Tensors list;
+      for (const Saved& s : saved) list.push_back(s.get(b));
+      return {index_grad(b.grad(), list, shape)};
+    });
+  }
+  return y;
+}
+
+Tensor index_put_(const Tensor& x, const Tensors& indices, const Operand& values, bool accumulate) {
+  check_defined("index_put_", x, "input");
+  const Advanced plan("index_put_", x, indices);
+  const Tensor window =
+      plan.to_result(empty_strided(plan.shape(x), Strides(plan.shape(x).size(), 0), x.dtype()));
+  GS_CHECK(broadcast(window.shape(), values.shape(), "index_put_") == window.shape(), Value,
+           "index_put_", "expected values that broadcast to shape ", window.shape(), ", got ",
+           values.shape(), ".");
+  check_same_device("index_put_", {&x, &values});
+  return autograd::in_place("index_put_", x, [&](const Tensor& old, Tensor& out) {
+    {
+      autograd::GradGuard no_grad(false);
+      const Tensor spread = broadcast_to(cast(clone(values), out.dtype()), window.shape());
+      put_into(out, plan, plan.from_result(spread), accumulate);
+    }
+    if (!is_floating(out.dtype()) || !needs_grad(old, values)) return;
+    const Tensor& source = values;
+    record("index_put_", out, inputs(old, source),
+           [list = plan.index, accumulate, shape = values.shape(),
+            dtype = values.dtype()](Backward& b) -> Tensors {
+             const Tensor g = b.grad();
+             Tensor dold, dvalues;
+             if (b.needs(0)) dold = accumulate ? g : index_put_(clone(g), list, 0.0, false);
+             if (b.needs(1)) dvalues = cast(reduce_to(index(g, list), shape), dtype);
+             return {dold, dvalues};
+           });
+  });
+}
+
+Tensor nonzero(const Tensor& x) {
+  check_defined("nonzero", x, "input");
+  autograd::GradGuard no_grad(false);
+  const Tensor mask = contiguous(x.dtype() == DType::Bool ? x : ne(x, 0));
+  Tensor flat = empty({mask.numel()}, DType::Int64);
+  int64_t count = 0;
+  if (mask.numel())
+    kernels::nonzero(x.device(), {mask.data<bool>(), mask.numel(), flat.data<int64_t>(), &count});
+  Tensor out = empty({count, x.dim()}, DType::Int64);
+  int64_t* p = out.data<int64_t>();
+  const int64_t* from = flat.data<int64_t>();
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t at = from[i];
+    for (int64_t d = x.dim() - 1; d >= 0; --d) {
+      p[i * x.dim() + d] = at % x.size(d);
+      at /= x.size(d);
+    }
+  }
+  return out;
+}
+
+static void check_mask(const char* op, const Tensor& mask) {
+  check_defined(op, mask, "mask");
+  GS_CHECK(mask.dtype() == DType::Bool, Type, op, "expected a mask of dtype bool, got ",
+           mask.dtype(), ".");
+}
+
+Tensor masked_select(const Tensor& x, const Tensor& mask) {
+  check_mask("masked_select", mask);
+  const Shape shape = broadcast(x.shape(), mask.shape(), "masked_select");
+  if (shape.empty()) return index(reshape(x, {1}), {reshape(mask, {1})});
+  return index(broadcast_to(x, shape), {broadcast_to(mask, shape)});
+}
+
+Tensor masked_fill(const Tensor& x, const Tensor& mask, const Operand& value) {
+  check_mask("masked_fill", mask);
+  GS_CHECK(value.dim() == 0, Value, "masked_fill", "expected one value, got a tensor of shape ",
+           value.shape(), ".");
+  return where(mask, cast(value, x.dtype()), x);
+}
+
+Tensor masked_fill_(const Tensor& x, const Tensor& mask, const Operand& value) {
+  check_mask("masked_fill_", mask);
+  GS_CHECK(broadcast(x.shape(), mask.shape(), "masked_fill_") == x.shape(), Value, "masked_fill_",
+           "expected a mask that broadcasts to shape ", x.shape(), ", got ", mask.shape(), ".");
+  return copy_(x, masked_fill(x, mask, value));
+}
+
+Tensor one_hot(const Tensor& x, int64_t num_classes) {
+  GS_CHECK(x.dtype() == DType::Int64, Type, "one_hot", "expected classes of dtype int64, got ",
+           x.dtype(), ".");
+  GS_CHECK(num_classes != 0 && num_classes >= -1, Value, "one_hot",
+           "expected num_classes of -1 or above 0, got ", num_classes, ".");
+  GS_CHECK(x.numel() > 0 || num_classes > 0, Value, "one_hot",
+           "an empty tensor needs num_classes.");
+  const int64_t n =
+      num_classes > 0 ? num_classes : amax(x, std::nullopt, false).item().to_int() + 1;
+  const Tensor classes = as_index(x);
+  check_index_range("one_hot", classes, n, "class");
+  Shape shape = x.shape();
+  shape.push_back(n);
+  Tensor y = zeros(shape, DType::Int64, x.device());
+  const int64_t* from = classes.data<int64_t>();
+  for (int64_t i = 0; i < classes.numel(); ++i) y.data<int64_t>()[i * n + from[i]] = 1;
+  return y;
+}
+
+}  // namespace gs::ops

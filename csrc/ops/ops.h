@@ -1,0 +1,48 @@
+// The catalogue of operations. Each is declared ONCE, as a row in ops/catalogue/*.def:
+//
+//   OP(return type, C++ name, (C++ parameters), "python signature", kind, "one plain sentence")
+//
+// From the row come the C++ declaration below, the Python binding (python/src), and the test that
+// every operation has a row in tests/op_specs.py. Kinds: F a function of the package, M a method of
+// Tensor, FM both, N a function of gradstone._C alone (the package builds on it). Names starting
+// with _ are private. In a Python signature `*shape` accepts f(2, 3) and f((2, 3)); `=` gives a
+// default.
+//
+// Parameter types and what Python may pass: const Tensor& a tensor (None where the default is
+// None); const Operand& a tensor or a number; const Tensors& a list or tuple of tensors; Scalar a
+// number; int64_t, double, bool; const Dims& an int or a sequence of ints; std::optional<...> None
+// or the value; DType a dtype; Device a device or its name; const std::string& a string. Results:
+// Tensor; Tensors a tuple; ValuesIndices a named tuple (values, indices); double; bool; void None.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/tensor.h"
+
+namespace gs::ops {
+
+// A tensor or a number. Numbers become 0-dimensional tensors that yield in type promotion.
+class Operand : public Tensor {
+ public:
+  Operand(const Tensor& t) : Tensor(t) {}
+  Operand(Tensor&& t) : Tensor(std::move(t)) {}
+  Operand(Scalar s) : Tensor(wrapped_number(s)) {}
+  Operand(double v) : Operand(Scalar(v)) {}
+  Operand(int64_t v) : Operand(Scalar(v)) {}
+  Operand(int v) : Operand(Scalar(v)) {}
+  Operand(bool v) : Operand(Scalar(v)) {}
+};
+
+struct ValuesIndices {
+  Tensor values, indices;
+};
+
+using OptionalDims = std::optional<Dims>;
+using OptionalDType = std::optional<DType>;
+
+#define OP(Return, name, parameters, signature, kind, doc) Return name parameters;
+#include "ops/catalogue/all.def"
+#undef OP
+
+}  // namespace gs::ops
