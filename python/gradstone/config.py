@@ -1,0 +1,44 @@
+"""How this build computes: version, threads, instruction set."""
+
+from __future__ import annotations
+
+from gradstone import _C
+
+__all__ = ["__version__", "get_num_threads", "set_num_threads", "show_config"]
+
+__version__: str = _C.version
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Threads an operation may use, the caller included. ValueError below 1.
+
+    Results carry the same bits for any number.
+    """
+    if not isinstance(num_threads, int) or isinstance(num_threads, bool):
+        raise TypeError(f"expected an int, got {type(num_threads).__name__}.")
+    if num_threads < 1:
+        raise ValueError(f"expected at least one thread, got {num_threads}.")
+    _C.set_num_threads(num_threads)
+
+
+def get_num_threads() -> int:
+    """Threads an operation may use: at first the CPUs this process may run on."""
+    return _C.num_threads()
+
+
+def show_config() -> str:
+    """A few lines that describe the build and the machine, for bug reports."""
+    import platform
+    import sys
+
+    import numpy as np
+
+    lines = [
+        f"gradstone {__version__}",
+        f"  instruction set: {_C.isa()}",
+        f"  threads: {_C.num_threads()}",
+        "  CUDA: not built",
+        f"  Python {sys.version.split()[0]}, NumPy {np.__version__}",
+        f"  {platform.platform()}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,106 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradstone import _C
+from gradstone.optim.optimizer import (
+    Optimizer,
+    Params,
+    check,
+    number,
+    refuse_differentiable,
+    zeros_like,
+)
+
+
+class RMSprop(Optimizer):
+    """v = alpha v + (1 - alpha) g^2; p -= lr * g / (sqrt(v) + eps), through a momentum buffer when
+    momentum > 0; centered subtracts the squared mean gradient from v (Hinton's lecture 6e; Graves,
+    2013).
+
+    All parameters of a group in one native call; `foreach` and `capturable` change nothing.
+    """
+
+    _stepped = False
+
+    def __init__(
+        self,
+        params: Params,
+        lr: Any = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        check("learning rate", lr, number(lr) >= 0.0)
+        check("epsilon value", eps, eps >= 0.0)
+        check("momentum value", momentum, momentum >= 0.0)
+        check("weight_decay value", weight_decay, weight_decay >= 0.0)
+        check("alpha value", alpha, alpha >= 0.0)
+        refuse_differentiable(differentiable)
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "alpha": alpha,
+                "eps": eps,
+                "centered": centered,
+                "weight_decay": weight_decay,
+                "capturable": capturable,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+            },
+        )
+
+    def _step_group(self, group: dict[str, Any]) -> None:
+        momentum, centered = group["momentum"], group["centered"]
+        params: list[Any] = []
+        grads: list[Any] = []
+        squares: list[Any] = []
+        buffers: list[Any] = []
+        means: list[Any] = []
+        for param in group["params"]:
+            grad = param.grad
+            if grad is None:
+                continue
+            state = self.state[param]
+            if not state:
+                state["step"] = _C._full((), 0.0, _C.float32)
+                state["square_avg"] = zeros_like(param)
+                if momentum > 0:
+                    state["momentum_buffer"] = zeros_like(param)
+                if centered:
+                    state["grad_avg"] = zeros_like(param)
+            state["step"] += 1
+            params.append(param)
+            grads.append(grad)
+            squares.append(state["square_avg"])
+            if momentum > 0:
+                buffers.append(state["momentum_buffer"])
+            if centered:
+                means.append(state["grad_avg"])
+        if not params:
+            return
+        _C._rmsprop_step(
+            params,
+            grads,
+            squares,
+            buffers,
+            means,
+            number(group["lr"]),
+            group["alpha"],
+            group["eps"],
+            group["weight_decay"],
+            momentum,
+            centered,
+            group["maximize"],
+        )

@@ -1,0 +1,5 @@
+"""Helpers: hooks and data loading."""
+
+from gradstone.utils import data, hooks
+
+__all__ = ["data", "hooks"]

@@ -1,0 +1,36 @@
+"""Handles that take a hook away again."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+
+class RemovableHandle:
+    """Returned where a hook is registered. ``remove()`` takes it away; so does leaving a ``with``
+    block."""
+
+    _next_id = 0
+
+    def __init__(self, hooks: dict[int, Any], *, extra: dict[int, Any] | None = None) -> None:
+        self.id = RemovableHandle._next_id
+        RemovableHandle._next_id += 1
+        self._hooks = weakref.ref(hooks)
+        self._extra = None if extra is None else weakref.ref(extra)
+
+    def remove(self) -> None:
+        """Takes the hook away; a second call does nothing."""
+        for reference in (self._hooks, self._extra):
+            hooks = None if reference is None else reference()
+            if hooks is not None:
+                hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+class HookDict(dict[int, Any]):
+    """A dict that can be referred to weakly."""

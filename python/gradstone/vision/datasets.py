@@ -1,0 +1,221 @@
+"""MNIST and FashionMNIST from IDX files, compressed or not."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradstone import _C
+from gradstone._C import Tensor
+from gradstone.utils.data import Dataset
+from gradstone.vision import transforms as T
+from gradstone.vision._download import fetch
+
+_IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
+    """The array in an IDX file, or in one compressed by gzip. RuntimeError when the file is
+    damaged."""
+    name = Path(path)
+    data = name.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError) as error:
+            raise RuntimeError(
+                f"{name} is damaged: {error}. Delete it and fetch it again."
+            ) from None
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_TYPES:
+        raise RuntimeError(f"{name} is not an IDX file.")
+    dtype, ndim = np.dtype(_IDX_TYPES[data[2]]), data[3]
+    if len(data) < 4 + 4 * ndim:
+        raise RuntimeError(f"{name} is truncated: its header is not complete.")
+    shape = struct.unpack(f">{ndim}I", data[4 : 4 + 4 * ndim])
+    wanted = 4 + 4 * ndim + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if len(data) != wanted:
+        raise RuntimeError(
+            f"{name} is damaged: {len(data)} bytes where its header says {wanted} for shape "
+            f"{shape}."
+        )
+    array = np.frombuffer(data, dtype, offset=4 + 4 * ndim).reshape(shape)
+    return array.astype(dtype.newbyteorder("="))
+
+
+class MNIST(Dataset[tuple[Any, Any]]):
+    """Handwritten digits, 28x28 (LeCun, Cortes and Burges): 60,000 to train on, 10,000 to test.
+
+    Looks for the four IDX files (plain or .gz) in root/<class name>/raw, as torchvision lays them
+    out, and in root itself. `download` fetches what is missing, checks it and goes on where it was
+    cut off.
+
+    Items are (image, label): a PIL image where Pillow is installed, otherwise a uint8 array (H, W).
+    With a transform that starts with ToTensor (or Compose of it) no PIL image is made. ``data`` is
+    uint8 (N, H, W), ``targets`` int64 (N).
+    """
+
+    mirrors = [
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "http://yann.lecun.com/exdb/mnist/",
+    ]
+    # name -> MD5 of the compressed file
+    resources = {
+        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    }
+    classes = [
+        "0 - zero",
+        "1 - one",
+        "2 - two",
+        "3 - three",
+        "4 - four",
+        "5 - five",
+        "6 - six",
+        "7 - seven",
+        "8 - eight",
+        "9 - nine",
+    ]
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        train: bool = True,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        download: bool = False,
+    ) -> None:
+        self.root = Path(root).expanduser()
+        self.train = train
+        self.transform = transform
+        self.target_transform = target_transform
+        if download:
+            self.download()
+        part = "train" if train else "t10k"
+        images = read_idx(self._find(f"{part}-images-idx3-ubyte"))
+        labels = read_idx(self._find(f"{part}-labels-idx1-ubyte"))
+        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+            raise RuntimeError(
+                f"{type(self).__name__}: images {images.shape} and labels {labels.shape} do not "
+                f"belong "
+                "together."
+            )
+        self.data = _C.from_numpy(np.ascontiguousarray(images))
+        self.targets = _C.from_numpy(labels.astype(np.int64))
+
+    @property
+    def raw_folder(self) -> Path:
+        """Where torchvision keeps the files, and where downloads go."""
+        return self.root / type(self).__name__ / "raw"
+
+    def _locate(self, name: str) -> Path | None:
+        for folder in (self.raw_folder, self.root):
+            for candidate in (folder / name, folder / f"{name}.gz"):
+                if candidate.is_file():
+                    return candidate
+        return None
+
+    def _find(self, name: str) -> Path:
+        path = self._locate(name)
+        if path is None:
+            raise RuntimeError(
+                f"Dataset not found: there is no {name} (or {name}.gz) in {self.raw_folder} or "
+                f"{self.root}. "
+                "You can use download=True to download it"
+            )
+        return path
+
+    def download(self) -> None:
+        """Fetches the files that are not there. RuntimeError when there is no network."""
+        for name, md5 in self.resources.items():
+            if self._locate(name.removesuffix(".gz")) is None:
+                self.raw_folder.mkdir(parents=True, exist_ok=True)
+                fetch([mirror + name for mirror in self.mirrors], self.raw_folder / name, md5)
+
+    def __len__(self) -> int:
+        return self.data.size(0)
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """Class name to label."""
+        return {name: i for i, name in enumerate(self.classes)}
+
+    def _wants_array(self) -> bool:
+        """Whether the transform takes a uint8 array as it takes a PIL image, so that none need be
+        made."""
+        first = self.transform
+        while isinstance(first, T.Compose) and first.transforms:
+            first = first.transforms[0]
+        return type(first) in (T.ToTensor, T.PILToTensor)
+
+    def __getitem__(self, index: Any) -> tuple[Any, Any]:
+        image: Any = self.data[index].numpy()
+        target: Any = int(self.targets[index])
+        if not self._wants_array():
+            try:
+                from PIL import Image
+            except ImportError:
+                pass
+            else:
+                image = Image.fromarray(image)
+        if self.transform is not None:
+            image = self.transform(image)
+        if self.target_transform is not None:
+            target = self.target_transform(target)
+        return image, target
+
+    def gather(self, index: Tensor) -> list[Any] | None:
+        """Images (N, 1, H, W) and labels (N) at once, when the transform works on whole batches."""
+        if self.target_transform is not None or not self._wants_array():
+            return None
+        if type(self).__getitem__ is not MNIST.__getitem__:
+            return None
+        whole = getattr(self.transform, "batch", None)
+        if whole is None:
+            return None
+        images = whole(_C.index_select(self.data, 0, index).unsqueeze(1))
+        if images is None:
+            return None
+        return [images, _C.index_select(self.targets, 0, index)]
+
+    def __repr__(self) -> str:
+        lines = [
+            f"Dataset {type(self).__name__}",
+            f"    Number of datapoints: {len(self)}",
+            f"    Root location: {self.root}",
+            f"    Split: {'Train' if self.train else 'Test'}",
+        ]
+        if self.transform is not None:
+            lines += ["    StandardTransform", f"Transform: {self.transform!r}"]
+        return "\n".join(lines)
+
+
+class FashionMNIST(MNIST):
+    """Clothes in MNIST's form (Xiao, Rasul and Vollgraf, 2017)."""
+
+    mirrors = ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"]
+    resources = {
+        "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+        "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+        "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+    }
+    classes = [
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ]
