@@ -1,0 +1,81 @@
+// Convolutions: GFLOP/s for every instruction set, one thread and two; the three passes one by one.
+#include <benchmark/benchmark.h>
+
+#include <string>
+#include <vector>
+
+#include "core/parallel.h"
+#include "cpu/isa.h"
+
+namespace gs {
+namespace {
+
+struct Layer {
+  const char* name;
+  int64_t n, c, h, w, o, kernel, stride, pad, groups;
+};
+
+void run(benchmark::State& state, cpu::Isa isa, Layer l, int pass, int threads) {
+  ConvShape s{};
+  s.dtype = DType::Float32;
+  s.n = l.n, s.c = l.c, s.h = l.h, s.w = l.w, s.o = l.o, s.r = s.s = l.kernel, s.groups = l.groups;
+  s.stride_h = s.stride_w = l.stride, s.pad_h = s.pad_w = l.pad, s.dilation_h = s.dilation_w = 1;
+  s.p = (l.h + 2 * l.pad - l.kernel) / l.stride + 1;
+  s.q = (l.w + 2 * l.pad - l.kernel) / l.stride + 1;
+  std::vector<float> x(s.n * s.c * s.h * s.w, 0.5f), y(s.n * s.o * s.p * s.q, 0.25f),
+      bias(s.o, 0.1f);
+  std::vector<float> weight(s.o * s.c / s.groups * s.r * s.s, 0.01f);
+  const cpu::KernelTable& table = cpu::table(isa);
+  set_num_threads(threads);
+  for (auto _ : state) {
+    if (pass == 0)
+      table.conv2d({s, x.data(), weight.data(), bias.data(), y.data(), Activation::Relu});
+    if (pass == 1) table.conv2d_input_grad({s, y.data(), weight.data(), x.data()});
+    if (pass == 2) table.conv2d_weight_grad({s, x.data(), y.data(), weight.data(), bias.data()});
+  }
+  set_num_threads(1);
+  const double flops = 2.0 * s.n * s.o * s.p * s.q * s.c / s.groups * s.r * s.s;
+  state.counters["GFLOP/s"] =
+      benchmark::Counter(1e-9 * flops * state.iterations(), benchmark::Counter::kIsRate);
+}
+
+void register_all() {
+  const Layer layers[] = {
+      {"32x32x14x14_64_3x3", 32, 32, 14, 14, 64, 3, 1, 1, 1},
+      {"32x32x13x13_64_3x3_unpadded", 32, 32, 13, 13, 64, 3, 1, 0, 1},
+      {"32x1x28x28_32_3x3", 32, 1, 28, 28, 32, 3, 1, 0, 1},
+      {"32x1x28x28_6_5x5", 32, 1, 28, 28, 6, 5, 1, 2, 1},
+      {"32x3x32x32_64_3x3", 32, 3, 32, 32, 64, 3, 1, 1, 1},
+      {"8x3x224x224_64_7x7s2", 8, 3, 224, 224, 64, 7, 2, 3, 1},
+      {"16x64x56x56_64_3x3", 16, 64, 56, 56, 64, 3, 1, 1, 1},
+      {"16x128x28x28_128_3x3s2", 16, 128, 28, 28, 128, 3, 2, 1, 1},
+      {"16x256x14x14_256_3x3", 16, 256, 14, 14, 256, 3, 1, 1, 1},
+      {"32x512x4x4_512_3x3", 32, 512, 4, 4, 512, 3, 1, 1, 1},
+      {"16x64x56x56_256_1x1", 16, 64, 56, 56, 256, 1, 1, 0, 1},
+      {"32x64x32x32_depthwise_3x3", 32, 64, 32, 32, 64, 3, 1, 1, 64},
+      {"32x64x14x14_depthwise_3x3", 32, 64, 14, 14, 64, 3, 1, 1, 64},
+      {"1x256x14x14_256_3x3", 1, 256, 14, 14, 256, 3, 1, 1, 1},
+  };
+  const char* passes[] = {"forward", "input_grad", "weight_grad"};
+  for (cpu::Isa isa : {cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512}) {
+    if (isa > cpu::best_isa()) continue;
+    for (const Layer& layer : layers)
+      for (int pass = 0; pass < 3; ++pass)
+        for (int threads : {1, 2}) {
+          const std::string name = std::string("conv/") + cpu::name_of(isa) + "/" + layer.name +
+                                   "/" + passes[pass] + "/threads:" + std::to_string(threads);
+          benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+            run(state, isa, layer, pass, threads);
+          })->UseRealTime();
+        }
+  }
+}
+
+}  // namespace
+}  // namespace gs
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  gs::register_all();
+  benchmark::RunSpecifiedBenchmarks();
+}
