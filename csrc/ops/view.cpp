@@ -338,8 +338,8 @@ Tensors split(const Tensor& x, const Dims& sizes, int64_t dim) {
     GS_CHECK(n >= 0, Value, "split", "expected sizes of 0 or more, got ", sizes, ".");
     overflow |= __builtin_add_overflow(total, n, &total);
   }
-  GS_CHECK(!overflow && total == x.size(d), Value, "split", "expected sizes that add up to ", x.size(d),
-           " (dimension ", d, " of shape ", x.shape(), "), got ", sizes, ".");
+  GS_CHECK(!overflow && total == x.size(d), Value, "split", "expected sizes that add up to ",
+           x.size(d), " (dimension ", d, " of shape ", x.shape(), "), got ", sizes, ".");
   for (int64_t n : sizes) {
     out.push_back(narrow(x, d, at, n));
     at += n;

@@ -1,0 +1,368 @@
+"""One step of an optimizer for all parameters, against the papers' formulas in NumPy.
+
+All of these write their arguments: `reference` gives the arguments as they should be afterwards."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from op_specs.spec import Fixed, Sample, Spec, arrays, bad, integers, normal, uniform
+
+FLOATS = ("float64", "float32")
+
+
+def sgd(params, grads, buffers, first, lr, momentum, dampening, weight_decay, nesterov, maximize):
+    for i, (p, g) in enumerate(zip(params, grads)):
+        g = (-g if maximize else g) + weight_decay * p
+        if momentum:
+            b = buffers[i]
+            b[...] = g if first[0] else momentum * b + (1 - dampening) * g
+            g = g + momentum * b if nesterov else b.copy()
+        p -= lr * g
+
+
+def adam(
+    params,
+    grads,
+    avgs,
+    squares,
+    maxima,
+    steps,
+    lr,
+    beta1,
+    beta2,
+    eps,
+    weight_decay,
+    decoupled,
+    amsgrad,
+    maximize,
+):
+    for i, (p, g) in enumerate(zip(params, grads)):
+        steps[i] += 1
+        t = float(steps[i])
+        g = -g if maximize else g
+        if decoupled:
+            p *= 1 - lr * weight_decay
+        else:
+            g = g + weight_decay * p
+        avgs[i][...] = beta1 * avgs[i] + (1 - beta1) * g
+        squares[i][...] = beta2 * squares[i] + (1 - beta2) * g * g
+        v = squares[i]
+        if amsgrad:
+            maxima[i][...] = np.maximum(maxima[i], v)
+            v = maxima[i]
+        p -= lr / (1 - beta1**t) * avgs[i] / (np.sqrt(v) / math.sqrt(1 - beta2**t) + eps)
+
+
+def rmsprop(
+    params,
+    grads,
+    squares,
+    buffers,
+    means,
+    lr,
+    alpha,
+    eps,
+    weight_decay,
+    momentum,
+    centered,
+    maximize,
+):
+    for i, (p, g) in enumerate(zip(params, grads)):
+        g = (-g if maximize else g) + weight_decay * p
+        squares[i][...] = alpha * squares[i] + (1 - alpha) * g * g
+        v = squares[i]
+        if centered:
+            means[i][...] = alpha * means[i] + (1 - alpha) * g
+            v = v - means[i] ** 2
+        step = g / (np.sqrt(v) + eps)
+        if momentum:
+            buffers[i][...] = momentum * buffers[i] + step
+            step = buffers[i]
+        p -= lr * step
+
+
+def scale_all(tensors, factor):
+    for t in tensors:
+        t *= factor
+
+
+def writing(f):
+    """Runs f on copies and returns the arrays afterwards, in order."""
+
+    def call(*args):
+        def copy(value):
+            if isinstance(value, Fixed):
+                return value.array.astype(np.float64)
+            if isinstance(value, list):
+                return [copy(v) for v in value]
+            return value.copy() if isinstance(value, np.ndarray) else value
+
+        copies = [copy(a) for a in args]
+        f(*copies)
+        return tuple(arrays(copies))
+
+    return call
+
+
+SHAPES = [(n,) for n in (0, 1, 3, 7, 15, 17, 31, 33, 65)] + [(3, 5), ()]
+
+
+def many(make=normal):
+    return [np.asarray(make(*s)) for s in SHAPES]
+
+
+def positive(*shape):
+    return uniform(*shape, low=0.5, high=1.0)
+
+
+def counters(value):
+    return [Fixed(np.asarray(value, np.float32)) for _ in SHAPES]
+
+
+def sgd_samples():
+    rows = [
+        Sample(many(), many(), [], (1,), 0.1, 0.0, 0.0, wd, False, mx)
+        for wd in (0.0, 0.1)
+        for mx in (False, True)
+    ]
+    for first in (0, 1):
+        for nesterov in (False, True):
+            rows.append(
+                Sample(many(), many(), many(), (first,), 0.1, 0.9, 0.0, 0.01, nesterov, False)
+            )
+    return [
+        *rows,
+        Sample(many(), many(), many(), (0,), 0.1, 0.9, 0.3, 0.0, False, True),
+        Sample([], [], [], (1,), 0.1, 0.0, 0.0, 0.0, False, False),
+    ]
+
+
+def adam_samples():
+    return [
+        Sample(
+            many(),
+            many(),
+            many(),
+            many(positive),
+            many(positive) if amsgrad else [],
+            counters(step),
+            0.01,
+            0.9,
+            0.999,
+            1e-8,
+            wd,
+            decoupled,
+            amsgrad,
+            maximize,
+        )
+        for step in (0, 7)
+        for amsgrad in (False, True)
+        for wd, decoupled, maximize in ((0.0, False, False), (0.1, False, True), (0.1, True, False))
+    ]
+
+
+def rmsprop_samples():
+    return [
+        Sample(
+            many(),
+            many(),
+            many(lambda *s: 1.5 + positive(*s)),
+            many() if momentum else [],
+            many(lambda *s: 0.1 * normal(*s)) if centered else [],
+            0.01,
+            0.9,
+            1e-8,
+            wd,
+            momentum,
+            centered,
+            maximize,
+        )
+        for momentum in (0.0, 0.9)
+        for centered in (False, True)
+        for wd, maximize in ((0.0, False), (0.1, True))
+    ]
+
+
+def grad_norm(grads, p):
+    x = np.concatenate([np.reshape(g, -1) for g in grads]) if grads else np.zeros(0)
+    if p == math.inf:
+        return np.max(np.abs(x), initial=0.0)
+    return np.sum(np.abs(x) ** p) ** (1 / p)
+
+
+WRONG = (ValueError, TypeError, RuntimeError)
+
+
+def step(name, reference, samples, errors=()):
+    return Spec(
+        name,
+        writing(reference),
+        samples,
+        dtypes=FLOATS,
+        bound=24,
+        writes=True,
+        layouts=False,
+        errors=tuple(errors),
+        out="any",
+    )
+
+
+ROWS = [
+    step(
+        "_sgd_step",
+        sgd,
+        sgd_samples,
+        [
+            bad(WRONG, "", [normal(3)], [normal(4)], [], (1,), 0.1, 0.0, 0.0, 0.0, False, False),
+            bad(WRONG, "", [normal(3)], [], [], (1,), 0.1, 0.0, 0.0, 0.0, False, False),
+            bad(
+                WRONG,
+                "",
+                [normal(3)],
+                [integers(0, 3, 3)],
+                [],
+                (1,),
+                0.1,
+                0.0,
+                0.0,
+                0.0,
+                False,
+                False,
+            ),
+            bad(WRONG, "", [normal(3)], [normal(3)], [], (1,), 0.1, 0.9, 0.0, 0.0, False, False),
+            bad(
+                WRONG,
+                "",
+                [normal(3)],
+                [normal(3)],
+                [normal(2)],
+                (1,),
+                0.1,
+                0.9,
+                0.0,
+                0.0,
+                False,
+                False,
+            ),
+        ],
+    ),
+    step(
+        "_adam_step",
+        adam,
+        adam_samples,
+        [
+            bad(
+                WRONG,
+                "",
+                [normal(3)],
+                [normal(3)],
+                [],
+                [],
+                [],
+                [],
+                0.1,
+                0.9,
+                0.999,
+                1e-8,
+                0.0,
+                False,
+                False,
+                False,
+            ),
+            bad(
+                WRONG,
+                "",
+                [normal(3)],
+                [normal(3)],
+                [normal(3)],
+                [normal(2)],
+                [],
+                [Fixed(np.float32(0))],
+                0.1,
+                0.9,
+                0.999,
+                1e-8,
+                0.0,
+                False,
+                False,
+                False,
+            ),
+            bad(
+                WRONG,
+                "",
+                [normal(3)],
+                [normal(3)],
+                [normal(3)],
+                [normal(3)],
+                [],
+                [Fixed(np.float32(0))],
+                0.1,
+                0.9,
+                0.999,
+                1e-8,
+                0.0,
+                False,
+                True,
+                False,
+            ),
+        ],
+    ),
+    step(
+        "_rmsprop_step",
+        rmsprop,
+        rmsprop_samples,
+        [
+            bad(
+                WRONG,
+                "",
+                [normal(3)],
+                [normal(3)],
+                [normal(4)],
+                [],
+                [],
+                0.1,
+                0.9,
+                1e-8,
+                0.0,
+                0.0,
+                False,
+                False,
+            ),
+            bad(
+                WRONG,
+                "",
+                [normal(3)],
+                [normal(3)],
+                [],
+                [],
+                [],
+                0.1,
+                0.9,
+                1e-8,
+                0.0,
+                0.0,
+                False,
+                False,
+            ),
+        ],
+    ),
+    Spec(
+        "_grad_norm",
+        grad_norm,
+        lambda: [Sample(many(), p) for p in (2.0, 1.0, math.inf)] + [Sample([normal(3000)], 2.0)],
+        dtypes=FLOATS,
+        out="any",
+        bound=40,
+        layouts=False,
+        errors=(bad(WRONG, "", [normal(3), None], 2.0), bad(WRONG, "", 3.0, 2.0)),
+    ),
+    step(
+        "_scale_all_",
+        scale_all,
+        lambda: [Sample(many(), 0.5), Sample([], 2.0), Sample(many(), -3.0)],
+        [bad(WRONG, "", [normal(3), None], 2.0), bad(WRONG, "", 1, 2.0)],
+    ),
+]

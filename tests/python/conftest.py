@@ -1,0 +1,20 @@
+"""What every test starts from: one seed, the default dtype, the best instruction set."""
+
+from __future__ import annotations
+
+import pytest
+
+import gradstone as gs
+from gradstone import _C
+
+
+@pytest.fixture(autouse=True)
+def settled_state():
+    threads = gs.get_num_threads()
+    gs.manual_seed(0)
+    yield
+    gs.set_num_threads(threads)
+    gs.set_default_dtype(gs.float32)
+    if _C.isa() != _C.best_isa():
+        _C.set_isa(_C.best_isa())
+    assert gs.is_grad_enabled(), "a test left no_grad on"
