@@ -1,6 +1,7 @@
 // Sizes and strides: a small fixed-capacity list of int64, and the algebra on it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <ostream>
@@ -34,7 +35,7 @@ class Dims {
   int64_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   int64_t operator[](int64_t i) const { return values_[i]; }
-  int64_t& operator[](int64_t i) { return values_[i]; }
+  int64_t& operator[](int64_t i) { return values_[static_cast<size_t>(i)]; }
   int64_t back() const { return values_[size_ - 1]; }
   int64_t& back() { return values_[size_ - 1]; }
   const int64_t* begin() const { return values_; }

@@ -318,9 +318,20 @@ struct LaneMath {
   GS_LANES(exp)
   GS_LANES(expm1)
   GS_LANES(log)
-  GS_LANES(log1p) GS_LANES(log2) GS_LANES(sin) GS_LANES(cos) GS_LANES(tan) GS_LANES(atan)
-      GS_LANES(sinh) GS_LANES(cosh) GS_LANES(tanh) GS_LANES(erf) GS_LANES(sigmoid) GS_LANES2(pow)
-          GS_LANES2(fmod) GS_LANES2(atan2)
+  GS_LANES(log1p)
+  GS_LANES(log2)
+  GS_LANES(sin)
+  GS_LANES(cos)
+  GS_LANES(tan)
+  GS_LANES(atan)
+  GS_LANES(sinh)
+  GS_LANES(cosh)
+  GS_LANES(tanh)
+  GS_LANES(erf)
+  GS_LANES(sigmoid)
+  GS_LANES2(pow)
+  GS_LANES2(fmod)
+  GS_LANES2(atan2)
 #undef GS_LANES
 #undef GS_LANES2
 };

@@ -246,13 +246,13 @@ struct LogSigmoid {
 #undef GS_GRAD
 
 // Every UnaryOp with a floating version: K(name).
-#define GS_FLOATING_UNARY(K)                                                                       \
-  K(Neg)                                                                                           \
-  K(Abs)                                                                                           \
-  K(Sign) K(Square) K(Sqrt) K(Rsqrt) K(Reciprocal) K(Exp) K(Expm1) K(Log) K(Log1p) K(Log2) K(Sin)  \
-      K(Cos) K(Tan) K(Atan) K(Sinh) K(Cosh) K(Tanh) K(Sigmoid) K(Relu) K(LeakyRelu) K(Elu) K(Gelu) \
-          K(GeluTanh) K(Silu) K(Softplus) K(Erf) K(Floor) K(Ceil) K(Round) K(Trunc) K(Clamp)       \
-              K(LogSigmoid) K(Hardtanh)
+// clang-format off
+#define GS_FLOATING_UNARY(K) \
+  K(Neg) K(Abs) K(Sign) K(Square) K(Sqrt) K(Rsqrt) K(Reciprocal) K(Exp) K(Expm1) K(Log) K(Log1p) \
+  K(Log2) K(Sin) K(Cos) K(Tan) K(Atan) K(Sinh) K(Cosh) K(Tanh) K(Sigmoid) K(Relu) K(LeakyRelu) \
+  K(Elu) K(Gelu) K(GeluTanh) K(Silu) K(Softplus) K(Erf) K(Floor) K(Ceil) K(Round) K(Trunc) \
+  K(Clamp) K(LogSigmoid) K(Hardtanh)
+// clang-format on
 
 // ---------------------------------------------------------------- integers, one argument
 

@@ -7,31 +7,30 @@
 #include "core/device.h"
 #include "kernels/params.h"
 
-#define GS_KERNELS(K)                                                                              \
-  K(unary, Unary)                                                                                  \
-  K(unary_grad, UnaryGrad) K(binary, Binary) K(compare, Compare) K(where, Where) K(copy, Copy)     \
-      K(fill, Fill) K(arange, Arange) K(axpy, Axpy) K(reduce, Reduce) K(arg_extreme, ArgExtreme)   \
-          K(moments, Moments) K(scan, Scan) K(gemm, Gemm) K(conv2d, Conv2d) K(                     \
-              conv2d_input_grad, Conv2dInputGrad) K(conv2d_weight_grad, Conv2dWeightGrad)          \
-              K(max_pool2d, MaxPool2d) K(max_pool2d_grad, MaxPool2dGrad) K(avg_pool2d, AvgPool2d)  \
-                  K(avg_pool2d_grad, AvgPool2dGrad) K(adaptive_pool2d, AdaptivePool2d)             \
-                      K(adaptive_avg_pool2d_grad, AdaptiveAvgPool2dGrad) K(softmax, Softmax)       \
-                          K(softmax_grad, SoftmaxGrad) K(cross_entropy, CrossEntropy) K(           \
-                              cross_entropy_grad, CrossEntropyGrad) K(layer_norm, LayerNorm)       \
-                              K(layer_norm_grad, LayerNormGrad) K(batch_norm, BatchNorm) K(        \
-                                  batch_norm_grad, BatchNormGrad) K(recurrent, Recurrent)          \
-                                  K(recurrent_grad, RecurrentGrad) K(attention, Attention) K(      \
-                                      attention_grad, AttentionGrad) K(index_select, IndexSelect)  \
-                                      K(index_add, IndexAdd) K(gather, Gather) K(scatter, Scatter) \
-                                          K(take, Take) K(put, Put) K(index_range, IndexRange)     \
-                                              K(nonzero, Nonzero) K(sort, Sort)                    \
-                                                  K(triangle, Triangle) K(random, Random)          \
-                                                      K(random_permutation, RandomPermutation)     \
-                                                          K(dropout, Dropout) K(sgd_step, SgdStep) \
-                                                              K(adam_step, AdamStep)               \
-                                                                  K(rmsprop_step, RmspropStep)     \
-                                                                      K(grad_norm, GradNorm)       \
-                                                                          K(scale_all, ScaleAll)
+// clang-format off
+#define GS_KERNELS(K) \
+  K(unary, Unary) K(unary_grad, UnaryGrad) K(binary, Binary) K(compare, Compare) K(where, Where) \
+  K(copy, Copy) K(fill, Fill) K(arange, Arange) K(axpy, Axpy) \
+  K(reduce, Reduce) K(arg_extreme, ArgExtreme) K(moments, Moments) K(scan, Scan) \
+  K(gemm, Gemm) \
+  K(conv2d, Conv2d) K(conv2d_input_grad, Conv2dInputGrad) \
+  K(conv2d_weight_grad, Conv2dWeightGrad) \
+  K(max_pool2d, MaxPool2d) K(max_pool2d_grad, MaxPool2dGrad) K(avg_pool2d, AvgPool2d) \
+  K(avg_pool2d_grad, AvgPool2dGrad) K(adaptive_pool2d, AdaptivePool2d) \
+  K(adaptive_avg_pool2d_grad, AdaptiveAvgPool2dGrad) \
+  K(softmax, Softmax) K(softmax_grad, SoftmaxGrad) K(cross_entropy, CrossEntropy) \
+  K(cross_entropy_grad, CrossEntropyGrad) \
+  K(layer_norm, LayerNorm) K(layer_norm_grad, LayerNormGrad) K(batch_norm, BatchNorm) \
+  K(batch_norm_grad, BatchNormGrad) \
+  K(recurrent, Recurrent) K(recurrent_grad, RecurrentGrad) \
+  K(attention, Attention) K(attention_grad, AttentionGrad) \
+  K(index_select, IndexSelect) K(index_add, IndexAdd) K(gather, Gather) K(scatter, Scatter) \
+  K(take, Take) K(put, Put) K(index_range, IndexRange) K(nonzero, Nonzero) K(sort, Sort) \
+  K(triangle, Triangle) \
+  K(random, Random) K(random_permutation, RandomPermutation) K(dropout, Dropout) \
+  K(sgd_step, SgdStep) K(adam_step, AdamStep) K(rmsprop_step, RmspropStep) \
+  K(grad_norm, GradNorm) K(scale_all, ScaleAll)
+// clang-format on
 
 namespace gs {
 

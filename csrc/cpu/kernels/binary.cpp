@@ -28,10 +28,18 @@ SpanFunction floating_kernel(BinaryOp op) {
     return floating_span<BinaryOp::name, T>;
     GS_CASE(Add)
     GS_CASE(Sub)
-    GS_CASE(Mul) GS_CASE(Div) GS_CASE(Pow) GS_CASE(Maximum) GS_CASE(Minimum) GS_CASE(FloorDiv)
-        GS_CASE(Remainder) GS_CASE(Fmod) GS_CASE(Atan2)
+    GS_CASE(Mul)
+    GS_CASE(Div)
+    GS_CASE(Pow)
+    GS_CASE(Maximum)
+    GS_CASE(Minimum)
+    GS_CASE(FloorDiv)
+    GS_CASE(Remainder)
+    GS_CASE(Fmod)
+    GS_CASE(Atan2)
 #undef GS_CASE
-            default : return nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -52,11 +60,22 @@ SpanFunction integer_kernel(BinaryOp op) {
     return integer_span<BinaryOp::name, T>;
     GS_CASE(Add)
     GS_CASE(Sub)
-    GS_CASE(Mul) GS_CASE(Div) GS_CASE(Pow) GS_CASE(Maximum) GS_CASE(Minimum) GS_CASE(FloorDiv)
-        GS_CASE(Remainder) GS_CASE(Fmod) GS_CASE(And) GS_CASE(Or) GS_CASE(Xor) GS_CASE(ShiftLeft)
-            GS_CASE(ShiftRight)
+    GS_CASE(Mul)
+    GS_CASE(Div)
+    GS_CASE(Pow)
+    GS_CASE(Maximum)
+    GS_CASE(Minimum)
+    GS_CASE(FloorDiv)
+    GS_CASE(Remainder)
+    GS_CASE(Fmod)
+    GS_CASE(And)
+    GS_CASE(Or)
+    GS_CASE(Xor)
+    GS_CASE(ShiftLeft)
+    GS_CASE(ShiftRight)
 #undef GS_CASE
-                default : return nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -144,8 +163,13 @@ SpanFunction compare_kernel(CompareOp op) {
     return compare_span<CompareOp::name, T>;
     GS_CASE(Eq)
     GS_CASE(Ne)
-    GS_CASE(Lt) GS_CASE(Le) GS_CASE(Gt) GS_CASE(Ge) GS_CASE(LogicalAnd) GS_CASE(LogicalOr)
-        GS_CASE(LogicalXor)
+    GS_CASE(Lt)
+    GS_CASE(Le)
+    GS_CASE(Gt)
+    GS_CASE(Ge)
+    GS_CASE(LogicalAnd)
+    GS_CASE(LogicalOr)
+    GS_CASE(LogicalXor)
 #undef GS_CASE
   }
   return nullptr;

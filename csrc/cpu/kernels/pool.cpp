@@ -1,8 +1,8 @@
 // Max and average pooling over planes (H, W) -> (P, Q), and their gradients.
 //
 // For general windows a plane's rows are first taken apart by the stride, with their padding, so
-// that a vector of outputs reads each of its taps with one load and no bounds. Windows of 2x2 with
-// stride 2 and no padding read each input once where it lies.
+// that a vector of outputs reads each of its taps with one load and no bounds. Windows of 2x2 have
+// their own path (cpu/pool_2x2.h).
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -10,6 +10,7 @@
 
 #include "cpu/isa.h"
 #include "cpu/planes.h"
+#include "cpu/pool_2x2.h"
 
 namespace gs::cpu {
 namespace {
@@ -136,71 +137,6 @@ GS_INLINE void max_plane(const PoolShape& s, const MaxState<C>& state, const C* 
   for (int64_t p = 0; p < s.p; ++p) max_row<true>(s, state, p, y, indices, &nan);
 }
 
-// One row of 2x2 windows under x and x + w; `first` is the position of x in its plane.
-template <class C>
-GS_INLINE void max_row_2x2(const C* x, int64_t w, int64_t first, int64_t n, C* y,
-                           int64_t* indices) {
-  using Index = IndexOf<C>;
-  constexpr int kStep = kLanes<C>;
-  Vec<Index> lane;
-  for (int i = 0; i < kStep; ++i) lane[i] = 2 * i;
-  int64_t q = 0;
-  for (; q + kStep <= n; q += kStep) {
-    Vec<C> a, b, c, d;
-    load_pairs(x + 2 * q, &a, &b);
-    load_pairs(x + w + 2 * q, &c, &d);
-    Vec<C> best = a;
-    Vec<Index> index = lane + static_cast<Index>(first + 2 * q);
-    const Vec<Index> base = index;
-    take_larger<C>(b, base + 1, &best, &index);
-    take_larger<C>(c, base + static_cast<Index>(w), &best, &index);
-    take_larger<C>(d, base + static_cast<Index>(w + 1), &best, &index);
-    store(y + q, best);
-    if (indices) store_as(indices + q, index);
-  }
-  for (; q < n; ++q) {
-    const int64_t taps[4] = {2 * q, 2 * q + 1, w + 2 * q, w + 2 * q + 1};
-    C best = x[taps[0]];
-    int64_t at = taps[0];
-    for (int i = 1; i < 4; ++i) {
-      if (!wins(x[taps[i]], best)) continue;
-      best = x[taps[i]];
-      at = taps[i];
-    }
-    y[q] = best;
-    if (indices) indices[q] = first + at;
-  }
-}
-
-// dx of one row of 2x2 windows: each input belongs to one window, so it is written once.
-template <class C>
-GS_INLINE void max_grad_row_2x2(const C* dy, const int64_t* indices, int64_t first, int64_t w,
-                                int64_t n, C* dx) {
-  using Index = IndexOf<C>;
-  constexpr int kStep = kLanes<C>;
-  Vec<Index> lane;
-  for (int i = 0; i < kStep; ++i) lane[i] = 2 * i;
-  int64_t q = 0;
-  for (; q + kStep <= n; q += kStep) {
-    typedef int64_t Wide __attribute__((vector_size(kStep * sizeof(int64_t))));
-    Wide wide;
-    std::memcpy(&wide, indices + q, sizeof wide);
-    const auto index = __builtin_convertvector(wide, Vec<Index>);
-    const Vec<Index> tap = index - (lane + static_cast<Index>(first + 2 * q));
-    const Vec<C> g = load(dy + q), zero{};
-    store_pairs<C>(dx + 2 * q, tap == 0 ? g : zero, tap == 1 ? g : zero);
-    store_pairs<C>(dx + w + 2 * q, tap == static_cast<Index>(w) ? g : zero,
-                   tap == static_cast<Index>(w + 1) ? g : zero);
-  }
-  for (; q < n; ++q) {
-    const int64_t tap = indices[q] - first - 2 * q;
-    dx[2 * q] = tap == 0 ? dy[q] : C(0);
-    dx[2 * q + 1] = tap == 1 ? dy[q] : C(0);
-    dx[w + 2 * q] = tap == w ? dy[q] : C(0);
-    dx[w + 2 * q + 1] = tap == w + 1 ? dy[q] : C(0);
-  }
-}
-
 // ---------------------------------------------------------------- average
 
 // How many taps of the window at `start` count: those inside the input, or inside input and
@@ -284,32 +220,6 @@ GS_INLINE void average_grad_plane(const AvgPool2dGrad& params, const State& stat
   state.plane.join(dx);
 }
 
-template <class C>
-GS_INLINE void average_row_2x2(const C* x, int64_t w, int64_t n, C divisor, C* y) {
-  int64_t q = 0;
-  const C factor = C(1) / divisor;
-  for (; q + kLanes<C> <= n; q += kLanes<C>) {
-    Vec<C> a, b, c, d;
-    load_pairs(x + 2 * q, &a, &b);
-    load_pairs(x + w + 2 * q, &c, &d);
-    store<C>(y + q, (((a + b) + c) + d) * factor);
-  }
-  for (; q < n; ++q)
-    y[q] = (((x[2 * q] + x[2 * q + 1]) + x[w + 2 * q]) + x[w + 2 * q + 1]) * factor;
-}
-
-template <class C>
-GS_INLINE void average_grad_row_2x2(const C* dy, int64_t w, int64_t n, C divisor, C* dx) {
-  int64_t q = 0;
-  const C factor = C(1) / divisor;
-  for (; q + kLanes<C> <= n; q += kLanes<C>) {
-    const Vec<C> g = load(dy + q) * factor;
-    store_pairs<C>(dx + 2 * q, g, g);
-    store_pairs<C>(dx + w + 2 * q, g, g);
-  }
-  for (; q < n; ++q) dx[2 * q] = dx[2 * q + 1] = dx[w + 2 * q] = dx[w + 2 * q + 1] = dy[q] * factor;
-}
-
 // Fills what 2x2 windows leave over when the plane has odd sizes.
 template <class C>
 GS_INLINE void zero_odd_edges(const PoolShape& s, C* dx) {
@@ -333,10 +243,8 @@ void max_pool2d(const MaxPool2d& params) {
     if (is_2x2(s)) {
       for_planes<T>(params.x, s.h * s.w, params.y, s.p * s.q, s.planes, no_state,
                     [&](Nothing, const C* x, C* y, int64_t plane) {
-                      int64_t* indices = indices_of(plane);
-                      for (int64_t p = 0; p < s.p; ++p)
-                        max_row_2x2(x + 2 * p * s.w, s.w, 2 * p * s.w, s.q, y + p * s.q,
-                                    indices ? indices + p * s.q : nullptr);
+                      max_plane_2x2<C, IndexOf<C>>(s.h, s.w, s.p, s.q, x, y, indices_of(plane),
+                                                   take_larger<C>);
                     });
       return;
     }
@@ -358,9 +266,7 @@ void max_pool2d_grad(const MaxPool2dGrad& params) {
                   [&](Nothing, const C* dy, C* dx, int64_t plane) {
                     const int64_t* indices = params.indices + plane * s.p * s.q;
                     if (small) {
-                      for (int64_t p = 0; p < s.p; ++p)
-                        max_grad_row_2x2(dy + p * s.q, indices + p * s.q, 2 * p * s.w, s.w, s.q,
-                                         dx + 2 * p * s.w);
+                      max_grad_plane_2x2<C, IndexOf<C>>(s.h, s.w, s.p, s.q, dy, indices, dx);
                       zero_odd_edges(s, dx);
                       return;
                     }
@@ -382,8 +288,7 @@ void avg_pool2d(const AvgPool2d& params) {
       const C divisor = static_cast<C>(params.divisor ? params.divisor : 4);
       for_planes<T>(params.x, s.h * s.w, params.y, s.p * s.q, s.planes, no_state,
                     [&](Nothing, const C* x, C* y, int64_t) {
-                      for (int64_t p = 0; p < s.p; ++p)
-                        average_row_2x2(x + 2 * p * s.w, s.w, s.q, divisor, y + p * s.q);
+                      average_plane_2x2(s.h, s.w, s.p, s.q, C(1) / divisor, x, y);
                     });
       return;
     }
@@ -403,8 +308,7 @@ void avg_pool2d_grad(const AvgPool2dGrad& params) {
       const C divisor = static_cast<C>(params.divisor ? params.divisor : 4);
       for_planes<T>(params.dy, s.p * s.q, params.dx, s.h * s.w, s.planes, no_state,
                     [&](Nothing, const C* dy, C* dx, int64_t) {
-                      for (int64_t p = 0; p < s.p; ++p)
-                        average_grad_row_2x2(dy + p * s.q, s.w, s.q, divisor, dx + 2 * p * s.w);
+                      average_grad_plane_2x2(s.h, s.w, s.p, s.q, C(1) / divisor, dy, dx);
                       zero_odd_edges(s, dx);
                     });
       return;
