@@ -20,14 +20,14 @@ namespace {
 template <class C>
 GS_INLINE Vec<C> load_below(const C* p, int64_t at, int64_t limit) {
   if (at + kLanes<C> <= limit) return load(p + at);
-  C local[kLanes<C>] = {};
+  alignas(kVectorBytes) C local[kLanes<C>] = {};
   if (at < limit) std::memcpy(local, p + at, (limit - at) * sizeof(C));
   return load(local);
 }
 template <class C>
 GS_INLINE void load_pairs_below(const C* p, int64_t at, int64_t limit, Vec<C>* even, Vec<C>* odd) {
   if (at + 2 * kLanes<C> <= limit) return load_pairs(p + at, even, odd);
-  C local[2 * kLanes<C>] = {};
+  alignas(kVectorBytes) C local[2 * kLanes<C>] = {};
   if (at < limit) std::memcpy(local, p + at, (limit - at) * sizeof(C));
   load_pairs(local, even, odd);
 }
@@ -42,7 +42,7 @@ GS_INLINE void store_below(To* p, int64_t at, int64_t limit, V v) {
 template <class C>
 GS_INLINE void store_pairs_below(C* p, int64_t at, int64_t limit, Vec<C> even, Vec<C> odd) {
   if (at + 2 * kLanes<C> <= limit) return store_pairs<C>(p + at, even, odd);
-  C local[2 * kLanes<C>];
+  alignas(kVectorBytes) C local[2 * kLanes<C>];
   store_pairs<C>(local, even, odd);
   if (at < limit) std::memcpy(p + at, local, (limit - at) * sizeof(C));
 }
