@@ -58,7 +58,7 @@ test: test-deps ## every test: C++ through ctest, Python through pytest
 
 .PHONY: test-deps
 test-deps: # GoogleTest and Google Benchmark from Debian, where they can be installed.
-	@tools/install_test_deps.sh
+	@tools/install_debian.sh "CMake will fetch the sources" libgtest-dev libbenchmark-dev
 
 .PHONY: test-cpp
 test-cpp: $(VENV)/.tools ## the C++ tests alone
@@ -129,7 +129,7 @@ extra = $(PY) -c 'import sys, tomllib; \
   print(*(line for name in sys.argv[1:] for line in extras[name]), sep="\n")' $(1)
 
 $(VENV)/.created:
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("gradstone needs Python 3.11 or newer, got " + sys.version.split()[0])'
+	@tools/check_python.sh $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Install Debian's GoogleTest and Google Benchmark when they are missing and this user may. Where
-# that cannot be done, CMake fetches both from their repositories, so nothing here is an error.
+# install_debian.sh OTHERWISE PACKAGE...: install the Debian packages that are missing, when this user
+# may. Where that cannot be done it prints OTHERWISE and goes on: nothing here is an error.
 set -euo pipefail
 
-packages=(libgtest-dev libbenchmark-dev)
+otherwise=$1
+shift
 
 missing=()
-for package in "${packages[@]}"; do
+for package in "$@"; do
   status="$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)"
   [[ "$status" == "install ok installed" ]] || missing+=("$package")
 done
@@ -15,13 +16,13 @@ done
 as_root=()
 if [[ "$(id -u)" != 0 ]]; then
   if ! sudo -n true 2>/dev/null; then
-    echo "${missing[*]} missing, and no right to install: CMake will fetch the sources"
+    echo "${missing[*]} missing, and no right to install: $otherwise"
     exit 0
   fi
   as_root=(sudo -n)
 fi
 if ! command -v apt-get >/dev/null; then
-  echo "no apt-get here: CMake will fetch GoogleTest and Google Benchmark"
+  echo "no apt-get here: $otherwise"
   exit 0
 fi
 
@@ -37,6 +38,6 @@ if ! install; then
   "${as_root[@]}" apt-get update >>"$log" 2>&1 || true
   if ! install; then
     tail -n 5 "$log"
-    echo "could not install ${missing[*]}: CMake will fetch the sources"
+    echo "could not install ${missing[*]}: $otherwise"
   fi
 fi
