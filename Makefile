@@ -89,8 +89,9 @@ sanitize-thread: $(VENV)/.tools ## the C++ tests under ThreadSanitizer
 ##@ Measure
 
 .PHONY: bench
-bench: $(BENCH_VENV)/.package ## gradstone beside PyTorch, as ratios; BENCH_ARGS is passed on
-	$(BENCH_VENV)/bin/python bench/compare.py $(BENCH_ARGS)
+bench: test-deps $(BENCH_VENV)/.package ## gradstone beside PyTorch, as ratios; BENCH_ARGS is passed on
+	@tools/build_cpp.sh $(BUILD) gradstone_bench -DGRADSTONE_BENCH=ON
+	$(BENCH_VENV)/bin/python bench/compare.py --peaks $(BUILD)/gradstone_bench $(BENCH_ARGS)
 
 .PHONY: bench-cpp
 bench-cpp: test-deps $(VENV)/.tools ## the C++ kernel microbenchmarks

@@ -71,6 +71,25 @@ def machine() -> dict[str, str]:
     }  # fmt: skip
 
 
+def peaks(program: Path | None, isa: str) -> dict[int, dict[str, float]]:
+    """GFLOP/s and GB/s that this machine reaches at one thread and at two (bench_peak.cpp)."""
+    out: dict[int, dict[str, float]] = {}
+    if program is None:
+        return out
+    command = [str(program), "--benchmark_filter=^peak/", "--benchmark_format=json"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for row in json.loads(text)["benchmarks"]:
+        kind, threads = (
+            row["name"].split("/")[1],
+            int(row["name"].split("threads:")[1].split("/")[0]),
+        )
+        if kind == isa:
+            out.setdefault(threads, {})["gflops"] = row["FLOP/s"] / 1e9
+        if kind == "copy":
+            out.setdefault(threads, {})["gbytes"] = row["bytes/s"] / 1e9
+    return out
+
+
 def import_row() -> list[dict]:
     """Import time over NumPy's own, and installed size."""
 
@@ -115,7 +134,7 @@ def show(seconds: float) -> str:
     return f"{seconds / 1e-9:8.0f} ns"
 
 
-def run(cases, threads: int, rounds: int, seconds: float) -> list[dict]:
+def run(cases, threads: int, rounds: int, seconds: float, peak: dict[str, float]) -> list[dict]:
     workers = {name: Worker(name, threads) for name in ("gradstone", "torch")}
     rows = []
     for case in cases:
@@ -143,7 +162,7 @@ def run(cases, threads: int, rounds: int, seconds: float) -> list[dict]:
         rows.append(row)
         print(
             f"{case.name:44} {threads} {show(ours)} {show(theirs)} {row['ratio']:8.2f}"
-            f"   {case.rate(ours)}",
+            f"   {case.rate(ours, peak)}",
             flush=True,
         )
     for worker in workers.values():
@@ -163,15 +182,20 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=0.1, help="time per case, library and round"
     )
+    parser.add_argument("--peaks", type=Path, help="gradstone_bench: measures the machine's peaks")
     parser.add_argument("--json", type=Path, help="write the results here too")
     args = parser.parse_args()
     cases = [c for c in all_cases() if not args.only or any(text in c.name for text in args.only)]
     about = machine()
     print("  ".join(f"{key} {value}" for key, value in about.items()))
+    peak = peaks(args.peaks, about["isa"])
+    for threads, best in peak.items():
+        text = f"{best['gflops']:.0f} GFLOP/s float32, copy {best['gbytes']:.0f} GB/s"
+        print(f"peak at {threads} threads: {text}")
     print(f"{'case':44} t   gradstone     PyTorch    ratio   gradstone reaches")
     rows = []
     for threads in args.threads:
-        rows += run(cases, threads, args.rounds, args.seconds)
+        rows += run(cases, threads, args.rounds, args.seconds, peak.get(threads, {}))
     if not args.only:
         rows += (extra := import_row())
         for row in extra:
@@ -189,7 +213,9 @@ def main() -> None:
         )
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
+        args.json.write_text(
+            json.dumps({"machine": about, "peaks": peak, "rows": rows}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

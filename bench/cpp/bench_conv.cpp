@@ -71,11 +71,7 @@ void register_all() {
   }
 }
 
+[[maybe_unused]] const bool registered = (register_all(), true);
+
 }  // namespace
 }  // namespace gs
-
-int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  gs::register_all();
-  benchmark::RunSpecifiedBenchmarks();
-}
