@@ -2,12 +2,15 @@
 
     python bench/compare.py                    everything, at one thread and at two
     python bench/compare.py --only gemm conv   names that contain one of these
-    python bench/compare.py --json FILE        also as JSON, for comparing two runs
+    python bench/compare.py --json FILE        also as JSON
+    python bench/compare.py --against FILE     and gradstone's time in that run over its time now
+    python bench/compare.py --busy             with another process that keeps one core busy
 
 A ratio is PyTorch's time over gradstone's: above 1, gradstone is faster.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -134,40 +137,67 @@ def show(seconds: float) -> str:
     return f"{seconds / 1e-9:8.0f} ns"
 
 
-def run(cases, threads: int, rounds: int, seconds: float, peak: dict[str, float]) -> list[dict]:
-    workers = {name: Worker(name, threads) for name in ("gradstone", "torch")}
-    rows = []
+def start_workers(threads: int) -> dict[str, Worker]:
+    return {name: Worker(name, threads) for name in ("gradstone", "torch")}
+
+
+def measure(workers: dict[str, Worker], case, threads: int, args) -> dict:
+    """A row: the medians of alternating turns, or the error that ended the case."""
+    row = {"case": case.name, "threads": threads}
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    try:
+        for _ in range(args.rounds):
+            for name, worker in workers.items():
+                times[name].append(worker.time(case.name, args.seconds))
+    except RuntimeError as error:
+        return {**row, "error": str(error)}
+    ours, theirs = (statistics.median(times[name]) for name in ("gradstone", "torch"))
+    return {**row, "gradstone": ours, "torch": theirs, "ratio": theirs / ours}
+
+
+def line_of(row: dict, case, peak: dict[str, float], before: dict) -> str:
+    if "error" in row:
+        return f"{row['case']:44} {row['threads']}  {row['error']}"
+    ours = row["gradstone"]
+    line = (
+        f"{row['case']:44} {row['threads']} {show(ours)} {show(row['torch'])} {row['ratio']:8.2f}"
+    )
+    if row["case"] in before:
+        line += f" {before[row['case']] / ours:8.2f}"
+    return f"{line}   {case.rate(ours, peak)}".rstrip()
+
+
+def run(cases, threads: int, args, peak: dict[str, float], before: dict) -> list[dict]:
+    workers, rows = start_workers(threads), []
     for case in cases:
         if threads not in case.threads:
             continue
-        times: dict[str, list[float]] = {name: [] for name in workers}
-        try:
-            for _ in range(rounds):
-                for name, worker in workers.items():
-                    times[name].append(worker.time(case.name, seconds))
-        except RuntimeError as error:
-            print(f"{case.name:44} {threads}  {error}", flush=True)
-            rows.append({"case": case.name, "threads": threads, "error": str(error)})
-            if any(worker.process.poll() is not None for worker in workers.values()):
-                workers = {name: Worker(name, threads) for name in ("gradstone", "torch")}
-            continue
-        ours, theirs = (statistics.median(times[name]) for name in ("gradstone", "torch"))
-        row = {
-            "case": case.name,
-            "threads": threads,
-            "gradstone": ours,
-            "torch": theirs,
-            "ratio": theirs / ours,
-        }
+        row = measure(workers, case, threads, args)
         rows.append(row)
-        print(
-            f"{case.name:44} {threads} {show(ours)} {show(theirs)} {row['ratio']:8.2f}"
-            f"   {case.rate(ours, peak)}",
-            flush=True,
-        )
+        print(line_of(row, case, peak, before), flush=True)
+        if any(worker.process.poll() is not None for worker in workers.values()):
+            workers = start_workers(threads)
     for worker in workers.values():
         worker.close()
     return rows
+
+
+def one_thread_times(path: Path | None) -> dict[str, float]:
+    """gradstone's times of an earlier run, at one thread."""
+    rows = json.loads(path.read_text())["rows"] if path else []
+    return {r["case"]: r["gradstone"] for r in rows if r["threads"] == 1 and "gradstone" in r}
+
+
+@contextlib.contextmanager
+def busy_core(wanted: bool):
+    """Another process that computes all the time, when wanted."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if wanted else None
+    try:
+        yield
+    finally:
+        if process:
+            process.kill()
+            process.wait()
 
 
 def main() -> None:
@@ -182,6 +212,8 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=0.1, help="time per case, library and round"
     )
+    parser.add_argument("--against", type=Path, help="JSON of an earlier run, at one thread")
+    parser.add_argument("--busy", action="store_true", help="keep one core busy meanwhile")
     parser.add_argument("--peaks", type=Path, help="gradstone_bench: measures the machine's peaks")
     parser.add_argument("--json", type=Path, help="write the results here too")
     args = parser.parse_args()
@@ -192,10 +224,12 @@ def main() -> None:
     for threads, best in peak.items():
         text = f"{best['gflops']:.0f} GFLOP/s float32, copy {best['gbytes']:.0f} GB/s"
         print(f"peak at {threads} threads: {text}")
-    print(f"{'case':44} t   gradstone     PyTorch    ratio   gradstone reaches")
-    rows = []
-    for threads in args.threads:
-        rows += run(cases, threads, args.rounds, args.seconds, peak.get(threads, {}))
+    compared = "  earlier" if args.against else ""
+    print(f"{'case':44} t   gradstone     PyTorch    ratio{compared}   gradstone reaches")
+    rows, before = [], one_thread_times(args.against)
+    with busy_core(args.busy):
+        for threads in args.threads:
+            rows += run(cases, threads, args, peak.get(threads, {}), before)
     if not args.only:
         rows += (extra := import_row())
         for row in extra:
