@@ -25,10 +25,13 @@ SUBSET = Path(__file__).parent / "data" / "mnist10k"
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--data", type=Path, default=SUBSET, help="folder with MNIST's four IDX files"
+        "--data",
+        type=Path,
+        default=SUBSET,
+        help="folder with MNIST's four IDX files (default: the 10,000 images beside this file)",
     )
     parser.add_argument(
         "--download", action="store_true", help="fetch the full MNIST into --data (default: ./data)"
@@ -39,9 +42,11 @@ def parse_arguments():
         default=None,
         help="passes over the training images (default: 6, or 3 on full MNIST)",
     )
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=1e-3, help="Adam's learning rate")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
+    parser.add_argument(
+        "--lr", type=float, default=1e-3, help="Adam's learning rate (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument(
         "--threads", type=int, default=None, help="threads to compute with (default: all CPUs)"
     )
@@ -49,7 +54,7 @@ def parse_arguments():
         "--output",
         type=Path,
         default=Path(__file__).parent / "out",
-        help="folder for the checkpoint and the picture",
+        help="folder for the checkpoint and the picture (default: out, beside this file)",
     )
     return parser.parse_args()
 

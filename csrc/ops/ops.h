@@ -3,7 +3,7 @@
 //   OP(return type, C++ name, (C++ parameters), "python signature", kind, "one plain sentence")
 //
 // From the row come the C++ declaration below, the Python binding (python/src), and the test that
-// every operation has a row in tests/op_specs.py. Kinds: F a function of the package, M a method of
+// every operation has a row in tests/op_specs. Kinds: F a function of the package, M a method of
 // Tensor, FM both, N a function of gradstone._C alone (the package builds on it). Names starting
 // with _ are private. In a Python signature `*shape` accepts f(2, 3) and f((2, 3)); `=` gives a
 // default.

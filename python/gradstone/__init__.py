@@ -169,7 +169,6 @@ from gradstone._C import (
 from gradstone._creation import (
     arange,
     as_tensor,
-    bernoulli,
     empty,
     empty_like,
     eye,
@@ -178,17 +177,8 @@ from gradstone._creation import (
     full_like,
     get_default_dtype,
     linspace,
-    multinomial,
-    normal,
     ones,
     ones_like,
-    rand,
-    rand_like,
-    randint,
-    randint_like,
-    randn,
-    randn_like,
-    randperm,
     scalar_tensor,
     set_default_dtype,
     tensor,
@@ -227,6 +217,18 @@ from gradstone._functions import (
     where,
 )
 from gradstone._printing import set_printoptions
+from gradstone._sampling import (
+    bernoulli,
+    multinomial,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+)
 from gradstone.config import __version__, get_num_threads, set_num_threads, show_config
 from gradstone.random import (
     default_generator,

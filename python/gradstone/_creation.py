@@ -1,4 +1,4 @@
-"""Functions that make tensors.
+"""Functions that make tensors of given values.
 
 Every function takes ``dtype`` (the default dtype, float32, where values do not decide it),
 ``device`` and ``requires_grad``. Sizes must be non-negative integers, given one by one or as one
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from gradstone import _C
-from gradstone._C import Generator, Tensor, dtype
+from gradstone._C import Tensor, dtype
+from gradstone._checks import real, whole
 from gradstone._types import DeviceLike, DTypeLike, Number
-from gradstone.random import stream
 
 float32 = _C.float32
 int64 = _C.int64
@@ -36,16 +36,29 @@ def shape_of(sizes: tuple[Any, ...], op: str) -> tuple[int, ...]:
                 f"[{op}] sizes must be integers, got {type(size).__name__} in {tuple(sizes)}."
             ) from None
         if value < 0:
-            raise RuntimeError(f"[{op}] sizes must not be negative, got {tuple(sizes)}.")
+            raise ValueError(f"[{op}] sizes must not be negative, got {tuple(sizes)}.")
         shape.append(value)
     return tuple(shape)
 
 
-def _device(device: DeviceLike) -> Any:
+def device_of(device: DeviceLike) -> Any:
+    """The given device, or the CPU."""
     return "cpu" if device is None else device
 
 
-def _finish(t: Tensor, requires_grad: bool) -> Tensor:
+def dtype_of(kind: Any, op: str) -> dtype:
+    """The given dtype, or the default one."""
+    if kind is None:
+        return _C.get_default_dtype()
+    if not isinstance(kind, dtype):
+        raise TypeError(
+            f"[{op}] expected dtype to be a dtype such as gradstone.float32, got {kind!r}."
+        )
+    return kind
+
+
+def finish(t: Tensor, requires_grad: bool) -> Tensor:
+    """The tensor, made a leaf that requires a gradient when asked."""
     if requires_grad:
         t.requires_grad_(True)
     return t
@@ -70,15 +83,15 @@ def tensor(
             t = _C._cast(t, dtype)
         if device is not None:
             t = _C._to_device(t, device)
-        return _finish(t, requires_grad)
+        return finish(t, requires_grad)
     if isinstance(data, (np.ndarray, np.generic)):
         t = _C.from_numpy(np.array(data, order="C"))
         if dtype is not None:
             t = _C._cast(t, dtype)
         if device is not None:
             t = _C._to_device(t, device)
-        return _finish(t, requires_grad)
-    return _finish(_C.tensor_from_data(data, dtype, _device(device)), requires_grad)
+        return finish(t, requires_grad)
+    return finish(_C.tensor_from_data(data, dtype, device_of(device)), requires_grad)
 
 
 def as_tensor(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
@@ -105,7 +118,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 def scalar_tensor(value: Number, *, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
     """A 0-dimensional tensor."""
-    return _C._full((), value, dtype or get_default_dtype(), _device(device))
+    return _C._full((), value, dtype_of(dtype, "scalar_tensor"), device_of(device))
 
 
 # ------------------------------------------------------------------------------------- constants
@@ -119,7 +132,7 @@ def zeros(
 ) -> Tensor:
     """Zeros of shape `size`."""
     shape = shape_of(size, "zeros")
-    return _finish(_C._full(shape, 0, dtype or get_default_dtype(), _device(device)), requires_grad)
+    return finish(_C._full(shape, 0, dtype_of(dtype, "zeros"), device_of(device)), requires_grad)
 
 
 def ones(
@@ -130,7 +143,7 @@ def ones(
 ) -> Tensor:
     """Ones of shape `size`."""
     shape = shape_of(size, "ones")
-    return _finish(_C._full(shape, 1, dtype or get_default_dtype(), _device(device)), requires_grad)
+    return finish(_C._full(shape, 1, dtype_of(dtype, "ones"), device_of(device)), requires_grad)
 
 
 def empty(
@@ -142,7 +155,7 @@ def empty(
 ) -> Tensor:
     """Uninitialised memory of shape `size`."""
     shape = shape_of(size, "empty")
-    return _finish(_C._empty(shape, dtype or get_default_dtype(), _device(device)), requires_grad)
+    return finish(_C._empty(shape, dtype_of(dtype, "empty"), device_of(device)), requires_grad)
 
 
 def full(
@@ -161,7 +174,7 @@ def full(
     shape = shape_of(tuple(size) if isinstance(size, (tuple, list)) else (size,), "full")
     if dtype is None:
         dtype = _dtype_of_number(fill_value)
-    return _finish(_C._full(shape, fill_value, dtype, _device(device)), requires_grad)
+    return finish(_C._full(shape, fill_value, dtype, device_of(device)), requires_grad)
 
 
 def _dtype_of_number(value: Any) -> dtype:
@@ -185,7 +198,8 @@ def set_default_dtype(d: dtype) -> None:
 # ------------------------------------------------------------------------------------------ _like
 
 
-def _like(input: Tensor, dtype: DTypeLike, device: DeviceLike) -> tuple[Any, Any, Any]:
+def like_of(input: Tensor, dtype: DTypeLike, device: DeviceLike) -> tuple[Any, Any, Any]:
+    """Shape, dtype and device: the input\'s, unless given."""
     return tuple(input.shape), dtype or input.dtype, input.device if device is None else device
 
 
@@ -198,8 +212,8 @@ def zeros_like(
     memory_format: object = None,
 ) -> Tensor:
     """Zeros with the shape, dtype and device of `input`."""
-    shape, dtype, device = _like(input, dtype, device)
-    return _finish(_C._full(shape, 0, dtype, device), requires_grad)
+    shape, dtype, device = like_of(input, dtype, device)
+    return finish(_C._full(shape, 0, dtype, device), requires_grad)
 
 
 def ones_like(
@@ -211,8 +225,8 @@ def ones_like(
     memory_format: object = None,
 ) -> Tensor:
     """Ones with the shape, dtype and device of `input`."""
-    shape, dtype, device = _like(input, dtype, device)
-    return _finish(_C._full(shape, 1, dtype, device), requires_grad)
+    shape, dtype, device = like_of(input, dtype, device)
+    return finish(_C._full(shape, 1, dtype, device), requires_grad)
 
 
 def full_like(
@@ -224,8 +238,8 @@ def full_like(
     requires_grad: bool = False,
 ) -> Tensor:
     """`fill_value` with the shape, dtype and device of `input`."""
-    shape, dtype, device = _like(input, dtype, device)
-    return _finish(_C._full(shape, fill_value, dtype, device), requires_grad)
+    shape, dtype, device = like_of(input, dtype, device)
+    return finish(_C._full(shape, fill_value, dtype, device), requires_grad)
 
 
 def empty_like(
@@ -237,15 +251,15 @@ def empty_like(
     memory_format: object = None,
 ) -> Tensor:
     """Uninitialised memory with the shape, dtype and device of `input`."""
-    shape, dtype, device = _like(input, dtype, device)
-    return _finish(_C._empty(shape, dtype, device), requires_grad)
+    shape, dtype, device = like_of(input, dtype, device)
+    return finish(_C._empty(shape, dtype, device), requires_grad)
 
 
 # ---------------------------------------------------------------------------------------- ranges
 
 
-def _number(value: Any) -> Number:
-    return value.item() if isinstance(value, (Tensor, np.generic)) else value
+def _number(op: str, name: str, value: Any) -> Number:
+    return value.item() if isinstance(value, (Tensor, np.generic)) else real(op, name, value)
 
 
 def arange(
@@ -260,8 +274,8 @@ def arange(
     """arange(end), arange(start, end) or arange(start, end, step): start, start + step, ... below
     end.
 
-    int64 when every argument is an integer, otherwise the default dtype. ValueError (RuntimeError
-    in PyTorch) when step is 0 or points away from end.
+    int64 when every argument is an integer, otherwise the default dtype. ValueError when
+    step is 0 or points away from end.
     """
     if len(args) > 3:
         raise TypeError(f"[arange] expected 1 to 3 numbers, got {len(args)}.")
@@ -277,18 +291,19 @@ def arange(
         start, end, step = given["start"], given["end"], given["step"]
     if end is None:
         raise TypeError("[arange] expected at least the end of the range.")
-    first = 0 if start is None else _number(start)
-    last, stride = _number(end), 1 if step is None else _number(step)
+    first = 0 if start is None else _number("arange", "start", start)
+    last = _number("arange", "end", end)
+    stride = 1 if step is None else _number("arange", "step", step)
     if dtype is None:
         whole = all(isinstance(v, (int, bool)) for v in (first, last, stride))
         dtype = int64 if whole else get_default_dtype()
     if stride == 0 or math.isnan(stride):
-        raise RuntimeError("[arange] step must be nonzero.")
+        raise ValueError("[arange] step must be nonzero.")
     if (last - first) * stride < 0:
-        raise RuntimeError(
+        raise ValueError(
             f"[arange] the step {stride} leads away from the end: start {first}, end {last}."
         )
-    return _finish(_C._arange(first, last, stride, dtype, _device(device)), requires_grad)
+    return finish(_C._arange(first, last, stride, dtype, device_of(device)), requires_grad)
 
 
 def linspace(
@@ -301,11 +316,12 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` equally spaced values from start to end, both included."""
-    if steps < 0:
-        raise RuntimeError(f"[linspace] steps must not be negative, got {steps}.")
-    dtype = dtype or get_default_dtype()
-    t = _C._linspace(float(_number(start)), float(_number(end)), steps, dtype, _device(device))
-    return _finish(t, requires_grad)
+    steps = whole("linspace", "steps", steps)
+    low = float(_number("linspace", "start", start))
+    high = float(_number("linspace", "end", end))
+    dtype = dtype_of(dtype, "linspace")
+    t = _C._linspace(low, high, steps, dtype, device_of(device))
+    return finish(t, requires_grad)
 
 
 def eye(
@@ -318,177 +334,5 @@ def eye(
 ) -> Tensor:
     """(n, m) with ones on the diagonal; m is n unless given."""
     shape = shape_of((n,) if m is None else (n, m), "eye")
-    t = _C._eye(shape[0], None if m is None else m, dtype or get_default_dtype(), _device(device))
-    return _finish(t, requires_grad)
-
-
-# ---------------------------------------------------------------------------------------- random
-
-
-def rand(
-    *size: int | Sequence[int],
-    generator: Generator | None = None,
-    dtype: DTypeLike = None,
-    device: DeviceLike = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Uniform in [0, 1)."""
-    t = _C._empty(shape_of(size, "rand"), dtype or get_default_dtype(), _device(device))
-    _C._uniform_(t, 0.0, 1.0, *stream(generator))
-    return _finish(t, requires_grad)
-
-
-def randn(
-    *size: int | Sequence[int],
-    generator: Generator | None = None,
-    dtype: DTypeLike = None,
-    device: DeviceLike = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Normal with mean 0 and standard deviation 1."""
-    t = _C._empty(shape_of(size, "randn"), dtype or get_default_dtype(), _device(device))
-    _C._normal_(t, 0.0, 1.0, *stream(generator))
-    return _finish(t, requires_grad)
-
-
-def randint(
-    *args: Any,
-    low: int | None = None,
-    high: int | None = None,
-    size: Sequence[int] | None = None,
-    generator: Generator | None = None,
-    dtype: DTypeLike = None,
-    device: DeviceLike = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """randint(high, size) or randint(low, high, size): int64 numbers in [low, high)."""
-    numbers = list(args)
-    if numbers and isinstance(numbers[-1], (tuple, list)):
-        size = numbers.pop()
-    if len(numbers) == 2:
-        low, high = numbers
-    elif len(numbers) == 1 and high is None:
-        high = numbers[0]
-    elif len(numbers) == 1:
-        low = numbers[0]
-    elif numbers:
-        raise TypeError("[randint] expected (high, size) or (low, high, size).")
-    if high is None or size is None:
-        raise TypeError("[randint] expected (high, size) or (low, high, size).")
-    first = 0 if low is None else int(low)
-    if first >= high:
-        raise RuntimeError(f"[randint] expected low < high, got low {first} and high {high}.")
-    t = _C._empty(shape_of(tuple(size), "randint"), dtype or int64, _device(device))
-    _C._random_integers_(t, first, int(high), *stream(generator))
-    return _finish(t, requires_grad)
-
-
-def rand_like(input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
-    """Uniform in [0, 1) with the shape, dtype and device of `input`."""
-    shape, dtype, device = _like(input, dtype, device)
-    return rand(shape, dtype=dtype, device=device)
-
-
-def randn_like(input: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
-    """Standard normal with the shape, dtype and device of `input`."""
-    shape, dtype, device = _like(input, dtype, device)
-    return randn(shape, dtype=dtype, device=device)
-
-
-def randint_like(
-    input: Tensor,
-    low: int,
-    high: int | None = None,
-    *,
-    dtype: DTypeLike = None,
-    device: DeviceLike = None,
-) -> Tensor:
-    """Integers in [low, high), or [0, low) without high, with the shape and dtype of `input`."""
-    first, last = (0, low) if high is None else (low, high)
-    shape, dtype, device = _like(input, dtype, device)
-    return randint(first, last, shape, dtype=dtype, device=device)
-
-
-def randperm(
-    n: int,
-    *,
-    generator: Generator | None = None,
-    dtype: DTypeLike = None,
-    device: DeviceLike = None,
-    requires_grad: bool = False,
-    pin_memory: bool = False,
-) -> Tensor:
-    """A random permutation of 0 .. n-1, int64 unless `dtype` is given."""
-    if n < 0:
-        raise RuntimeError(f"[randperm] n must not be negative, got {n}.")
-    t = _C._randperm(n, *stream(generator))
-    if dtype is not None:
-        t = _C._cast(t, dtype)
-    if device is not None:
-        t = _C._to_device(t, device)
-    return _finish(t, requires_grad)
-
-
-def normal(
-    mean: float | Tensor = 0.0,
-    std: float | Tensor = 1.0,
-    size: Sequence[int] | None = None,
-    *,
-    generator: Generator | None = None,
-    dtype: DTypeLike = None,
-    device: DeviceLike = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Normal numbers; tensors as `mean` and `std` give each element its own."""
-    if isinstance(mean, Tensor) or isinstance(std, Tensor):
-        if size is not None:
-            raise TypeError("[normal] size goes with two numbers, not with tensors.")
-        if isinstance(mean, Tensor) and isinstance(std, Tensor):
-            shape = (mean.detach() + std.detach()).shape
-            like = mean
-        else:
-            like = mean if isinstance(mean, Tensor) else std  # type: ignore[assignment]
-            shape = like.shape
-        noise = randn(tuple(shape), generator=generator, dtype=like.dtype, device=like.device)
-        return noise * std + mean
-    if size is None:
-        raise TypeError("[normal] expected a size with two numbers.")
-    if std < 0:
-        raise RuntimeError(f"[normal] expected std >= 0, got {std}.")
-    t = _C._empty(shape_of(tuple(size), "normal"), dtype or get_default_dtype(), _device(device))
-    _C._normal_(t, float(mean), float(std), *stream(generator))
-    return _finish(t, requires_grad)
-
-
-def bernoulli(
-    input: Tensor, p: float | None = None, *, generator: Generator | None = None
-) -> Tensor:
-    """1 with probability input[i] (or `p` everywhere), otherwise 0; same shape and dtype."""
-    if p is not None:
-        out = empty_like(input)
-        _C._bernoulli_(out, check_probability(p, "bernoulli"), *stream(generator))
-        return out
-    if not input.dtype.is_floating_point:
-        raise TypeError(f"[bernoulli] expected floating probabilities, got {input.dtype}.")
-    values = input.detach()
-    if values.numel() and not bool(((values >= 0) & (values <= 1)).all()):
-        raise RuntimeError("[bernoulli] expected probabilities in [0, 1].")
-    drawn = rand(tuple(input.shape), generator=generator, device=input.device)
-    return _C._cast(drawn < values, input.dtype)
-
-
-def multinomial(
-    input: Tensor,
-    num_samples: int,
-    replacement: bool = False,
-    *,
-    generator: Generator | None = None,
-) -> Tensor:
-    """Positions drawn in proportion to the weights of each row of (C) or (N, C); int64."""
-    return _C._multinomial(input, num_samples, replacement, *stream(generator))
-
-
-def check_probability(p: float, op: str) -> float:
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"[{op}] expected a probability between 0 and 1, got {p}.")
-    return float(p)
+    t = _C._eye(shape[0], None if m is None else m, dtype_of(dtype, "eye"), device_of(device))
+    return finish(t, requires_grad)

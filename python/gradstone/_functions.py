@@ -45,7 +45,7 @@ def min(
 
 def _not_empty(input: Tensor, op: str) -> Tensor:
     if input.numel() == 0:
-        raise RuntimeError(f"[{op}] expected at least one element; give a dim to reduce over.")
+        raise ValueError(f"[{op}] expected at least one element; give a dim to reduce over.")
     return input
 
 
@@ -169,7 +169,7 @@ def split(
         return _C._split(tensor, tuple(size), dim)
     length = tensor.size(dim)
     if size < 0 or (size == 0 and length):
-        raise RuntimeError(f"[split] expected a positive size for {length} positions, got {size}.")
+        raise ValueError(f"[split] expected a positive size for {length} positions, got {size}.")
     sizes = [size] * (length // size) if size else []
     if size and length % size:
         sizes.append(length % size)
@@ -188,7 +188,7 @@ def isclose(
 ) -> Tensor:
     """|input - other| <= atol + rtol * |other|, elementwise. Infinities match themselves."""
     if input.dtype != other.dtype:
-        raise RuntimeError(f"[isclose] dtypes differ: {input.dtype} and {other.dtype}.")
+        raise TypeError(f"[isclose] dtypes differ: {input.dtype} and {other.dtype}.")
     close = input == other
     if not input.dtype.is_floating_point:
         input, other = _C._cast(input, _C.float64), _C._cast(other, _C.float64)
@@ -226,13 +226,13 @@ def nan_to_num(
     """NaN, inf and -inf replaced; by 0 and the largest and smallest finite number unless given."""
     if not input.dtype.is_floating_point:
         return input.clone()
-    limit = finfo_max(input)
+    limit = _largest(input)
     out = _C.masked_fill(input, _C.isnan(input), 0.0 if nan is None else nan)
     out = _C.masked_fill(out, input == float("inf"), limit if posinf is None else posinf)
     return _C.masked_fill(out, input == float("-inf"), -limit if neginf is None else neginf)
 
 
-def finfo_max(input: Tensor) -> float:
+def _largest(input: Tensor) -> float:
     """Largest finite number of the tensor's dtype."""
     import numpy as np
 
@@ -277,7 +277,7 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
         shape = np.broadcast_shapes(*(tuple(t.shape) for t in given))
     except ValueError:
         shapes = ", ".join(str(tuple(t.shape)) for t in given)
-        raise RuntimeError(f"[broadcast_tensors] shapes do not broadcast: {shapes}.") from None
+        raise ValueError(f"[broadcast_tensors] shapes do not broadcast: {shapes}.") from None
     return tuple(_C.broadcast_to(t, shape) for t in given)
 
 
@@ -314,24 +314,9 @@ def ravel(input: Tensor) -> Tensor:
     return input.reshape(-1)
 
 
-def numel(input: Tensor) -> int:
-    """How many elements."""
-    return input.numel()
-
-
 def is_tensor(obj: object) -> bool:
     """Whether `obj` is a tensor."""
     return isinstance(obj, Tensor)
-
-
-def is_floating_point(input: Tensor) -> bool:
-    """Whether the dtype is a floating one."""
-    return input.dtype.is_floating_point
-
-
-def relu6(input: Tensor) -> Tensor:
-    """min(max(input, 0), 6)."""
-    return _C.hardtanh(input, 0.0, 6.0)
 
 
 def clamp_min(input: Tensor, min: float) -> Tensor:
@@ -354,7 +339,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     if input.dim() == 2:
         return _C.diagonal(input, diagonal, 0, 1).clone()
     if input.dim() != 1:
-        raise RuntimeError(f"[diag] expected a vector or a matrix, got shape {tuple(input.shape)}.")
+        raise ValueError(f"[diag] expected a vector or a matrix, got shape {tuple(input.shape)}.")
     size = input.numel() + builtins.abs(diagonal)
     row = _C._arange(0, input.numel(), 1, _C.int64, input.device)
     row, col = row - builtins.min(diagonal, 0), row + builtins.max(diagonal, 0)
@@ -365,9 +350,9 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each non-negative integer occurs in a vector, or the sum of its weights."""
     if input.dim() != 1:
-        raise RuntimeError(f"[bincount] expected a vector, got shape {tuple(input.shape)}.")
+        raise ValueError(f"[bincount] expected a vector, got shape {tuple(input.shape)}.")
     if input.numel() and int(_C.amin(input)) < 0:
-        raise RuntimeError("[bincount] expected non-negative integers.")
+        raise ValueError("[bincount] expected non-negative integers.")
     size = builtins.max(minlength, int(_C.amax(input)) + 1 if input.numel() else 0)
     if weights is None:
         weights = _C._full(tuple(input.shape), 1, _C.int64, input.device)

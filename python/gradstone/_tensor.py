@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradstone import _C, _creation, _functions, _printing
+from gradstone import _C, _creation, _functions, _printing, _sampling
 from gradstone._C import Generator, Tensor, dtype
 from gradstone._types import DeviceLike, DTypeLike, Number
 from gradstone.random import stream
@@ -161,7 +161,7 @@ def uniform_(
     if kw:
         raise TypeError(f"[uniform_] unexpected argument {next(iter(kw))!r}.")
     if low > to:
-        raise RuntimeError(f"[uniform_] expected from <= to, got {low} and {to}.")
+        raise ValueError(f"[uniform_] expected from <= to, got {low} and {to}.")
     return _C._uniform_(self, float(low), float(to), *stream(generator))
 
 
@@ -170,7 +170,7 @@ def normal_(
 ) -> Tensor:
     """Fills with normal numbers."""
     if std < 0:
-        raise RuntimeError(f"[normal_] expected std >= 0, got {std}.")
+        raise ValueError(f"[normal_] expected std >= 0, got {std}.")
     return _C._normal_(self, float(mean), float(std), *stream(generator))
 
 
@@ -179,8 +179,8 @@ def bernoulli_(
 ) -> Tensor:
     """Fills with 1 with probability p, otherwise 0."""
     if isinstance(p, Tensor):
-        return self.copy_(_creation.bernoulli(p.expand(self.shape), generator=generator))
-    p = _creation.check_probability(p, "bernoulli_")
+        return self.copy_(_sampling.bernoulli(p.expand(self.shape), generator=generator))
+    p = _sampling.check_probability(p, "bernoulli_")
     return _C._bernoulli_(self, p, *stream(generator))
 
 
@@ -216,16 +216,16 @@ def random_(
         low, to = 0, _RANDOM_LIMITS[self.dtype] if low is None else low
     low = 0 if low is None else low
     if low >= to:
-        raise RuntimeError(f"[random_] expected from < to, got {low} and {to}.")
+        raise ValueError(f"[random_] expected from < to, got {low} and {to}.")
     return _C._random_integers_(self, int(low), int(to), *stream(generator))
 
 
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fills with exponentially distributed numbers of rate `lambd`."""
     if lambd <= 0:
-        raise RuntimeError(f"[exponential_] expected lambd > 0, got {lambd}.")
+        raise ValueError(f"[exponential_] expected lambd > 0, got {lambd}.")
     with _no_grad():
-        uniform = _creation.rand(tuple(self.shape), generator=generator, device=self.device)
+        uniform = _sampling.rand(tuple(self.shape), generator=generator, device=self.device)
         return self.copy_(_C.log1p(-uniform) * (-1.0 / lambd))
 
 
@@ -244,7 +244,7 @@ def masked_scatter(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     flat = self.reshape(-1).clone()
     count = int(flat_mask.sum())
     if source.numel() < count:
-        raise RuntimeError(
+        raise ValueError(
             f"[masked_scatter] the mask asks for {count} elements, source has {source.numel()}."
         )
     flat[flat_mask] = source.reshape(-1)[:count]
@@ -281,7 +281,7 @@ def multinomial(
     self: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
     """Positions drawn in proportion to the weights of each row."""
-    return _creation.multinomial(self, num_samples, replacement, generator=generator)
+    return _sampling.multinomial(self, num_samples, replacement, generator=generator)
 
 
 def _attach() -> None:
@@ -304,14 +304,12 @@ def _attach() -> None:
     for name in (
         "to type_as cpu cuda pin_memory is_pinned new_tensor view_as reshape_as expand_as uniform_ "
         "normal_ bernoulli_ random_ exponential_ masked_scatter index_fill_ index_copy_ split "
-        "where "
-        "multinomial"
+        "where multinomial"
     ).split():
         methods[name] = here[name]
     for name in (
         "max min var std median nonzero isclose allclose equal nan_to_num ravel clamp_min "
-        "clamp_max "
-        "diag bincount unique"
+        "clamp_max diag bincount unique"
     ).split():
         methods[name] = getattr(_functions, name)
     aliases = {

@@ -11,10 +11,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
-
-from gradstone import _C
 from gradstone._C import Generator, Tensor, default_generator
+from gradstone._checks import real
 
 __all__ = [
     "Generator",
@@ -30,7 +28,7 @@ __all__ = [
 
 def manual_seed(seed: int) -> Generator:
     """Seeds the default generator. Negative seeds count from 2**64, as in PyTorch."""
-    return default_generator.manual_seed(int(seed))
+    return default_generator.manual_seed(int(real("manual_seed", "seed", seed)))
 
 
 def seed() -> int:
@@ -76,10 +74,5 @@ def stream(generator: Generator | None) -> tuple[int, int]:
     if generator is None or generator is default_generator:
         return -1, -1
     if not isinstance(generator, Generator):
-        raise TypeError(f"expected a Generator, got {type(generator).__name__}.")
+        raise TypeError(f"expected generator to be a Generator, got {type(generator).__name__}.")
     return generator._next()
-
-
-def state_tensor(seed: int, offset: int) -> Tensor:
-    """The 16 bytes of a generator's state."""
-    return _C.from_numpy(np.array([seed, offset], dtype=np.uint64).view(np.uint8))

@@ -13,23 +13,8 @@ import pytest
 
 import gradstone as gs
 import gradstone.nn.functional as F
+from autograd_cases import Cube, leaf
 from gradstone import _C, nn
-
-
-def leaf(*values: float) -> gs.Tensor:
-    return gs.tensor(values, dtype=gs.float64, requires_grad=True)
-
-
-class Cube(gs.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x * x * x
-
-    @staticmethod
-    def backward(ctx, dy):
-        (x,) = ctx.saved_tensors
-        return dy * 3 * x * x
 
 
 def program(text: str, timeout: float = 120, **kw) -> subprocess.CompletedProcess:

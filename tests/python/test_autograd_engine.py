@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 
 import gradstone as gs
+from autograd_cases import leaf
 from gradstone import nn
-
-
-def leaf(*values: float) -> gs.Tensor:
-    return gs.tensor(values, dtype=gs.float64, requires_grad=True)
-
 
 # ------------------------------------------------------------------------------ the graph and .grad
 

@@ -348,7 +348,7 @@ def test_ctrl_c_ends_the_loop_and_the_workers():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="non-negative"):
+    with pytest.raises(ValueError, match="num_workers to be at least 0"):
         DataLoader(Squares(), num_workers=-1)
     with pytest.raises(ValueError, match="mutually exclusive with shuffle"):
         DataLoader(Squares(), sampler=[1], shuffle=True)

@@ -206,7 +206,7 @@ def test_bad_arguments():
         optim.RMSprop(p, alpha=-1)
     with pytest.raises(ValueError, match="empty parameter list"):
         optim.SGD([], lr=0.1)
-    with pytest.raises(TypeError, match="iterable of Tensors"):
+    with pytest.raises(TypeError, match="iterable of tensors"):
         optim.SGD(p[0], lr=0.1)
     with pytest.raises(TypeError, match="can only optimize Tensors"):
         optim.SGD([3], lr=0.1)

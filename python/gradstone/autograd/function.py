@@ -80,6 +80,7 @@ class Function:
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
+        """What forward gives for these arguments, recorded so that backward gives its gradient."""
         if cls.setup_context is Function.setup_context:
             return _C._apply_function(cls, FunctionCtx(), args, cls.forward)
 

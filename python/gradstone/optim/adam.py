@@ -43,11 +43,13 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check("learning rate", lr, number(lr) >= 0.0)
-        check("epsilon value", eps, eps >= 0.0)
-        check("beta parameter at index 0", betas[0], 0.0 <= betas[0] < 1.0)
-        check("beta parameter at index 1", betas[1], 0.0 <= betas[1] < 1.0)
-        check("weight_decay value", weight_decay, weight_decay >= 0.0)
+        check("learning rate", lr)
+        check("epsilon value", eps)
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise TypeError(f"[Adam] expected betas to be a pair of numbers, got {betas!r}.")
+        check("beta parameter at index 0", betas[0], below=1.0)
+        check("beta parameter at index 1", betas[1], below=1.0)
+        check("weight_decay value", weight_decay)
         refuse_differentiable(differentiable)
         super().__init__(
             params,

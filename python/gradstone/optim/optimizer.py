@@ -4,6 +4,7 @@ layout."""
 from __future__ import annotations
 
 import copy
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import chain
@@ -11,6 +12,7 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._checks import real
 from gradstone.autograd.grad_mode import enable_grad
 from gradstone.utils.hooks import HookDict, RemovableHandle
 
@@ -37,10 +39,10 @@ class Optimizer:
     _stepped: bool | None = None
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
-        if isinstance(params, Tensor):
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
             raise TypeError(
-                "params argument given to the optimizer should be an iterable of Tensors or dicts, "
-                f"but got {type(params).__name__}"
+                f"[{type(self).__name__}] expected params to be an iterable of tensors or dicts, "
+                f"for example model.parameters(), got {type(params).__name__}."
             )
         self.defaults = defaults
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
@@ -59,14 +61,18 @@ class Optimizer:
         """Adds {"params": ..., options}: options left out take the optimizer's."""
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+        if "params" not in param_group:
+            raise ValueError(
+                f"[{type(self).__name__}] expected a parameter group with the key 'params', got "
+                f"the keys {list(param_group)}."
+            )
         given = param_group["params"]
         if isinstance(given, Tensor):
             members: list[Any] = [given]
         elif isinstance(given, set):
             raise TypeError(
                 "optimizer parameters need to be organized in ordered collections, but the "
-                "ordering "
-                "of tensors in sets will change between runs. Please use a list instead."
+                "ordering of tensors in sets will change between runs. Please use a list instead."
             )
         else:
             members = list(given)
@@ -155,6 +161,12 @@ class Optimizer:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes a copy of what ``state_dict`` gave, for the same parameters in the same order."""
+        for key in ("state", "param_groups"):
+            if key not in state_dict:
+                raise ValueError(
+                    f"[{type(self).__name__}] expected a state dict with the key {key!r}, got the "
+                    f"keys {list(state_dict)}."
+                )
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
@@ -213,9 +225,9 @@ def _fit(name: str, value: Any, param: Tensor) -> Any:
     return copy.copy(value)
 
 
-def check(name: str, value: float, ok: bool) -> None:
-    """ValueError in PyTorch's words."""
-    if not ok:
+def check(name: str, value: Any, below: float = math.inf) -> None:
+    """TypeError for what is no number; outside 0 <= value < below ValueError in PyTorch's words."""
+    if not 0.0 <= number(real("optimizer", name, value)) < below:
         raise ValueError(f"Invalid {name}: {value}")
 
 
@@ -230,5 +242,6 @@ def zeros_like(param: Tensor) -> Tensor:
 
 
 def refuse_differentiable(differentiable: bool) -> None:
+    """NotImplementedError for an argument of PyTorch's that cannot be ignored."""
     if differentiable:
         raise NotImplementedError("differentiable optimizers are not offered.")

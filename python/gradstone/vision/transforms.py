@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstone import _C, _creation
+from gradstone import _C, _creation, _sampling
 from gradstone._C import Tensor
 from gradstone.nn import functional as F
 
@@ -287,7 +287,7 @@ class CenterCrop:
 
 
 def _chance() -> float:
-    return _creation.rand(()).item()
+    return _sampling.rand(()).item()
 
 
 class RandomHorizontalFlip:
@@ -338,8 +338,8 @@ class RandomCrop:
             raise ValueError(
                 f"Required crop size {(height, width)} is larger than input image size {(h, w)}"
             )
-        top = int(_creation.randint(0, h - height + 1, (1,)).item())
-        left = int(_creation.randint(0, w - width + 1, (1,)).item())
+        top = int(_sampling.randint(0, h - height + 1, (1,)).item())
+        left = int(_sampling.randint(0, w - width + 1, (1,)).item())
         return image[..., top : top + height, left : left + width]
 
     def __repr__(self) -> str:

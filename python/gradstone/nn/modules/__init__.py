@@ -65,9 +65,7 @@ from gradstone.nn.modules.loss import (
     SmoothL1Loss,
     TripletMarginLoss,
 )
-from gradstone.nn.modules.module import (
-    Module,
-)
+from gradstone.nn.modules.module import Module
 from gradstone.nn.modules.normalization import (
     BatchNorm1d,
     BatchNorm2d,

@@ -7,7 +7,7 @@ from gradstone._C import Tensor
 from gradstone._types import DeviceLike, DTypeLike
 from gradstone.nn import functional as F
 from gradstone.nn import init
-from gradstone.nn.modules.linear import empty_parameter
+from gradstone.nn.modules._parameters import empty_parameter
 from gradstone.nn.modules.module import Module
 from gradstone.nn.parameter import Parameter
 
@@ -34,13 +34,15 @@ class Hardtanh(Module):
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         if min_val >= max_val:
-            raise AssertionError("max_val must be larger than min_val")
+            raise ValueError(
+                f"[Hardtanh] max_val must be larger than min_val, got {min_val} and {max_val}."
+            )
         self.min_val = min_val
         self.max_val = max_val
         self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
-        return F._into(input, F.hardtanh(input, self.min_val, self.max_val), self.inplace)
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
 
     def extra_repr(self) -> str:
         text = f"min_val={self.min_val}, max_val={self.max_val}"
@@ -111,7 +113,7 @@ class ELU(Module):
         self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
-        return F._into(input, F.elu(input, self.alpha), self.inplace)
+        return F.elu(input, self.alpha, self.inplace)
 
     def extra_repr(self) -> str:
         text = f"alpha={self.alpha}"
@@ -143,21 +145,21 @@ class Mish(_Inplace):
     """x * tanh(softplus(x))."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F._into(input, F.mish(input), self.inplace)
+        return F.mish(input, self.inplace)
 
 
 class Hardsigmoid(_Inplace):
     """min(max(x + 3, 0), 6) / 6."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F._into(input, F.hardsigmoid(input), self.inplace)
+        return F.hardsigmoid(input, self.inplace)
 
 
 class Hardswish(_Inplace):
     """x * hardsigmoid(x)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F._into(input, F.hardswish(input), self.inplace)
+        return F.hardswish(input, self.inplace)
 
 
 class Sigmoid(Module):

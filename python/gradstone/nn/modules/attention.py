@@ -9,7 +9,8 @@ from gradstone._C import Tensor
 from gradstone._types import DeviceLike, DTypeLike
 from gradstone.nn import functional as F
 from gradstone.nn import init
-from gradstone.nn.modules.linear import NonDynamicallyQuantizableLinear, empty_parameter
+from gradstone.nn.modules._parameters import empty_parameter
+from gradstone.nn.modules.linear import NonDynamicallyQuantizableLinear
 from gradstone.nn.modules.module import Module
 from gradstone.nn.parameter import Parameter
 
@@ -50,7 +51,10 @@ class MultiheadAttention(Module):
                 f"embed_dim={embed_dim} and num_heads={num_heads} instead"
             )
         if embed_dim % num_heads:
-            raise AssertionError("embed_dim must be divisible by num_heads")
+            raise ValueError(
+                f"[MultiheadAttention] embed_dim must be divisible by num_heads, got {embed_dim} "
+                f"and {num_heads}."
+            )
         if add_bias_kv or add_zero_attn:
             raise NotImplementedError(
                 "[MultiheadAttention] add_bias_kv and add_zero_attn are not offered."
@@ -122,21 +126,21 @@ class MultiheadAttention(Module):
             out = _additive(attn_mask, like)
             if out.dim() == 3:
                 if tuple(out.shape) != (batch * self.num_heads, target, source):
-                    raise RuntimeError(
-                        f"The shape of the 3D attn_mask is {tuple(out.shape)}, but should be "
-                        f"{(batch * self.num_heads, target, source)}."
+                    raise ValueError(
+                        f"[MultiheadAttention] expected a 3D attn_mask of shape "
+                        f"{(batch * self.num_heads, target, source)}, got {tuple(out.shape)}."
                     )
                 out = out.reshape(batch, self.num_heads, target, source)
             elif tuple(out.shape) != (target, source):
-                raise RuntimeError(
-                    f"The shape of the 2D attn_mask is {tuple(out.shape)}, but should be "
-                    f"{(target, source)}."
+                raise ValueError(
+                    f"[MultiheadAttention] expected a 2D attn_mask of shape "
+                    f"{(target, source)}, got {tuple(out.shape)}."
                 )
         if key_padding_mask is not None:
             if tuple(key_padding_mask.shape) != (batch, source):
-                raise RuntimeError(
-                    f"expecting key_padding_mask shape of {(batch, source)}, but got "
-                    f"{tuple(key_padding_mask.shape)}"
+                raise ValueError(
+                    f"[MultiheadAttention] expected key_padding_mask of shape {(batch, source)}, "
+                    f"got {tuple(key_padding_mask.shape)}."
                 )
             padding = _additive(key_padding_mask, like).reshape(batch, 1, 1, source)
             out = padding if out is None else out + padding
@@ -156,12 +160,12 @@ class MultiheadAttention(Module):
         """key_padding_mask (N, S): True marks keys to leave out. attn_mask (T, S) or (N * heads, T,
         S): True marks pairs to leave out, or floats to add to the scores."""
         if is_causal and attn_mask is None:
-            raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+            raise ValueError("[MultiheadAttention] is_causal is a hint about attn_mask: give both.")
         single = query.dim() == 2
         if query.dim() not in (2, 3):
-            raise AssertionError(
-                f"query should be unbatched 2D or batched 3D tensor but received {query.dim()}-D "
-                "query tensor"
+            raise ValueError(
+                "[MultiheadAttention] expected query of shape (T, E), (T, N, E) or (N, T, E), got "
+                f"{tuple(query.shape)}."
             )
         if single:
             alike = query is key and key is value
@@ -207,5 +211,5 @@ def _additive(mask: Tensor, like: Tensor) -> Tensor:
         zeros = _C._full(tuple(mask.shape), 0, like.dtype, like.device)
         return zeros.masked_fill(mask, float("-inf"))
     if not mask.dtype.is_floating_point:
-        raise RuntimeError(f"masks must be bool or floating, got {mask.dtype}.")
+        raise TypeError(f"[MultiheadAttention] masks must be bool or floating, got {mask.dtype}.")
     return _C._cast(mask, like.dtype)

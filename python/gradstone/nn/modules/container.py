@@ -16,7 +16,7 @@ from gradstone.nn.parameter import Parameter
 def _position(index: Any, length: int) -> int:
     i = operator.index(index)
     if not -length <= i < length:
-        raise IndexError(f"index {i} is out of range")
+        raise IndexError(f"index {i} is out of range for {length} modules")
     return i % length
 
 
@@ -98,7 +98,7 @@ class Sequential(Module):
     def insert(self, index: int, module: Module) -> Sequential:
         """Adds a module before position `index`."""
         if not isinstance(module, Module):
-            raise AssertionError(f"module should be of type: {Module}")
+            raise TypeError(f"[insert] expected a module, got {type(module).__name__}.")
         if not -len(self) <= index <= len(self):
             raise IndexError(f"Index out of range: {index}")
         items = list(self._modules.values())

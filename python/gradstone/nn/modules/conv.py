@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradstone._C import Tensor
+from gradstone._checks import whole
 from gradstone._types import DeviceLike, DTypeLike
 from gradstone.nn import functional as F
 from gradstone.nn import init
-from gradstone.nn.modules.linear import empty_parameter
+from gradstone.nn.functional._arguments import same_padding, tuple_of
+from gradstone.nn.modules._parameters import empty_parameter, optional_parameter
 from gradstone.nn.modules.module import Module
 from gradstone.nn.parameter import Parameter
 
@@ -23,6 +25,8 @@ class _ConvNd(Module):
     weight and bias start uniform in [-b, b], b = 1 / sqrt(C/groups * product of k)."""
 
     ndim: int
+    transposed = False
+    _convolve: Callable[..., Tensor]
     weight: Parameter
     bias: Parameter | None
 
@@ -31,53 +35,51 @@ class _ConvNd(Module):
         in_channels: int,
         out_channels: int,
         kernel_size: Ints,
-        stride: Ints,
-        padding: Ints | str,
-        dilation: Ints,
-        groups: int,
-        bias: bool,
-        padding_mode: str,
-        device: DeviceLike,
-        dtype: DTypeLike,
-        transposed: bool = False,
-        output_padding: Ints = 0,
+        stride: Ints = 1,
+        padding: Ints | str = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: DeviceLike = None,
+        dtype: DTypeLike = None,
     ) -> None:
         super().__init__()
-        if groups <= 0:
-            raise ValueError("groups must be a positive integer")
-        if in_channels % groups:
-            raise ValueError("in_channels must be divisible by groups")
-        if out_channels % groups:
-            raise ValueError("out_channels must be divisible by groups")
+        op, n = type(self).__name__, self.ndim
+        whole(op, "groups", groups, 1)
+        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if whole(op, name, channels) % groups:
+                raise ValueError(
+                    f"[{op}] {name} must be divisible by groups, got {channels} and {groups}."
+                )
         if padding_mode != "zeros" and padding_mode not in _PAD_MODES:
             modes = ["zeros", *_PAD_MODES]
             raise ValueError(
                 f"padding_mode must be one of {modes}, but got padding_mode='{padding_mode}'"
             )
-        n = self.ndim
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = F._tuple(kernel_size, n)
-        self.stride = F._tuple(stride, n)
-        self.padding: Any = padding if isinstance(padding, str) else F._tuple(padding, n)
-        self.dilation = F._tuple(dilation, n)
-        self.transposed = transposed
-        self.output_padding = F._tuple(output_padding, n)
+        self.kernel_size = tuple_of(kernel_size, n, op, "kernel_size")
+        self.stride = tuple_of(stride, n, op, "stride")
+        self.padding: Any = (
+            padding if isinstance(padding, str) else tuple_of(padding, n, op, "padding")
+        )
+        self.dilation = tuple_of(dilation, n, op, "dilation")
+        self.output_padding = (0,) * n
         self.groups = groups
         self.padding_mode = padding_mode
         if isinstance(padding, str):
             if padding not in ("same", "valid"):
                 raise ValueError(
-                    f"Invalid padding string '{padding}', should be one of {{'valid', 'same'}}"
+                    f"[{op}] padding must be numbers, 'valid' or 'same', got {padding!r}."
                 )
             if padding == "same" and any(s != 1 for s in self.stride):
                 raise ValueError("padding='same' is not supported for strided convolutions")
-        first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
+        first, second = out_channels, in_channels
+        if self.transposed:
+            first, second = second, first
         self.weight = empty_parameter((first, second // groups, *self.kernel_size), device, dtype)
-        if bias:
-            self.bias = empty_parameter((out_channels,), device, dtype)
-        else:
-            self.register_parameter("bias", None)
+        self.register_parameter("bias", optional_parameter(bias, (out_channels,), device, dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -94,10 +96,18 @@ class _ConvNd(Module):
         if self.padding == "valid":
             return input
         if self.padding == "same":
-            sides, _ = F._same_padding(self.kernel_size, self.dilation)
+            sides, _ = same_padding(self.kernel_size, self.dilation)
         else:
             sides = [p for p in reversed(self.padding) for _ in range(2)]
         return F.pad(input, sides, _PAD_MODES[self.padding_mode])
+
+    def forward(self, input: Tensor) -> Tensor:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = self._padded(input), 0
+        return self._convolve(
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+        )
 
     def extra_repr(self) -> str:
         text = (
@@ -123,84 +133,14 @@ class Conv1d(_ConvNd):
     """Convolution of (N, C, L) or (C, L); weight (O, C/groups, k)."""
 
     ndim = 1
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Ints,
-        stride: Ints = 1,
-        padding: Ints | str = 0,
-        dilation: Ints = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: DeviceLike = None,
-        dtype: DTypeLike = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
-        )
-
-    def forward(self, input: Tensor) -> Tensor:
-        padding = self.padding
-        if self.padding_mode != "zeros":
-            input, padding = self._padded(input), 0
-        return F.conv1d(
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+    _convolve = staticmethod(F.conv1d)
 
 
 class Conv2d(_ConvNd):
     """Convolution of (N, C, H, W) or (C, H, W); weight (O, C/groups, kH, kW)."""
 
     ndim = 2
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Ints,
-        stride: Ints = 1,
-        padding: Ints | str = 0,
-        dilation: Ints = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: DeviceLike = None,
-        dtype: DTypeLike = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
-        )
-
-    def forward(self, input: Tensor) -> Tensor:
-        padding = self.padding
-        if self.padding_mode != "zeros":
-            input, padding = self._padded(input), 0
-        return F.conv2d(
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+    _convolve = staticmethod(F.conv2d)
 
 
 class ConvTranspose2d(_ConvNd):
@@ -211,6 +151,7 @@ class ConvTranspose2d(_ConvNd):
     """
 
     ndim = 2
+    transposed = True
 
     def __init__(
         self,
@@ -241,8 +182,9 @@ class ConvTranspose2d(_ConvNd):
             padding_mode,
             device,
             dtype,
-            transposed=True,
-            output_padding=output_padding,
+        )
+        self.output_padding = tuple_of(
+            output_padding, self.ndim, type(self).__name__, "output_padding"
         )
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from gradstone._C import Tensor
 from gradstone.nn import functional as F
+from gradstone.nn.functional.dropouts import check_probability
 from gradstone.nn.modules.module import Module
 
 
 class _DropoutNd(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        check_probability(p)
         self.p = p
         self.inplace = inplace
 

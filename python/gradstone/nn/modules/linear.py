@@ -7,20 +7,13 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._checks import whole
 from gradstone._types import DeviceLike, DTypeLike
 from gradstone.nn import functional as F
 from gradstone.nn import init
+from gradstone.nn.modules._parameters import empty_parameter, optional_parameter
 from gradstone.nn.modules.module import Module
 from gradstone.nn.parameter import Parameter
-
-_linear = _C.linear
-
-
-def empty_parameter(
-    shape: tuple[int, ...], device: DeviceLike = None, dtype: DTypeLike = None
-) -> Parameter:
-    """A parameter to be filled."""
-    return Parameter(_C._empty(shape, dtype, "cpu" if device is None else device))
 
 
 class Identity(Module):
@@ -51,13 +44,10 @@ class Linear(Module):
         dtype: DTypeLike = None,
     ) -> None:
         super().__init__()
-        self.in_features = in_features
-        self.out_features = out_features
+        self.in_features = whole("Linear", "in_features", in_features)
+        self.out_features = whole("Linear", "out_features", out_features)
         self.weight = empty_parameter((out_features, in_features), device, dtype)
-        if bias:
-            self.bias = empty_parameter((out_features,), device, dtype)
-        else:
-            self.register_parameter("bias", None)
+        self.register_parameter("bias", optional_parameter(bias, (out_features,), device, dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -68,7 +58,7 @@ class Linear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
-        return _linear(input, self.weight, self.bias)
+        return _C.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return (
@@ -97,16 +87,11 @@ class Bilinear(Module):
         dtype: DTypeLike = None,
     ) -> None:
         super().__init__()
-        if in1_features <= 0:
-            raise ValueError(f"in1_features must be > 0, but got {in1_features}")
-        self.in1_features = in1_features
-        self.in2_features = in2_features
-        self.out_features = out_features
+        self.in1_features = whole("Bilinear", "in1_features", in1_features, 1)
+        self.in2_features = whole("Bilinear", "in2_features", in2_features)
+        self.out_features = whole("Bilinear", "out_features", out_features)
         self.weight = empty_parameter((out_features, in1_features, in2_features), device, dtype)
-        if bias:
-            self.bias = empty_parameter((out_features,), device, dtype)
-        else:
-            self.register_parameter("bias", None)
+        self.register_parameter("bias", optional_parameter(bias, (out_features,), device, dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

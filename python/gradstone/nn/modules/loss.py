@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradstone._C import Tensor
 from gradstone.nn import functional as F
+from gradstone.nn.functional._arguments import old_reduction
 from gradstone.nn.modules.module import Module
 
 
@@ -12,7 +13,7 @@ class _Loss(Module):
         self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
     ) -> None:
         super().__init__()
-        self.reduction = F._old_reduction(reduction, size_average, reduce)
+        self.reduction = old_reduction(reduction, size_average, reduce)
 
 
 class _WeightedLoss(_Loss):

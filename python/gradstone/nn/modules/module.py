@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from gradstone import _C
 from gradstone._C import Tensor
@@ -13,72 +11,13 @@ from gradstone._tensor import parse_to
 from gradstone._types import DeviceLike
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.nn.modules._backward_hooks import BackwardHooks
+from gradstone.nn.modules._registry import REGISTRIES, Registry
+from gradstone.nn.modules._state import ModuleState
 from gradstone.nn.parameter import Parameter
 from gradstone.utils.hooks import HookDict, RemovableHandle
 
 M = TypeVar("M", bound="Module")
 
-
-class _IncompatibleKeys(NamedTuple):
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-    def __repr__(self) -> str:
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return (
-            f"_IncompatibleKeys(missing_keys={self.missing_keys}, "
-            f"unexpected_keys={self.unexpected_keys})"
-        )
-
-
-class _Registry(dict[str, Any]):
-    """Parameters, buffers or children by name.
-
-    Whatever is written here also stands in the module's own namespace, so that ``self.weight`` is
-    an ordinary attribute (10 times faster to read than through ``__getattr__``).
-    """
-
-    def __init__(self, owner: Module, items: Mapping[str, Any] | None = None) -> None:
-        super().__init__()
-        self._owner = weakref.ref(owner)
-        for name, value in (items or {}).items():
-            self[name] = value
-
-    def _namespace(self) -> dict[str, Any]:
-        owner = self._owner()
-        return {} if owner is None else owner.__dict__
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        super().__setitem__(name, value)
-        self._namespace()[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        super().__delitem__(name)
-        self._namespace().pop(name, None)
-
-    def pop(self, name: str, *default: Any) -> Any:
-        self._namespace().pop(name, None) if name in self else None
-        return super().pop(name, *default)
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        for name, value in dict(*args, **kwargs).items():
-            self[name] = value
-
-    def clear(self) -> None:
-        for name in list(self):
-            del self[name]
-
-    def __reduce__(self) -> Any:
-        return dict, (dict(self),)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        import copy
-
-        return {name: copy.deepcopy(value, memo) for name, value in self.items()}
-
-
-_REGISTRIES = ("_parameters", "_buffers", "_modules")
 _HOOKS = (
     "_forward_hooks",
     "_forward_hooks_with_kwargs",
@@ -94,7 +33,7 @@ def _addindent(text: str, spaces: int) -> str:
     return "\n".join([first, *(" " * spaces + line for line in rest)])
 
 
-class Module:
+class Module(ModuleState):
     """Parameters, buffers and child modules, and a ``forward`` that uses them.
 
     Assigning a :class:`Parameter` or a module to an attribute registers it; ``register_buffer``
@@ -102,10 +41,6 @@ class Module:
     """
 
     training: bool
-    _parameters: dict[str, Parameter | None]
-    _buffers: dict[str, Tensor | None]
-    _modules: dict[str, Module | None]
-    _non_persistent_buffers_set: set[str]
     _has_hooks: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -114,8 +49,8 @@ class Module:
             raise TypeError(f"{type(self).__name__}.__init__() got unexpected arguments: {given}.")
         values = self.__dict__
         values["training"] = True
-        for name in _REGISTRIES:
-            values[name] = _Registry(self)
+        for name in REGISTRIES:
+            values[name] = Registry(self)
         values["_non_persistent_buffers_set"] = set()
         for name in _HOOKS:
             values[name] = HookDict()
@@ -268,7 +203,11 @@ class Module:
         if "_modules" not in self.__dict__:
             raise AttributeError("cannot assign module before Module.__init__() call")
         if not isinstance(module, Module) and module is not None:
-            raise TypeError(f"{type(module).__name__} is not a Module subclass")
+            if isinstance(module, type):
+                hint = f"the class {module.__name__}; make one with {module.__name__}(...)"
+            else:
+                hint = type(module).__name__
+            raise TypeError(f"[{type(self).__name__}] expected a module for '{name}', got {hint}.")
         self._check_name(name, "module", self._modules)
         self._modules[name] = module
 
@@ -308,7 +247,7 @@ class Module:
         values = self.__dict__
         if name in values[keep]:
             return
-        for registry in _REGISTRIES:
+        for registry in REGISTRIES:
             values[registry].pop(name, None)
         self._non_persistent_buffers_set.discard(name)
         values.pop(name, None)
@@ -317,7 +256,7 @@ class Module:
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __delattr__(self, name: str) -> None:
-        for registry in _REGISTRIES:
+        for registry in REGISTRIES:
             if name in self.__dict__[registry]:
                 del self.__dict__[registry][name]
                 self._non_persistent_buffers_set.discard(name)
@@ -327,116 +266,13 @@ class Module:
     def __setstate__(self, state: dict[str, Any]) -> None:
         values = self.__dict__
         values.update(state)
-        for name in _REGISTRIES:
-            values[name] = _Registry(self, values[name])
+        for name in REGISTRIES:
+            values[name] = Registry(self, values[name])
         for name in _HOOKS:
             values[name] = HookDict(values.get(name, {}))
 
     def __dir__(self) -> list[str]:
         return sorted({*dir(type(self)), *self.__dict__})
-
-    # ----------------------------------------------------------------------------------- walking
-
-    def named_modules(
-        self,
-        memo: set[Module] | None = None,
-        prefix: str = "",
-        remove_duplicate: bool = True,
-    ) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with dotted names; each once."""
-        memo = set() if memo is None else memo
-        if self in memo:
-            return
-        if remove_duplicate:
-            memo.add(self)
-        yield prefix, self
-        for name, child in self._modules.items():
-            if child is not None:
-                path = f"{prefix}.{name}" if prefix else name
-                yield from child.named_modules(memo, path, remove_duplicate)
-
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it."""
-        for _, module in self.named_modules():
-            yield module
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The children with their names; each once."""
-        seen: set[Module] = set()
-        for name, child in self._modules.items():
-            if child is not None and child not in seen:
-                seen.add(child)
-                yield name, child
-
-    def children(self) -> Iterator[Module]:
-        """The children."""
-        for _, child in self.named_children():
-            yield child
-
-    def _named_members(
-        self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool
-    ) -> Iterator[tuple[str, Any]]:
-        seen: set[int] = set()
-        modules = (
-            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
-            if recurse
-            else [(prefix, self)]
-        )
-        for path, module in modules:
-            for name, value in module.__dict__[registry].items():
-                if value is None or id(value) in seen:
-                    continue
-                if remove_duplicate:
-                    seen.add(id(value))
-                yield (f"{path}.{name}" if path else name), value
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """Parameters with dotted names; each once."""
-        return self._named_members("_parameters", prefix, recurse, remove_duplicate)
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """Parameters of this module and, with `recurse`, of all below it."""
-        for _, param in self.named_parameters(recurse=recurse):
-            yield param
-
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Tensor]]:
-        """Buffers with dotted names; each once."""
-        return self._named_members("_buffers", prefix, recurse, remove_duplicate)
-
-    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """Buffers of this module and, with `recurse`, of all below it."""
-        for _, buffer in self.named_buffers(recurse=recurse):
-            yield buffer
-
-    def get_submodule(self, target: str) -> Module:
-        """The module with this dotted name; AttributeError when there is none."""
-        module: Module = self
-        for name in target.split(".") if target else []:
-            if not hasattr(module, name):
-                raise AttributeError(f"{type(module).__name__} has no attribute `{name}`")
-            module = getattr(module, name)
-            if not isinstance(module, Module):
-                raise AttributeError(f"`{name}` is not an nn.Module")
-        return module
-
-    def _get_member(self, target: str, registry: str, kind: str) -> Any:
-        path, _, name = target.rpartition(".")
-        module = self.get_submodule(path)
-        if name not in module.__dict__[registry]:
-            raise AttributeError(f"{type(module).__name__} has no {kind} `{name}`")
-        return module.__dict__[registry][name]
-
-    def get_parameter(self, target: str) -> Parameter:
-        """The parameter with this dotted name."""
-        return self._get_member(target, "_parameters", "parameter")
-
-    def get_buffer(self, target: str) -> Tensor:
-        """The buffer with this dotted name."""
-        return self._get_member(target, "_buffers", "buffer")
 
     # ---------------------------------------------------------------------------------- changing
 
@@ -536,143 +372,6 @@ class Module:
     def share_memory(self: M) -> M:
         """The module itself: forked workers see the parent's memory as it was."""
         return self
-
-    # -------------------------------------------------------------------------------- state_dict
-
-    def get_extra_state(self) -> Any:
-        """State other than tensors; a subclass that has some overrides this and set_extra_state."""
-        raise NotImplementedError
-
-    def set_extra_state(self, state: Any) -> None:
-        """Takes what get_extra_state gave."""
-        raise NotImplementedError
-
-    def _own_state(self) -> Iterator[tuple[str, Tensor]]:
-        for name, param in self._parameters.items():
-            if param is not None:
-                yield name, param
-        for name, buffer in self._buffers.items():
-            if buffer is not None and name not in self._non_persistent_buffers_set:
-                yield name, buffer
-
-    def _has_extra_state(self) -> bool:
-        return type(self).get_extra_state is not Module.get_extra_state
-
-    def state_dict(
-        self,
-        *,
-        destination: dict[str, Any] | None = None,
-        prefix: str = "",
-        keep_vars: bool = False,
-    ) -> dict[str, Any]:
-        """All parameters and persistent buffers by dotted name, sharing memory with the module."""
-        out: dict[str, Any] = OrderedDict() if destination is None else destination
-        for name, value in self._own_state():
-            out[prefix + name] = value if keep_vars else value.detach()
-        if self._has_extra_state():
-            out[prefix + "_extra_state"] = self.get_extra_state()
-        for name, child in self._modules.items():
-            if child is not None:
-                child.state_dict(destination=out, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        return out
-
-    def _load_from_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        """Copies this module's own entries; children are not touched."""
-        assign = local_metadata.get("assign_to_params_buffers", False)
-        own = dict(self._own_state())
-        for name, target in own.items():
-            key = prefix + name
-            if key not in state_dict:
-                if strict:
-                    missing_keys.append(key)
-                continue
-            value = state_dict[key]
-            if not isinstance(value, Tensor):
-                error_msgs.append(
-                    f'While copying the parameter named "{key}", expected gradstone.Tensor or '
-                    f"Tensor-like object from checkpoint but received {type(value)}"
-                )
-                continue
-            if target.dim() == 0 and value.dim() == 1 and value.numel() == 1:
-                value = value[0]
-            if value.shape != target.shape:
-                error_msgs.append(
-                    f"size mismatch for {key}: copying a param with shape {value.shape} from "
-                    f"checkpoint, the shape in current model is {target.shape}."
-                )
-                continue
-            if not assign:
-                with no_grad():
-                    target.copy_(value)
-            elif name in self._parameters:
-                kept = isinstance(value, Parameter)
-                new = value if kept else Parameter(value, requires_grad=target.requires_grad)
-                self._parameters[name] = new  # type: ignore[assignment]
-            else:
-                self._buffers[name] = value
-        if self._has_extra_state():
-            key = prefix + "_extra_state"
-            if key in state_dict:
-                self.set_extra_state(state_dict[key])
-            elif strict:
-                missing_keys.append(key)
-        if strict:
-            for key in state_dict:
-                if not key.startswith(prefix):
-                    continue
-                steps = key[len(prefix) :].split(".", 1)
-                if steps[0] == "_extra_state" and self._has_extra_state():
-                    continue
-                if len(steps) > 1:
-                    if steps[0] not in self._modules:
-                        unexpected_keys.append(key)
-                elif steps[0] not in own:
-                    unexpected_keys.append(key)
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> _IncompatibleKeys:
-        """Copies parameters and buffers in; with `assign` takes the given tensors themselves.
-
-        RuntimeError that lists missing and unexpected keys (with `strict`) and sizes that differ.
-        """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-        missing: list[str] = []
-        unexpected: list[str] = []
-        errors: list[str] = []
-        local = {"assign_to_params_buffers": assign}
-
-        def load(module: Module, state: Mapping[str, Any], prefix: str) -> None:
-            module._load_from_state_dict(state, prefix, local, True, missing, unexpected, errors)
-            for name, child in module._modules.items():
-                if child is not None:
-                    below = f"{prefix}{name}."
-                    load(child, {k: v for k, v in state.items() if k.startswith(below)}, below)
-
-        load(self, OrderedDict(state_dict), "")
-        if strict:
-            if unexpected:
-                names = ", ".join(f'"{k}"' for k in unexpected)
-                errors.insert(0, f"Unexpected key(s) in state_dict: {names}. ")
-            if missing:
-                names = ", ".join(f'"{k}"' for k in missing)
-                errors.insert(0, f"Missing key(s) in state_dict: {names}. ")
-        if errors:
-            raise RuntimeError(
-                f"Error(s) in loading state_dict for {type(self).__name__}:\n\t"
-                + "\n\t".join(errors)
-            )
-        return _IncompatibleKeys(missing, unexpected)
 
     # -------------------------------------------------------------------------------------- text
 

@@ -6,23 +6,47 @@ from collections.abc import Sequence
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._checks import whole
 from gradstone._types import DeviceLike, DTypeLike
 from gradstone.nn import functional as F
 from gradstone.nn import init
-from gradstone.nn.modules.linear import empty_parameter
+from gradstone.nn.modules._parameters import optional_parameter
 from gradstone.nn.modules.module import Module
 from gradstone.nn.parameter import Parameter
 
 
-class _BatchNorm(Module):
+class _Affine(Module):
+    """What follows a normalisation: times weight, plus bias, where they are wanted."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def _add_affine(
+        self,
+        shape: tuple[int, ...],
+        affine: bool,
+        bias: bool,
+        device: DeviceLike,
+        dtype: DTypeLike,
+    ) -> None:
+        self.register_parameter("weight", optional_parameter(affine, shape, device, dtype))
+        self.register_parameter("bias", optional_parameter(affine and bias, shape, device, dtype))
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class _BatchNorm(_Affine):
     """Normalises each channel by the batch in training and by running statistics in evaluation.
 
     running = (1 - momentum) * running + momentum * batch; momentum None averages all batches
     equally. The running variance is the unbiased one (Ioffe and Szegedy, 2015).
     """
 
-    weight: Parameter | None
-    bias: Parameter | None
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -40,32 +64,21 @@ class _BatchNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.num_features = num_features
+        self.num_features = whole(type(self).__name__, "num_features", num_features)
         self.eps = eps
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        if affine:
-            self.weight = empty_parameter((num_features,), device, dtype)
-        else:
-            self.register_parameter("weight", None)
-        if affine and bias:
-            self.bias = empty_parameter((num_features,), device, dtype)
-        else:
-            self.register_parameter("bias", None)
+        self._add_affine((num_features,), affine, bias, device, dtype)
         place = "cpu" if device is None else device
         if track_running_stats:
-            self.register_buffer(
-                "running_mean", _C._full((num_features,), 0, dtype or _C.get_default_dtype(), place)
-            )
-            self.register_buffer(
-                "running_var", _C._full((num_features,), 1, dtype or _C.get_default_dtype(), place)
-            )
+            kind = dtype or _C.get_default_dtype()
+            self.register_buffer("running_mean", _C._full((num_features,), 0, kind, place))
+            self.register_buffer("running_var", _C._full((num_features,), 1, kind, place))
             self.register_buffer("num_batches_tracked", _C._full((), 0, _C.int64, place))
         else:
-            self.register_buffer("running_mean", None)
-            self.register_buffer("running_var", None)
-            self.register_buffer("num_batches_tracked", None)
+            for name in ("running_mean", "running_var", "num_batches_tracked"):
+                self.register_buffer(name, None)
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
@@ -79,10 +92,7 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, fresh statistics."""
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def _check_input(self, input: Tensor) -> None:
         raise NotImplementedError
@@ -121,7 +131,10 @@ class BatchNorm1d(_BatchNorm):
 
     def _check_input(self, input: Tensor) -> None:
         if input.dim() not in (2, 3):
-            raise ValueError(f"expected 2D or 3D input (got {input.dim()}D input)")
+            raise ValueError(
+                "[BatchNorm1d] expected 2D or 3D input (N, C) or (N, C, L), got shape "
+                f"{tuple(input.shape)}."
+            )
 
 
 class BatchNorm2d(_BatchNorm):
@@ -129,14 +142,13 @@ class BatchNorm2d(_BatchNorm):
 
     def _check_input(self, input: Tensor) -> None:
         if input.dim() != 4:
-            raise ValueError(f"expected 4D input (got {input.dim()}D input)")
+            raise ValueError(
+                f"[BatchNorm2d] expected 4D input (N, C, H, W), got shape {tuple(input.shape)}."
+            )
 
 
-class LayerNorm(Module):
+class LayerNorm(_Affine):
     """Normalises over the last dimensions (Ba et al., 2016); weight and bias have their shape."""
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -150,25 +162,13 @@ class LayerNorm(Module):
         super().__init__()
         if isinstance(normalized_shape, int):
             normalized_shape = (normalized_shape,)
-        self.normalized_shape = tuple(normalized_shape)
+        self.normalized_shape = tuple(
+            whole("LayerNorm", "normalized_shape", size) for size in normalized_shape
+        )
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        if elementwise_affine:
-            self.weight = empty_parameter(self.normalized_shape, device, dtype)
-        else:
-            self.register_parameter("weight", None)
-        if elementwise_affine and bias:
-            self.bias = empty_parameter(self.normalized_shape, device, dtype)
-        else:
-            self.register_parameter("bias", None)
+        self._add_affine(self.normalized_shape, elementwise_affine, bias, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -180,11 +180,8 @@ class LayerNorm(Module):
         )
 
 
-class GroupNorm(Module):
+class GroupNorm(_Affine):
     """Normalises groups of channels of (N, C, ...) (Wu and He, 2018); weight and bias (C)."""
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -198,30 +195,18 @@ class GroupNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if num_channels % num_groups:
+        whole("GroupNorm", "num_groups", num_groups, 1)
+        if whole("GroupNorm", "num_channels", num_channels) % num_groups:
             raise ValueError(
-                f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})"
+                f"[GroupNorm] num_channels ({num_channels}) must be divisible by num_groups "
+                f"({num_groups})."
             )
         self.num_groups = num_groups
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        if affine:
-            self.weight = empty_parameter((num_channels,), device, dtype)
-        else:
-            self.register_parameter("weight", None)
-        if affine and bias:
-            self.bias = empty_parameter((num_channels,), device, dtype)
-        else:
-            self.register_parameter("bias", None)
+        self._add_affine((num_channels,), affine, bias, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)

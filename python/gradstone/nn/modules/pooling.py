@@ -7,6 +7,7 @@ from typing import Any
 
 from gradstone._C import Tensor
 from gradstone.nn import functional as F
+from gradstone.nn.functional._arguments import tuple_of
 from gradstone.nn.modules.module import Module
 
 Ints = int | Sequence[int]
@@ -75,9 +76,9 @@ class AvgPool1d(Module):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__()
-        self.kernel_size = F._tuple(kernel_size, 1)
-        self.stride = F._tuple(kernel_size if stride is None else stride, 1)
-        self.padding = F._tuple(padding, 1)
+        self.kernel_size = tuple_of(kernel_size, 1, "AvgPool1d", "kernel_size")
+        self.stride = tuple_of(kernel_size if stride is None else stride, 1, "AvgPool1d", "stride")
+        self.padding = tuple_of(padding, 1, "AvgPool1d", "padding")
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._checks import whole
 from gradstone._types import DeviceLike, DTypeLike
 from gradstone.nn import init
-from gradstone.nn.modules.linear import empty_parameter
+from gradstone.nn.modules._parameters import empty_parameter, optional_parameter
 from gradstone.nn.modules.module import Module
 from gradstone.nn.parameter import Parameter
 
@@ -39,20 +40,17 @@ class RNNBase(Module):
         dtype: DTypeLike = None,
     ) -> None:
         super().__init__()
-        for name, value in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if not isinstance(value, int):
-                raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
-        if hidden_size <= 0:
-            raise ValueError("hidden_size must be greater than zero")
-        if num_layers <= 0:
-            raise ValueError("num_layers must be greater than zero")
+        op = type(self).__name__
+        whole(op, "input_size", input_size)
+        whole(op, "hidden_size", hidden_size, 1)
+        whole(op, "num_layers", num_layers, 1)
         if isinstance(dropout, bool) or not 0 <= dropout <= 1:
             raise ValueError(
                 "dropout should be a number in range [0, 1] representing the probability of an "
                 "element being zeroed"
             )
         if proj_size:
-            raise NotImplementedError(f"[{type(self).__name__}] proj_size is not offered.")
+            raise NotImplementedError(f"[{op}] proj_size is not offered.")
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 "dropout option adds dropout after all but last recurrent layer, so non-zero "
@@ -106,12 +104,13 @@ class RNNBase(Module):
     def _check(self, input: Tensor) -> None:
         if input.dim() not in (2, 3):
             raise ValueError(
-                f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D instead"
+                f"[{type(self).__name__}] expected input to be 2D or 3D, got shape "
+                f"{tuple(input.shape)}."
             )
         if input.size(-1) != self.input_size:
-            raise RuntimeError(
-                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, "
-                f"got {input.size(-1)}"
+            raise ValueError(
+                f"[{type(self).__name__}] expected input of shape (..., {self.input_size}), got "
+                f"{tuple(input.shape)}."
             )
 
     def _state(self, state: Tensor | None, input: Tensor, batched: bool, name: str) -> Tensor:
@@ -122,17 +121,20 @@ class RNNBase(Module):
             return _C._full(shape, 0, input.dtype, input.device)
         if not batched:
             if state.dim() != 2:
-                raise RuntimeError(
+                raise ValueError(
                     f"For unbatched 2-D input, {name} should also be 2-D but got {state.dim()}-D "
                     "tensor"
                 )
             state = state.unsqueeze(1)
         elif state.dim() != 3:
-            raise RuntimeError(
+            raise ValueError(
                 f"For batched 3-D input, {name} should also be 3-D but got {state.dim()}-D tensor"
             )
         if tuple(state.shape) != shape:
-            raise RuntimeError(f"Expected hidden size {shape}, got {list(state.shape)}")
+            raise ValueError(
+                f"[{type(self).__name__}] expected {name} of shape {shape}, got "
+                f"{tuple(state.shape)}."
+            )
         return state
 
     def _options(self) -> tuple[Any, ...]:
@@ -247,6 +249,8 @@ class LSTM(RNNBase):
         self._check(input)
         batched = input.dim() == 3
         x = input if batched else self._batch(input)
+        if hx is not None and not (isinstance(hx, (tuple, list)) and len(hx) == 2):
+            raise TypeError(f"[LSTM] expected hx to be a pair (h, c), got {type(hx).__name__}.")
         h0, c0 = (None, None) if hx is None else hx
         h = self._state(h0, x, batched, "hx")
         c = self._state(c0, x, batched, "cx")
@@ -278,18 +282,14 @@ class RNNCellBase(Module):
         dtype: DTypeLike = None,
     ) -> None:
         super().__init__()
-        self.input_size = input_size
-        self.hidden_size = hidden_size
+        self.input_size = whole(type(self).__name__, "input_size", input_size)
+        self.hidden_size = whole(type(self).__name__, "hidden_size", hidden_size)
         self.bias = bias
         rows = self.gates * hidden_size
         self.weight_ih = empty_parameter((rows, input_size), device, dtype)
         self.weight_hh = empty_parameter((rows, hidden_size), device, dtype)
-        if bias:
-            self.bias_ih = empty_parameter((rows,), device, dtype)
-            self.bias_hh = empty_parameter((rows,), device, dtype)
-        else:
-            self.register_parameter("bias_ih", None)
-            self.register_parameter("bias_hh", None)
+        for name in ("bias_ih", "bias_hh"):
+            self.register_parameter(name, optional_parameter(bias, (rows,), device, dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -302,7 +302,8 @@ class RNNCellBase(Module):
         """Whether there is a batch, and input and states with one."""
         if input.dim() not in (1, 2):
             raise ValueError(
-                f"{type(self).__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead"
+                f"[{type(self).__name__}] expected input to be 1D or 2D, got shape "
+                f"{tuple(input.shape)}."
             )
         batched = input.dim() == 2
         x = input if batched else input.unsqueeze(0)
@@ -341,7 +342,9 @@ class RNNCell(RNNCellBase):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, device, dtype)
         if nonlinearity not in ("tanh", "relu"):
-            raise RuntimeError(f"Unknown nonlinearity: {nonlinearity}")
+            raise ValueError(
+                f"[RNNCell] expected nonlinearity 'tanh' or 'relu', got {nonlinearity!r}."
+            )
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
@@ -377,6 +380,8 @@ class LSTMCell(RNNCellBase):
     def forward(
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
+        if hx is not None and not (isinstance(hx, (tuple, list)) and len(hx) == 2):
+            raise TypeError(f"[LSTM] expected hx to be a pair (h, c), got {type(hx).__name__}.")
         h0, c0 = (None, None) if hx is None else hx
         batched, (x, h, c) = self._prepare(input, h0, c0)
         h, c = _C._lstm_cell(x, h, c, *self._weights())

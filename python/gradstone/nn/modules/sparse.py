@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from gradstone._C import Tensor
+from gradstone._checks import whole
 from gradstone._types import DeviceLike, DTypeLike
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.nn import functional as F
 from gradstone.nn import init
-from gradstone.nn.modules.linear import empty_parameter
+from gradstone.nn.modules._parameters import empty_parameter
 from gradstone.nn.modules.module import Module
 from gradstone.nn.parameter import Parameter
 
@@ -39,9 +40,13 @@ class Embedding(Module):
             raise NotImplementedError(
                 "[Embedding] max_norm, scale_grad_by_freq and sparse are not offered."
             )
+        whole("Embedding", "num_embeddings", num_embeddings)
+        whole("Embedding", "embedding_dim", embedding_dim)
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
-                raise AssertionError("padding_idx must be within num_embeddings")
+                raise ValueError(
+                    f"[Embedding] padding_idx {padding_idx} is not a row of {num_embeddings}."
+                )
             padding_idx %= num_embeddings
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
@@ -51,8 +56,9 @@ class Embedding(Module):
             self.reset_parameters()
         else:
             if tuple(_weight.shape) != (num_embeddings, embedding_dim):
-                raise AssertionError(
-                    "Shape of weight does not match num_embeddings and embedding_dim"
+                raise ValueError(
+                    f"[Embedding] expected weight of shape {(num_embeddings, embedding_dim)}, got "
+                    f"{tuple(_weight.shape)}."
                 )
             self.weight = Parameter(_weight, requires_grad=not _freeze)
 
@@ -69,7 +75,7 @@ class Embedding(Module):
     ) -> Embedding:
         """An embedding with this (V, D) weight, which is not trained unless freeze is False."""
         if embeddings.dim() != 2:
-            raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
+            raise ValueError("[Embedding] expected embeddings of 2 dimensions.")
         rows, cols = embeddings.shape
         return cls(rows, cols, padding_idx, _weight=embeddings, _freeze=freeze)
 

@@ -12,6 +12,11 @@ from gradstone.autograd.grad_mode import no_grad
 
 def _grads(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     given = [parameters] if isinstance(parameters, Tensor) else parameters
+    if not isinstance(given, Iterable):
+        raise TypeError(
+            "[clip_grad] expected tensors, for example model.parameters(), got "
+            f"{type(given).__name__}."
+        )
     return [p.grad for p in given if p.grad is not None]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Generator, Tensor
+from gradstone._checks import whole
 from gradstone.random import stream
 from gradstone.utils.data import worker as workers
 from gradstone.utils.data.collate import default_collate, default_convert
@@ -57,11 +58,7 @@ class DataLoader:
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
-        if num_workers < 0:
-            raise ValueError(
-                "num_workers option should be non-negative; use num_workers=0 to disable "
-                "multiprocessing."
-            )
+        whole("DataLoader", "num_workers", num_workers)
         if timeout < 0:
             raise ValueError("timeout option should be non-negative")
         if num_workers == 0 and prefetch_factor is not None:
@@ -77,6 +74,17 @@ class DataLoader:
         self.persistent_workers = persistent_workers
         self.generator = generator
         self._iterable = isinstance(dataset, IterableDataset)
+        if not self._iterable and not hasattr(dataset, "__getitem__"):
+            raise TypeError(
+                "[DataLoader] expected a data set with __getitem__ and __len__, or an "
+                f"IterableDataset, got {type(dataset).__name__}."
+            )
+        own_order = sampler is None and batch_sampler is None
+        if not self._iterable and own_order and not hasattr(dataset, "__len__"):
+            raise TypeError(
+                f"[DataLoader] {type(dataset).__name__} has no __len__: write one, or give a "
+                "sampler."
+            )
         if self._iterable:
             if shuffle or sampler is not None or batch_sampler is not None:
                 raise ValueError(
@@ -106,7 +114,7 @@ class DataLoader:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)  # type: ignore[arg-type]
         elif batch_size is not None and batch_size <= 0:
             raise ValueError(
-                f"batch_size should be a positive integer value, but got batch_size={batch_size}"
+                f"batch_size should be a positive integer value, but got {batch_size=}"
             )
         self.batch_size = batch_size
         self.drop_last = drop_last

@@ -47,6 +47,12 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
     """Item i is position i of every tensor; their first dimensions must be equal."""
 
     def __init__(self, *tensors: Tensor) -> None:
+        for t in tensors:
+            if not isinstance(t, Tensor):
+                raise TypeError(
+                    f"[TensorDataset] expected tensors, got {type(t).__name__}; as_tensor makes "
+                    "one of an array."
+                )
         if not tensors or any(t.dim() == 0 or t.size(0) != tensors[0].size(0) for t in tensors):
             shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
             raise ValueError(f"Size mismatch between tensors: {shapes or 'none given'}")

@@ -60,7 +60,7 @@ class RandomSampler(Sampler[int]):
         self.generator = generator
         if not isinstance(self.num_samples, int) or self.num_samples < 0:
             raise ValueError(
-                f"num_samples should be a positive integer value, but got num_samples={num_samples}"
+                f"num_samples should be a positive integer value, but got {num_samples=}"
             )
 
     @property
@@ -112,7 +112,7 @@ class WeightedRandomSampler(Sampler[int]):
     ) -> None:
         if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples <= 0:
             raise ValueError(
-                f"num_samples should be a positive integer value, but got num_samples={num_samples}"
+                f"num_samples should be a positive integer value, but got {num_samples=}"
             )
         if isinstance(weights, _C.Tensor):
             self.weights: _C.Tensor = _C._cast(weights.detach(), _C.float64)
@@ -142,7 +142,7 @@ class BatchSampler(Sampler[list[int]]):
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
             raise ValueError(
-                f"batch_size should be a positive integer value, but got batch_size={batch_size}"
+                f"batch_size should be a positive integer value, but got {batch_size=}"
             )
         if not isinstance(drop_last, bool):
             raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last}")

@@ -1,0 +1,83 @@
+"""Layers as functions: PyTorch's signatures over the native operations.
+
+Shapes are N C H W for images, N C L for sequences of channels, (..., features) for ``linear``.
+Names that need no more than the native operation are that operation.
+"""
+
+from gradstone.nn.functional.activation import (
+    elu,
+    gelu,
+    glu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    logsigmoid,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    relu_,
+    sigmoid,
+    silu,
+    softplus,
+    softsign,
+    tanh,
+)
+from gradstone.nn.functional.convolution import (
+    conv1d,
+    conv2d,
+    conv_transpose2d,
+    pad,
+    unfold,
+)
+from gradstone.nn.functional.dropouts import (
+    dropout,
+    dropout1d,
+    dropout2d,
+)
+from gradstone.nn.functional.linear_maps import (
+    bilinear,
+    cosine_similarity,
+    embedding,
+    linear,
+    one_hot,
+    scaled_dot_product_attention,
+)
+from gradstone.nn.functional.loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge_embedding_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    margin_ranking_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+    triplet_margin_loss,
+)
+from gradstone.nn.functional.normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    normalize,
+)
+from gradstone.nn.functional.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+)
+from gradstone.nn.functional.softmaxes import (
+    gumbel_softmax,
+    log_softmax,
+    softmax,
+    softmin,
+)

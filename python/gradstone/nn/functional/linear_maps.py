@@ -1,0 +1,47 @@
+"""Maps of vectors: linear, bilinear, rows of a table, similarity; attention."""
+
+from __future__ import annotations
+
+from gradstone import _C
+from gradstone._C import Tensor
+
+linear = _C.linear
+one_hot = _C.one_hot
+scaled_dot_product_attention = _C.scaled_dot_product_attention
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x1 (..., I1), x2 (..., I2), weight (O, I1, I2): x1 W_o x2 for each o, plus bias (O)."""
+    o, i1, i2 = weight.shape
+    left = input1.reshape(-1, i1) @ weight.permute(1, 0, 2).reshape(i1, o * i2)
+    out = (left.reshape(-1, o, i2) @ input2.reshape(-1, i2, 1)).reshape(*input1.shape[:-1], o)
+    return out if bias is None else out + bias
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """Rows of weight (V, D) by index (any shape). Row padding_idx receives no gradient."""
+    if max_norm is not None or scale_grad_by_freq or sparse:
+        raise NotImplementedError(
+            "[embedding] max_norm, scale_grad_by_freq and sparse are not offered."
+        )
+    if padding_idx is None:
+        return _C._embedding(input, weight)
+    rows = weight.size(0)
+    if not -rows <= padding_idx < rows:
+        raise ValueError(f"[embedding] padding_idx {padding_idx} is not a row of {rows}.")
+    return _C._embedding(input, weight, padding_idx % rows)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim."""
+    n1 = x1.norm(2.0, dim).clamp(min=eps)
+    n2 = x2.norm(2.0, dim).clamp(min=eps)
+    return (x1 * x2).sum(dim) / (n1 * n2)

@@ -1,0 +1,42 @@
+"""Pooling over windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradstone import _C
+from gradstone._C import Tensor
+from gradstone.nn.functional._arguments import Ints
+
+adaptive_avg_pool2d = _C.adaptive_avg_pool2d
+adaptive_max_pool2d = _C.adaptive_max_pool2d
+avg_pool1d = _C.avg_pool1d
+avg_pool2d = _C.avg_pool2d
+max_pool1d = _C.max_pool1d
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Largest value of each window of (N, C, H, W); with their positions in the plane when
+    asked."""
+    if return_indices:
+        pair = _C._max_pool2d_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+        return tuple(pair)
+    return _C.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def adaptive_avg_pool1d(input: Tensor, output_size: int) -> Tensor:
+    """Mean of windows of (N, C, L), chosen so that the output has this length."""
+    return adaptive_avg_pool2d(input.unsqueeze(-2), (1, output_size)).squeeze(-2)
+
+
+def adaptive_max_pool1d(input: Tensor, output_size: int) -> Tensor:
+    """Largest value of windows of (N, C, L), chosen so that the output has this length."""
+    return adaptive_max_pool2d(input.unsqueeze(-2), (1, output_size)).squeeze(-2)
