@@ -46,8 +46,8 @@ def table(run: dict) -> str:
     about = run["machine"]
     lines.append("")
     lines.append(
-        f"One thread of an {about['cpu']} ({about['isa']}), float32, against PyTorch {about['torch']}; "
-        "every row, good and bad, in [bench/results](bench/results)."
+        f"One thread of an {about['cpu']} ({about['isa']}), float32, against PyTorch "
+        f"{about['torch']}; every row, good and bad, in [bench/results](bench/results)."
     )
     return "\n".join(lines)
 
