@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <queue>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -39,7 +38,7 @@ class Task {
   Task(bool retain_graph, bool create_graph)
       : id_(next_task.fetch_add(1)), retain_graph_(retain_graph), create_graph_(create_graph) {}
   ~Task() {  // after an exception: take our gradients off the nodes that still wait
-    for (; !ready_.empty(); ready_.pop()) take_pending(*ready_.top());
+    for (const Ref<Node>& node : ready_) take_pending(*node);
   }
 
   // Only what leads to these is computed; every leaf and node otherwise.
@@ -54,8 +53,8 @@ class Task {
 
  private:
   bool wanted(const Node* node) const { return !restricted_ || needed_.count(node); }
-  Tensors take_pending(Node& node);
-  void run_hooks(Node& node, Tensors& grads);
+  std::unique_ptr<Node::Pending> take_pending(Node& node);
+  void run_hooks(Node& node, Gradients& grads);
   void run_node(const Ref<Node>& node);
   void check_grad(const Node& node, const Edge& edge, Tensor& grad);
 
@@ -64,7 +63,7 @@ class Task {
   std::unordered_set<const Node*> needed_, stops_;
   std::vector<Edge> captures_;
   Tensors captured_;
-  std::priority_queue<Ref<Node>, std::vector<Ref<Node>>, LowerSequence> ready_;
+  std::vector<Ref<Node>, CachedElements<Ref<Node>>> ready_;  // a heap
 };
 
 void Task::restrict_to(const std::vector<Edge>& targets, const std::vector<Edge>& roots) {
@@ -114,25 +113,26 @@ void Task::add(const Edge& edge, Tensor grad) {
     if (Leaf* leaf = as_leaf(&node)) return leaf->accumulate(std::move(grad));
   }
   if (!node.pending || node.pending->task != id_) {
-    auto fresh = std::make_unique<Node::Pending>();
+    std::unique_ptr<Node::Pending> fresh(new Node::Pending);
     fresh->task = id_;
     fresh->grads.resize(node.outputs.size());
     fresh->previous = std::move(node.pending);
     node.pending = std::move(fresh);
-    ready_.push(edge.node);
+    ready_.push_back(edge.node);
+    std::push_heap(ready_.begin(), ready_.end(), LowerSequence());
   }
   Tensor& sum = node.pending->grads[edge.slot];
   sum = sum.defined() ? sum_of(sum, grad) : std::move(grad);
 }
 
-Tensors Task::take_pending(Node& node) {
+std::unique_ptr<Node::Pending> Task::take_pending(Node& node) {
   if (!node.pending || node.pending->task != id_) return {};
   std::unique_ptr<Node::Pending> mine = std::move(node.pending);
   node.pending = std::move(mine->previous);
-  return std::move(mine->grads);
+  return mine;
 }
 
-void Task::run_hooks(Node& node, Tensors& grads) {
+void Task::run_hooks(Node& node, Gradients& grads) {
   const std::vector<Node::Hook> hooks = node.hooks;  // a hook may remove itself
   for (const Node::Hook& hook : hooks) {
     Tensor& g = grads[hook.slot];
@@ -146,7 +146,8 @@ void Task::run_hooks(Node& node, Tensors& grads) {
 }
 
 void Task::run_node(const Ref<Node>& node) {
-  Tensors grads = take_pending(*node);
+  const std::unique_ptr<Node::Pending> pending = take_pending(*node);
+  Gradients& grads = pending->grads;
   if (!node->hooks.empty()) run_hooks(*node, grads);
   for (size_t i = 0; i < captures_.size(); ++i)
     if (captures_[i].node == node) captured_[i] = grads[captures_[i].slot];
@@ -187,8 +188,9 @@ void Task::run_node(const Ref<Node>& node) {
 void Task::run() {
   GradGuard guard(create_graph_);
   for (uint64_t count = 1; !ready_.empty(); ++count) {
-    const Ref<Node> node = ready_.top();
-    ready_.pop();
+    std::pop_heap(ready_.begin(), ready_.end(), LowerSequence());
+    const Ref<Node> node = std::move(ready_.back());
+    ready_.pop_back();
     run_node(node);
     if (interrupt_check && count % 64 == 0) interrupt_check();
   }

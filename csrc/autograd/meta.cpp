@@ -46,9 +46,9 @@ Meta* find_meta(const Tensor& t) { return static_cast<Meta*>(t.body()->autograd.
 
 Meta& meta_of(const Tensor& t) {
   if (!t.body()->autograd) {
-    auto meta = std::make_unique<Meta>();
+    auto* meta = new Meta;
     meta->owner = t.body();
-    t.body()->autograd = std::move(meta);
+    t.body()->autograd.reset(meta);
   }
   return *find_meta(t);
 }

@@ -9,7 +9,8 @@
 namespace gs::autograd {
 namespace {
 
-thread_local bool recording = true;
+// Initial-exec: one instruction instead of a call.
+thread_local bool recording __attribute__((tls_model("initial-exec"))) = true;
 std::atomic<uint64_t> next_sequence{1};
 
 }  // namespace
@@ -31,6 +32,11 @@ Tensor Backward::grad(int output) const {
   return g;
 }
 
+const Shape& Backward::input_shape(int i) const {
+  const Edge& edge = node_.inputs[i];
+  return edge.node->outputs[edge.slot].shape;
+}
+
 Node::Node(const char* name) : name_(name) {}
 Node::~Node() = default;
 
@@ -39,19 +45,18 @@ void Node::stamp() { sequence_ = next_sequence.fetch_add(1, std::memory_order_re
 // Deleting a node releases its inputs, which may delete their nodes, and so on: the first call on
 // the stack works through a list instead of recursing.
 void Node::destroy(Node* node) {
-  thread_local std::vector<Node*>* dead = nullptr;
-  if (dead) {
-    dead->push_back(node);
-    return;
-  }
-  std::vector<Node*> list{node};
-  dead = &list;
-  while (!list.empty()) {
-    Node* next = list.back();
-    list.pop_back();
+  thread_local Node* dead __attribute__((tls_model("initial-exec"))) = nullptr;
+  thread_local bool running __attribute__((tls_model("initial-exec"))) = false;
+  node->next_dead_ = dead;
+  dead = node;
+  if (running) return;
+  running = true;
+  while (dead) {
+    Node* next = dead;
+    dead = next->next_dead_;
     delete next;
   }
-  dead = nullptr;
+  running = false;
 }
 
 }  // namespace gs::autograd

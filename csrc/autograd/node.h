@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/inline_list.h"
 #include "core/tensor.h"
 
 namespace gs::autograd {
@@ -18,10 +19,12 @@ struct Edge {
   int slot = 0;
 };
 
+using Gradients = InlineList<Tensor, 1>;
+
 // What a gradient rule is given.
 class Backward {
  public:
-  Backward(Node& node, Tensors& grads, const bool* needed)
+  Backward(Node& node, Gradients& grads, const bool* needed)
       : node_(node), grads_(grads), needed_(needed) {}
   Node& node() const { return node_; }
   // True when the gradient of input i is wanted. Rules compute no other.
@@ -29,13 +32,15 @@ class Backward {
   bool has_grad(int output = 0) const { return grads_[output].defined(); }
   // Gradient of output i; zeros when nothing flowed into it.
   Tensor grad(int output = 0) const;
+  // The shape of input i, whose gradient is wanted.
+  const Shape& input_shape(int i) const;
   // True when the gradient itself will be differentiated: rules then use differentiable operations,
   // otherwise they may call a fused kernel.
   bool create_graph() const;
 
  private:
   Node& node_;
-  Tensors& grads_;
+  Gradients& grads_;
   const bool* needed_;
 };
 
@@ -49,7 +54,7 @@ struct OutputInfo {
 using TensorHook =
     std::function<Tensor(const Tensor&)>;  // an undefined result leaves the gradient as it is
 
-class Node : public RefCounted<Node> {
+class Node : public RefCounted<Node>, public Cached {
  public:
   explicit Node(const char* name);
   virtual ~Node();
@@ -67,8 +72,8 @@ class Node : public RefCounted<Node> {
   uint64_t sequence() const { return sequence_; }
   void stamp();  // takes the next sequence number; attach() calls it once the inputs are known
 
-  std::vector<Edge> inputs;
-  std::vector<OutputInfo> outputs;
+  InlineList<Edge, 3> inputs;
+  InlineList<OutputInfo, 1> outputs;
 
   struct Hook {
     int slot;
@@ -84,9 +89,9 @@ class Node : public RefCounted<Node> {
 
   // Gradients collected by a running backward; a stack, because a hook may start a backward of its
   // own.
-  struct Pending {
+  struct Pending : Cached {
     uint64_t task;
-    Tensors grads;
+    Gradients grads;
     std::unique_ptr<Pending> previous;
   };
   std::unique_ptr<Pending> pending;
@@ -94,6 +99,7 @@ class Node : public RefCounted<Node> {
  private:
   const char* name_;
   uint64_t sequence_ = 0;
+  Node* next_dead_ = nullptr;  // destroy()'s list
 };
 
 }  // namespace gs::autograd

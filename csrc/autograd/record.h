@@ -26,7 +26,7 @@ namespace gs::autograd {
 
 template <class... T>
 bool needs_grad(const T&... tensors) {
-  return grad_enabled() && ((tensors.defined() && tensors.requires_grad()) || ...);
+  return ((tensors.defined() && tensors.requires_grad()) || ...) && grad_enabled();
 }
 bool any_needs_grad(const Tensors& tensors);
 
@@ -73,11 +73,12 @@ class RuleNode final : public Node {
 // Call only when needs_grad(...) said yes. `in` is inputs(...) or an InputList.
 template <class In, class Rule>
 void record(const char* name, Tensor& out, const In& in, Rule rule) {
-  attach(Ref<Node>(new RuleNode<Rule>(name, std::move(rule))), &out, 1, in.data(), int(in.size()));
+  attach(Ref<Node>::first(new RuleNode<Rule>(name, std::move(rule))), &out, 1, in.data(),
+         int(in.size()));
 }
 template <class In, class Rule>
 void record(const char* name, Tensors& outs, const In& in, Rule rule) {
-  attach(Ref<Node>(new RuleNode<Rule>(name, std::move(rule))), outs.data(), int(outs.size()),
+  attach(Ref<Node>::first(new RuleNode<Rule>(name, std::move(rule))), outs.data(), int(outs.size()),
          in.data(), int(in.size()));
 }
 

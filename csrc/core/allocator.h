@@ -23,4 +23,24 @@ void reset_peak_memory();
 void empty_cache();                    // gives cached blocks back to the system
 void set_memory_limit(int64_t bytes);  // 0: none
 
+// For small objects that come and go with every operation: the cache answers several times faster
+// than malloc.
+struct Cached {
+  static void* operator new(size_t bytes) { return allocate(bytes); }
+  static void* operator new(size_t, void* at) { return at; }
+  static void operator delete(void* p, size_t bytes) { deallocate(p, bytes); }
+};
+
+// The same for the elements of a standard container.
+template <class T>
+struct CachedElements {
+  using value_type = T;
+  CachedElements() = default;
+  template <class U>
+  CachedElements(const CachedElements<U>&) {}
+  T* allocate(size_t n) { return static_cast<T*>(gs::allocate(n * sizeof(T))); }
+  void deallocate(T* p, size_t n) { gs::deallocate(p, n * sizeof(T)); }
+  bool operator==(const CachedElements&) const { return true; }
+};
+
 }  // namespace gs

@@ -15,9 +15,14 @@ class RefCounted {
   RefCounted(const RefCounted&) = delete;
   RefCounted& operator=(const RefCounted&) = delete;
   void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
+  // The last owner need not tell anybody: nobody else can be counting.
   void release() {
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) T::destroy(static_cast<T*>(this));
+    if (refs_.load(std::memory_order_acquire) == 1 ||
+        refs_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      T::destroy(static_cast<T*>(this));
   }
+  // Of an object that nobody else has seen yet: a store, where retain() is a locked addition.
+  void retain_first() { refs_.store(1, std::memory_order_relaxed); }
   int32_t ref_count() const { return refs_.load(std::memory_order_relaxed); }
 
  private:
@@ -33,6 +38,13 @@ class Ref {
     if (object_) object_->retain();
   }
   Ref(const Ref& other) : Ref(other.object_) {}
+  // The first reference to a new object.
+  static Ref first(T* fresh) {
+    fresh->retain_first();
+    Ref ref;
+    ref.object_ = fresh;
+    return ref;
+  }
   Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   Ref& operator=(Ref other) noexcept {
     std::swap(object_, other.object_);

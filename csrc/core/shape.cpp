@@ -28,6 +28,11 @@ std::ostream& operator<<(std::ostream& out, const Dims& dims) {
 // Sizes of 0 are counted as 1 in the overflow check, because strides are products that skip them.
 int64_t checked_numel(const Shape& shape, const char* op) {
   int64_t product = 1;
+  bool usual = true;
+  for (int64_t size : shape) usual &= size > 0 && !__builtin_mul_overflow(product, size, &product);
+  if (usual) [[likely]]
+    return product;
+  product = 1;
   bool empty = false;
   for (int64_t size : shape) {
     GS_CHECK(size >= 0, Value, op, "expected sizes of at least 0, got shape ", shape, ".");

@@ -1,5 +1,7 @@
 #include "core/storage.h"
 
+#include <new>
+
 #include "core/allocator.h"
 #include "core/error.h"
 
@@ -8,27 +10,30 @@ namespace gs {
 Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
   GS_CHECK(device.is_cpu(), Runtime, "allocate",
            "this build of gradstone has no CUDA device; use device 'cpu'.");
+  static_assert(sizeof(Storage) <= kHeader);
+  if (bytes <= kSmall) {
+    char* block = static_cast<char*>(gs::allocate(static_cast<size_t>(kHeader + bytes)));
+    return Ref<Storage>::first(new (block) Storage(block + kHeader, bytes, device));
+  }
   char* data = static_cast<char*>(gs::allocate(static_cast<size_t>(bytes)));
-  Storage* storage = new Storage();
-  storage->data_ = data;
-  storage->bytes_ = bytes;
-  storage->device_ = device;
-  return Ref<Storage>(storage);
+  return Ref<Storage>::first(new Storage(data, bytes, device));
 }
 
 Ref<Storage> Storage::borrow(void* data, int64_t bytes, Device device, void* context,
                              Deleter deleter, bool writable) {
-  Storage* storage = new Storage();
-  storage->data_ = static_cast<char*>(data);
-  storage->bytes_ = bytes;
-  storage->device_ = device;
+  Storage* storage = new Storage(static_cast<char*>(data), bytes, device);
   storage->context_ = context;
   storage->deleter_ = deleter;
   storage->writable_ = writable;
-  return Ref<Storage>(storage);
+  return Ref<Storage>::first(storage);
 }
 
 void Storage::destroy(Storage* storage) {
+  if (storage->is_one_block()) {
+    const size_t bytes = static_cast<size_t>(kHeader + storage->bytes_);
+    storage->~Storage();
+    return deallocate(storage, bytes);
+  }
   if (storage->deleter_) {
     storage->deleter_(storage->context_);
   } else {

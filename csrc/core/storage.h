@@ -3,12 +3,13 @@
 
 #include <atomic>
 
+#include "core/allocator.h"
 #include "core/device.h"
 #include "core/ref.h"
 
 namespace gs {
 
-class Storage : public RefCounted<Storage> {
+class Storage : public RefCounted<Storage>, public Cached {
  public:
   using Deleter = void (*)(void* context);
 
@@ -26,10 +27,19 @@ class Storage : public RefCounted<Storage> {
   void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
-  Storage() = default;
+  Storage(char* data, int64_t bytes, Device device) : data_(data), bytes_(bytes), device_(device) {}
+  bool is_one_block() const { return !deleter_ && bytes_ <= kSmall; }
 
-  char* data_ = nullptr;
-  int64_t bytes_ = 0;
+  // A small tensor's data stands behind its Storage, in one block of the allocator.
+  static constexpr int64_t kHeader = 64;
+#if defined(__SANITIZE_ADDRESS__)
+  static constexpr int64_t kSmall = -1;  // apart, so that the sanitizer sees both ends of the data
+#else
+  static constexpr int64_t kSmall = 4096;
+#endif
+
+  char* data_;
+  int64_t bytes_;
   Device device_;
   bool writable_ = true;
   std::atomic<uint32_t> version_{0};

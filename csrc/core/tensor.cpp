@@ -1,32 +1,23 @@
 #include "core/tensor.h"
 
 #include <limits>
-#include <new>
-
-#include "core/allocator.h"
 
 namespace gs {
 
 void TensorBody::destroy(TensorBody* body) { delete body; }
-void* TensorBody::operator new(size_t bytes) { return allocate(bytes); }
-void TensorBody::operator delete(void* p, size_t bytes) { deallocate(p, bytes); }
 
 namespace {
 
-thread_local bool inference_tensors = false;
+// Initial-exec: one instruction instead of a call.
+thread_local bool inference_tensors __attribute__((tls_model("initial-exec"))) = false;
 
 Tensor make(Ref<Storage> storage, const Shape& shape, const Strides& strides, int64_t offset,
             DType dtype, int64_t numel, bool contiguous) {
-  TensorBody* body = new TensorBody();
-  body->storage = std::move(storage);
-  body->offset = offset;
-  body->numel = numel;
-  body->shape = shape;
+  auto* body = new TensorBody(std::move(storage), shape, offset, numel, dtype);
   body->strides = strides;
-  body->dtype = dtype;
   body->contiguous = contiguous;
   body->inference = inference_tensors;
-  return Tensor(Ref<TensorBody>(body));
+  return Tensor(Ref<TensorBody>::first(body));
 }
 
 int64_t checked_bytes(int64_t elements, DType dtype) {
@@ -43,8 +34,11 @@ bool making_inference_tensors() { return inference_tensors; }
 
 Tensor empty(const Shape& shape, DType dtype, Device device) {
   const int64_t numel = checked_numel(shape, "empty");
-  return make(Storage::allocate(checked_bytes(numel, dtype), device), shape,
-              contiguous_strides(shape), 0, dtype, numel, true);
+  auto* body = new TensorBody(Storage::allocate(checked_bytes(numel, dtype), device), shape, 0,
+                              numel, dtype);
+  body->strides = contiguous_strides(shape);
+  body->inference = inference_tensors;
+  return Tensor(Ref<TensorBody>::first(body));
 }
 
 Tensor empty_strided(const Shape& shape, const Strides& strides, DType dtype, Device device) {
@@ -80,6 +74,20 @@ Tensor wrapped_number(Scalar value) {
     *out.data<bool>() = value.to_int() != 0;
   } else {
     *out.data<int64_t>() = value.to_int();
+  }
+  out.body()->wrapped_number = true;
+  return out;
+}
+
+Tensor wrapped_number(Scalar value, DType dtype) {
+  Tensor out = empty({}, dtype);
+  // An integer goes to float in one rounding.
+  if (dtype == DType::Float64) {
+    *out.data<double>() = value.to_double();
+  } else if (value.is_floating()) {
+    *out.data<float>() = static_cast<float>(value.to_double());
+  } else {
+    *out.data<float>() = static_cast<float>(value.to_int());
   }
   out.body()->wrapped_number = true;
   return out;

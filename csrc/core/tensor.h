@@ -12,20 +12,23 @@
 namespace gs {
 
 class Tensor;
-using Tensors = std::vector<Tensor>;
+using Tensors = std::vector<Tensor, CachedElements<Tensor>>;
 
 // What autograd hangs on a tensor; defined in autograd/meta.h.
-struct AutogradData {
+struct AutogradData : Cached {
   virtual ~AutogradData() = default;
 };
 
-struct TensorBody : RefCounted<TensorBody> {
+struct TensorBody : RefCounted<TensorBody>, Cached {
+  TensorBody(Ref<Storage> on, const Shape& sizes, int64_t start, int64_t count, DType type)
+      : storage(std::move(on)), offset(start), numel(count), shape(sizes), dtype(type) {}
+
   Ref<Storage> storage;
-  int64_t offset = 0;  // elements
-  int64_t numel = 0;
+  int64_t offset;  // elements
+  int64_t numel;
   Shape shape;
   Strides strides;  // elements
-  DType dtype = DType::Float32;
+  DType dtype;
   bool contiguous = true;
   bool requires_grad = false;   // a leaf that asks for it, or the result of something recorded
   bool wrapped_number = false;  // a Python number: yields to tensors in type promotion
@@ -37,8 +40,6 @@ struct TensorBody : RefCounted<TensorBody> {
   void* python_object = nullptr;  // the Python wrapper while it lives (borrowed)
 
   static void destroy(TensorBody* body);
-  static void* operator new(size_t bytes);
-  static void operator delete(void* p, size_t bytes);
 };
 
 class Tensor {
@@ -98,5 +99,7 @@ void set_making_inference_tensors(bool on);
 bool making_inference_tensors();
 // A 0-dimensional tensor that behaves as a Python number in type promotion.
 Tensor wrapped_number(Scalar value);
+// The same in the Float32 or Float64 of the tensor that it is going to meet, which saves the cast.
+Tensor wrapped_number(Scalar value, DType dtype);
 
 }  // namespace gs

@@ -10,18 +10,20 @@
 namespace gs {
 
 struct LoopOperand {
-  char* data = nullptr;
-  DType dtype = DType::Float32;
-  int64_t strides[kMaxDims] = {};  // bytes; 0 along broadcast dimensions
+  char* data;
+  DType dtype;
+  int64_t strides[kMaxDims];  // bytes; 0 along broadcast dimensions
 };
 
 // operands[0] is the output. Its elements never overlap each other; an input may be the output
 // itself (same data, same strides), never a shifted overlap.
+// Only the first `count` operands and `ndim` dimensions are written: clearing all of it took longer
+// than the arithmetic of a small tensor.
 struct Loop {
   int count = 0;  // operands, the output included
-  int ndim = 0;   // 0 means a single element
+  int ndim = 0;   // 0 means a single element; shape[0] is then 1 and strides[0] 0
   int64_t numel = 0;
-  int64_t shape[kMaxDims] = {};
+  int64_t shape[kMaxDims];
   LoopOperand operands[4];
 };
 

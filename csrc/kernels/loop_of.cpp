@@ -18,11 +18,11 @@ Loop make_loop(std::initializer_list<const Tensor*> operands) {
     ++k;
   }
   if (flat) {
-    if (loop.numel != 1) {
-      loop.ndim = 1;
-      loop.shape[0] = loop.numel;
-      for (int i = 0; i < k; ++i) loop.operands[i].strides[0] = size_of(loop.operands[i].dtype);
-    }
+    const bool single = loop.numel == 1;
+    loop.ndim = single ? 0 : 1;
+    loop.shape[0] = loop.numel;
+    for (int i = 0; i < k; ++i)
+      loop.operands[i].strides[0] = single ? 0 : size_of(loop.operands[i].dtype);
     return loop;
   }
 
@@ -59,6 +59,10 @@ Loop make_loop(std::initializer_list<const Tensor*> operands) {
     if (!merge) ++loop.ndim;
     loop.shape[loop.ndim - 1] = (merge ? loop.shape[loop.ndim - 1] : 1) * out.shape()[d];
     for (int o = 0; o < k; ++o) loop.operands[o].strides[loop.ndim - 1] = strides[o][d];
+  }
+  if (loop.ndim == 0) {
+    loop.shape[0] = 1;
+    for (int o = 0; o < k; ++o) loop.operands[o].strides[0] = 0;
   }
   return loop;
 }

@@ -4,26 +4,40 @@
 namespace gs::ops {
 namespace {
 
-struct Pair {
+// Operands that had to be converted.
+struct Casts {
   Tensor a, b;
+};
+struct Pair {
+  const Tensor &a, &b;
   DType dtype;
 };
 
-// Both operands in the dtype of the result. Casts are recorded, so gradients come back in the dtype
-// that each operand had.
-Pair promoted(const char* op, const Tensor& a, const Tensor& b, bool to_float = false) {
-  check_same_device(op, {&a, &b});
-  DType dtype = result_dtype(a, b);
-  if (to_float) dtype = float_dtype(dtype);
-  return {cast(a, dtype), cast(b, dtype), dtype};
+// `t` in `dtype`: itself, or a conversion that `kept` holds.
+const Tensor& converted(const Tensor& t, DType dtype, Tensor& kept) {
+  return t.dtype() == dtype ? t : kept = cast(t, dtype);
 }
 
-// y = f(a, b) into a new tensor, or into `out` when it is defined (in-place operations).
-Tensor run(const char* name, BinaryOp op, const Tensor& a, const Tensor& b,
-           const Tensor* out = nullptr) {
-  const Shape shape = a.shape() == b.shape() ? a.shape() : broadcast(a.shape(), b.shape(), name);
-  Tensor y = out ? *out : empty(shape, a.dtype(), a.device());
+// Both operands in the dtype of the result. Casts are recorded, so gradients come back in the dtype
+// that each operand had.
+Pair promoted(Casts& casts, const char* op, const Tensor& a, const Tensor& b,
+              bool to_float = false) {
+  if (a.device() != b.device()) check_same_device(op, {&a, &b});
+  DType dtype = result_dtype(a, b);
+  if (to_float) dtype = float_dtype(dtype);
+  return {converted(a, dtype, casts.a), converted(b, dtype, casts.b), dtype};
+}
+
+// y = f(a, b) into `y`, which is allocated.
+void run_into(const Tensor& y, BinaryOp op, const Tensor& a, const Tensor& b) {
   if (y.numel()) kernels::binary(y.device(), {op, make_loop({&y, &a, &b})});
+}
+
+Tensor run(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
+  Tensor y = a.shape() == b.shape()
+                 ? empty_like(a)
+                 : empty(broadcast(a.shape(), b.shape(), name), a.dtype(), a.device());
+  run_into(y, op, a, b);
   return y;
 }
 
@@ -57,13 +71,15 @@ bool is_scalar_number(const Tensor& t, double value) {
 
 // d(a + b) = da + db
 Tensor add(const Operand& left, const Operand& right, Scalar alpha) {
-  const auto [a, b, dtype] = promoted("add", left, scaled(right, alpha));
+  if (alpha.to_double() != 1.0) return add(left, mul(right, alpha), Scalar(1));
+  Casts casts;
+  const auto [a, b, dtype] = promoted(casts, "add", left, right);
   Tensor y = run("add", BinaryOp::Add, a, b);
   if (needs_grad(a, b)) {
-    record("add", y, inputs(a, b), [sa = a.shape(), sb = b.shape()](Backward& ctx) -> Tensors {
+    record("add", y, inputs(a, b), [](Backward& ctx) -> Tensors {
       const Tensor g = ctx.grad();
-      return {ctx.needs(0) ? reduce_to(g, sa) : Tensor(),
-              ctx.needs(1) ? reduce_to(g, sb) : Tensor()};
+      return {ctx.needs(0) ? reduce_to(g, ctx.input_shape(0)) : Tensor(),
+              ctx.needs(1) ? reduce_to(g, ctx.input_shape(1)) : Tensor()};
     });
   }
   return y;
@@ -71,14 +87,16 @@ Tensor add(const Operand& left, const Operand& right, Scalar alpha) {
 
 // d(a - b) = da - db
 Tensor sub(const Operand& left, const Operand& right, Scalar alpha) {
-  const auto [a, b, dtype] = promoted("sub", left, scaled(right, alpha));
+  if (alpha.to_double() != 1.0) return sub(left, mul(right, alpha), Scalar(1));
+  Casts casts;
+  const auto [a, b, dtype] = promoted(casts, "sub", left, right);
   GS_CHECK(dtype != DType::Bool, Type, "sub", "bool tensors have no difference; use logical_xor.");
   Tensor y = run("sub", BinaryOp::Sub, a, b);
   if (needs_grad(a, b)) {
-    record("sub", y, inputs(a, b), [sa = a.shape(), sb = b.shape()](Backward& ctx) -> Tensors {
+    record("sub", y, inputs(a, b), [](Backward& ctx) -> Tensors {
       const Tensor g = ctx.grad();
-      return {ctx.needs(0) ? reduce_to(g, sa) : Tensor(),
-              ctx.needs(1) ? neg(reduce_to(g, sb)) : Tensor()};
+      return {ctx.needs(0) ? reduce_to(g, ctx.input_shape(0)) : Tensor(),
+              ctx.needs(1) ? neg(reduce_to(g, ctx.input_shape(1))) : Tensor()};
     });
   }
   return y;
@@ -86,15 +104,16 @@ Tensor sub(const Operand& left, const Operand& right, Scalar alpha) {
 
 // d(a b) = b da + a db
 Tensor mul(const Operand& left, const Operand& right) {
-  const auto [a, b, dtype] = promoted("mul", left, right);
+  Casts casts;
+  const auto [a, b, dtype] = promoted(casts, "mul", left, right);
   Tensor y = run("mul", BinaryOp::Mul, a, b);
   if (needs_grad(a, b)) {
     record("mul", y, inputs(a, b),
-           [a = b.requires_grad() ? Saved(a) : Saved(), b = a.requires_grad() ? Saved(b) : Saved(),
-            sa = a.shape(), sb = b.shape()](Backward& ctx) -> Tensors {
+           [a = b.requires_grad() ? Saved(a) : Saved(),
+            b = a.requires_grad() ? Saved(b) : Saved()](Backward& ctx) -> Tensors {
              const Tensor g = ctx.grad();
-             return {ctx.needs(0) ? reduce_to(mul(g, b.get(ctx)), sa) : Tensor(),
-                     ctx.needs(1) ? reduce_to(mul(g, a.get(ctx)), sb) : Tensor()};
+             return {ctx.needs(0) ? reduce_to(mul(g, b.get(ctx)), ctx.input_shape(0)) : Tensor(),
+                     ctx.needs(1) ? reduce_to(mul(g, a.get(ctx)), ctx.input_shape(1)) : Tensor()};
            });
   }
   return y;
@@ -102,15 +121,17 @@ Tensor mul(const Operand& left, const Operand& right) {
 
 // d(a / b) = da / b - (a / b) db / b
 static Tensor true_div(const Tensor& left, const Tensor& right) {
-  const auto [a, b, dtype] = promoted("div", left, right, true);
+  Casts casts;
+  const auto [a, b, dtype] = promoted(casts, "div", left, right, true);
   Tensor y = run("div", BinaryOp::Div, a, b);
   if (needs_grad(a, b)) {
     record("div", y, inputs(a, b),
-           [b = Saved(b), y = b.requires_grad() ? Saved::output(y) : Saved(), sa = a.shape(),
-            sb = b.shape()](Backward& ctx) -> Tensors {
+           [b = Saved(b),
+            y = b.requires_grad() ? Saved::output(y) : Saved()](Backward& ctx) -> Tensors {
              const Tensor q = div(ctx.grad(), b.get(ctx), "");
-             return {ctx.needs(0) ? reduce_to(q, sa) : Tensor(),
-                     ctx.needs(1) ? neg(reduce_to(mul(q, y.get(ctx)), sb)) : Tensor()};
+             return {
+                 ctx.needs(0) ? reduce_to(q, ctx.input_shape(0)) : Tensor(),
+                 ctx.needs(1) ? neg(reduce_to(mul(q, y.get(ctx)), ctx.input_shape(1))) : Tensor()};
            });
   }
   return y;
@@ -122,7 +143,8 @@ static void check_divisor(const char* op, const Tensor& b) {
 }
 
 Tensor floor_divide(const Operand& left, const Operand& right) {
-  const auto [a, b, dtype] = promoted("floor_divide", left, right);
+  Casts casts;
+  const auto [a, b, dtype] = promoted(casts, "floor_divide", left, right);
   GS_CHECK(dtype != DType::Bool, Type, "floor_divide", "bool tensors have no quotient.");
   check_divisor("floor_divide", b);
   return run("floor_divide", BinaryOp::FloorDiv, a, b);
@@ -140,7 +162,8 @@ Tensor div(const Operand& a, const Operand& b, const std::string& rounding_mode)
 
 // a mod b = a - floor(a / b) b
 Tensor remainder(const Operand& left, const Operand& right) {
-  const auto [a, b, dtype] = promoted("remainder", left, right);
+  Casts casts;
+  const auto [a, b, dtype] = promoted(casts, "remainder", left, right);
   GS_CHECK(dtype != DType::Bool, Type, "remainder", "bool tensors have no remainder.");
   check_divisor("remainder", b);
   Tensor y = run("remainder", BinaryOp::Remainder, a, b);
@@ -159,7 +182,8 @@ Tensor remainder(const Operand& left, const Operand& right) {
 }
 
 Tensor fmod(const Operand& left, const Operand& right) {
-  const auto [a, b, dtype] = promoted("fmod", left, right);
+  Casts casts;
+  const auto [a, b, dtype] = promoted(casts, "fmod", left, right);
   GS_CHECK(dtype != DType::Bool, Type, "fmod", "bool tensors have no remainder.");
   check_divisor("fmod", b);
   Tensor y = run("fmod", BinaryOp::Fmod, a, b);
@@ -186,7 +210,8 @@ Tensor pow(const Operand& left, const Operand& right) {
     if (is_scalar_number(right, 1.0)) return clone(left);
     if (is_scalar_number(right, -1.0)) return reciprocal(left);
   }
-  const auto [a, b, dtype] = promoted("pow", left, right);
+  Casts casts;
+  const auto [a, b, dtype] = promoted(casts, "pow", left, right);
   GS_CHECK(dtype != DType::Bool, Type, "pow", "bool tensors have no power.");
   if (!is_floating(dtype) && b.numel()) {
     GS_CHECK(amin(b, std::nullopt, false).item().to_int() >= 0, Value, "pow",
@@ -216,7 +241,8 @@ Tensor pow(const Operand& left, const Operand& right) {
 
 // The gradient goes to the chosen operand; a tie is shared equally.
 static Tensor extreme(const char* name, BinaryOp op, const Tensor& left, const Tensor& right) {
-  const auto [a, b, dtype] = promoted(name, left, right);
+  Casts casts;
+  const auto [a, b, dtype] = promoted(casts, name, left, right);
   Tensor y = run(name, op, a, b);
   if (needs_grad(a, b)) {
     record(name, y, inputs(a, b), [op, a = Saved(a), b = Saved(b)](Backward& ctx) -> Tensors {
@@ -242,7 +268,8 @@ Tensor minimum(const Operand& a, const Operand& b) {
 
 // d atan2(a, b) = (b da - a db) / (a^2 + b^2)
 Tensor atan2(const Operand& left, const Operand& right) {
-  const auto [a, b, dtype] = promoted("atan2", left, right, true);
+  Casts casts;
+  const auto [a, b, dtype] = promoted(casts, "atan2", left, right, true);
   Tensor y = run("atan2", BinaryOp::Atan2, a, b);
   if (needs_grad(a, b)) {
     record("atan2", y, inputs(a, b), [a = Saved(a), b = Saved(b)](Backward& ctx) -> Tensors {
@@ -257,7 +284,8 @@ Tensor atan2(const Operand& left, const Operand& right) {
 
 static Tensor bits(const char* name, BinaryOp op, const Tensor& left, const Tensor& right,
                    bool bool_allowed = true) {
-  const auto [a, b, dtype] = promoted(name, left, right);
+  Casts casts;
+  const auto [a, b, dtype] = promoted(casts, name, left, right);
   GS_CHECK(!is_floating(dtype) && (bool_allowed || dtype != DType::Bool), Type, name,
            "expected integers", bool_allowed ? " or bool" : "", ", got ", left.dtype(), " and ",
            right.dtype(), ".");
@@ -305,8 +333,8 @@ Tensor write_direct(const char* name, BinaryOp op, const Tensor& a, const Tensor
   GS_CHECK(broadcast(a.shape(), b.shape(), name) == a.shape(), Value, name,
            "expected an operand that broadcasts to shape ", a.shape(), ", got ", b.shape(), ".");
   const Tensor other = cast(b, a.dtype());
-  return autograd::in_place(
-      name, a, [&](const Tensor& old, Tensor& out) { run(name, op, old, other, &out); });
+  return autograd::in_place(name, a,
+                            [&](const Tensor& old, Tensor& out) { run_into(out, op, old, other); });
 }
 
 }  // namespace

@@ -58,6 +58,11 @@ Tensor eye(int64_t n, std::optional<int64_t> m, OptionalDType dtype, Device devi
 
 Tensor cast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
+  if (x.body()->wrapped_number && (dtype == DType::Float32 || dtype == DType::Float64)) {
+    Tensor number = wrapped_number(x.item(), dtype);
+    number.body()->wrapped_number = false;
+    return number;
+  }
   Tensor y = empty(x.shape(), dtype, x.device());
   copy_into(y, x);
   if (is_floating(dtype) && needs_grad(x)) {

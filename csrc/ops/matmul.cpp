@@ -209,10 +209,21 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   shape.back() = outputs;
   Tensor y = empty(shape, x.dtype(), x.device());
   if (y.numel()) {
-    autograd::GradGuard no_grad(false);
-    const Tensor rows = x.dim() == 2 ? x : reshape(x, {y.numel() / outputs, width});
-    const Tensor b = bias.defined() ? contiguous(bias) : bias;
-    Gemm p = matrix_params(rows, transposed(weight), y);
+    // Views are made for what is not laid out as the product wants it, and then only.
+    Tensor dense_x, dense_bias;
+    if (x.dim() != 2 && !x.is_contiguous()) dense_x = contiguous(detached(x));
+    if (bias.defined() && !bias.is_contiguous()) dense_bias = contiguous(detached(bias));
+    const Tensor& rows = dense_x.defined() ? dense_x : x;
+    const Tensor& b = dense_bias.defined() ? dense_bias : bias;
+    Gemm p{};
+    p.dtype = y.dtype();
+    p.m = y.numel() / outputs, p.n = outputs, p.k = width;
+    p.a = rows.raw();
+    p.a_row = x.dim() == 2 ? x.stride(0) : width;
+    p.a_col = x.dim() == 2 ? x.stride(1) : 1;
+    p.b = weight.raw(), p.b_row = weight.stride(1), p.b_col = weight.stride(0);
+    p.c = y.raw(), p.c_row = outputs;
+    p.alpha = 1, p.beta = 0, p.batch = 1;
     p.bias = b.defined() ? b.raw() : nullptr;
     kernels::gemm(y.device(), p);
   }

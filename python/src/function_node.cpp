@@ -70,7 +70,8 @@ py::object FunctionNode::saved_tensors() {
            "the graph was already used by a backward and its saved tensors were freed; pass "
            "retain_graph=True to "
            "the first backward to go through it again.");
-  Tensors no_grads, out;
+  autograd::Gradients no_grads;
+  Tensors out;
   const Backward context(*this, no_grads, nullptr);
   for (const Saved& saved : saved_) out.push_back(saved.get(context));
   return own(wrap_tuple(out));
@@ -126,8 +127,8 @@ Tensors FunctionNode::apply(Backward& backward) {
 // -------------------------------------------------------------------------------------------
 // forward
 
-std::vector<Tensor> tensors_in(const py::object& attribute) {
-  std::vector<Tensor> out;
+Tensors tensors_in(const py::object& attribute) {
+  Tensors out;
   if (attribute.is_none()) return out;
   const py::object list = own(PySequence_Fast(attribute.ptr(), "expected a sequence of Tensors"));
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.ptr()); ++i) {

@@ -10,7 +10,7 @@ using ops::Operand;
 // The other side of an operator: a tensor by reference, a number or a NumPy array made into one.
 class Side {
  public:
-  explicit Side(PyObject* object) {
+  Side(PyObject* object, PyObject* other) {
     if (is_tensor(object)) {
       given_ = &tensor_of(object);
       return;
@@ -19,7 +19,7 @@ class Side {
     const Fit fit = to_scalar(object, &value);
     GS_CHECK(fit != Fit::TooLarge, Value, "", "the number does not fit in 64 bits.");
     if (fit == Fit::Yes) {
-      made_.emplace(value);
+      make_number(value, other);
     } else if (is_numpy_array(object)) {
       made_.emplace(tensor_from_array(object));
     }
@@ -28,6 +28,18 @@ class Side {
   const Operand& operator*() const { return given_ ? *given_ : *made_; }
 
  private:
+  // A number takes the floating dtype of the tensor beside it at once.
+  void make_number(Scalar value, PyObject* other) {
+    if (other && is_tensor(other)) {
+      const DType dtype = tensor_of(other).dtype();
+      if (dtype == DType::Float32 || dtype == DType::Float64) {
+        made_.emplace(wrapped_number(value, dtype));
+        return;
+      }
+    }
+    made_.emplace(value);
+  }
+
   const Operand* given_ = nullptr;
   std::optional<Operand> made_;
 };
@@ -39,7 +51,7 @@ PyObject* binary(PyObject* a, PyObject* b) {
   return guard([&]() -> PyObject* {
     if (is_tensor(a) && is_tensor(b)) [[likely]]
       return wrap(f(tensor_of(a), tensor_of(b)));
-    const Side left(a), right(b);
+    const Side left(a, b), right(b, a);
     if (!left.understood() || !right.understood()) return Py_NewRef(Py_NotImplemented);
     return wrap(f(*left, *right));
   });
@@ -50,7 +62,7 @@ using InPlace = Tensor (*)(const Tensor&, const Operand&);
 template <InPlace f>
 PyObject* in_place(PyObject* self, PyObject* other) {
   return guard([&]() -> PyObject* {
-    const Side right(other);
+    const Side right(other, self);
     if (!right.understood()) return Py_NewRef(Py_NotImplemented);
     f(tensor_of(self), *right);
     return Py_NewRef(self);
@@ -75,7 +87,7 @@ PyObject* matmul(PyObject* a, PyObject* b) {
   return guard([&]() -> PyObject* {
     if (!is_tensor(a) || !is_tensor(b)) {
       if (!is_numpy_array(a) && !is_numpy_array(b)) return Py_NewRef(Py_NotImplemented);
-      const Side left(a), right(b);
+      const Side left(a, nullptr), right(b, nullptr);
       if (!left.understood() || !right.understood()) return Py_NewRef(Py_NotImplemented);
       return wrap(ops::matmul(*left, *right));
     }
