@@ -13,6 +13,7 @@ namespace gs::cpu {
 namespace {
 
 inline constexpr int64_t kSpan = 512;            // elements in a buffer
+inline constexpr int64_t kFew = 64;              // elements not worth preparing a loop for
 inline constexpr int64_t kLongRow = 64;          // rows this long are cut one by one
 inline constexpr int64_t kElementGrain = 32768;  // elements worth a task
 
@@ -216,6 +217,29 @@ GS_INLINE bool is_plain(const Loop& loop, bool widen) {
   return true;
 }
 
+// A few elements, each operand dense or one number: numbers are spread over a buffer, and the rest
+// is one call. False when the loop is not like that.
+inline bool run_few(const Loop& loop, bool widen, SpanFunction kernel, const void* context) {
+  if (loop.numel > kFew || loop.ndim != 1) return false;
+  alignas(64) char buffers[3][kFew * 8];
+  char* spans[4];
+  for (int k = 0; k < loop.count; ++k) {
+    const LoopOperand& operand = loop.operands[k];
+    const int size = size_of(operand.dtype);
+    if (widen && is_half(operand.dtype)) return false;
+    spans[k] = operand.data;
+    if (operand.strides[0] == size) continue;
+    if (k == 0 || operand.strides[0] != 0) return false;
+    spans[k] = buffers[k - 1];
+    const int64_t bytes = loop.numel * size;
+    std::memcpy(spans[k], operand.data, size);
+    for (int64_t done = size; done < bytes; done *= 2)
+      std::memcpy(spans[k] + done, spans[k], done < bytes - done ? done : bytes - done);
+  }
+  kernel(spans, loop.numel, context);
+  return true;
+}
+
 // Runs `kernel` over every element of the loop, in parallel. `widen`: 16-bit floats are computed in
 // float.
 inline void run_spans(const Loop& loop, bool widen, SpanFunction kernel, const void* context,
@@ -226,6 +250,7 @@ inline void run_spans(const Loop& loop, bool widen, SpanFunction kernel, const v
     for (int k = 0; k < loop.count; ++k) spans[k] = loop.operands[k].data;
     return kernel(spans, loop.numel, context);
   }
+  if (run_few(loop, widen, kernel, context)) return;
   const SpanLoop spans = [&] {
     SpanLoop s{loop, widen, kernel, context, false, false, {}};
     s.prepare();
