@@ -42,48 +42,96 @@ void pack_weights(const C* w, int64_t gates, int64_t hidden, C* panels) {
   });
 }
 
-// One vector of the cell at batch row b, hidden unit j: n <= kLanes units. product(g) is gate g's
-// part of h W_hh^T + b_hh there.
-template <CellKind kKind, class C, class Product>
-GS_INLINE void run_cell(const Layer<C>& a, int64_t t, int64_t b, int64_t j, int64_t n,
-                        const C* h_before, C* h_after, Product product) {
-  constexpr int kGates = gate_count(kKind);
-  const int64_t hidden = a.hidden, row = t * a.batch + b, at = b * hidden + j;
-  const C* x = a.x_gates + row * kGates * hidden + j;
-  C* saved = a.saved ? a.saved + row * 4 * hidden + j : nullptr;
-  const auto input = [&](int g) { return load_first(x + g * hidden, n); };
-  const auto save = [&](int slot, Vec<C> v) {
-    if (saved) store_first(saved + slot * hidden, v, n);
-  };
-  Vec<C> h;
-  if constexpr (kKind == CellKind::Lstm) {
-    const Vec<C> i = VecMath<C>::sigmoid(input(0) + product(0)),
-                 f = VecMath<C>::sigmoid(input(1) + product(1));
-    const Vec<C> g = VecMath<C>::tanh(input(2) + product(2)),
-                 o = VecMath<C>::sigmoid(input(3) + product(3));
-    const Vec<C> c = f * load_first(a.c + at, n) + i * g;
-    h = o * VecMath<C>::tanh(c);
-    save(0, i);
-    save(1, f);
-    save(2, g);
-    save(3, o);
-    store_first(a.c + at, c, n);
-    if (a.cells) store_first(a.cells + row * hidden + j, c, n);
-  } else if constexpr (kKind == CellKind::Gru) {
-    const Vec<C> r = VecMath<C>::sigmoid(input(0) + product(0)),
-                 z = VecMath<C>::sigmoid(input(1) + product(1));
-    const Vec<C> hn = product(2), new_h = VecMath<C>::tanh(input(2) + r * hn);
-    h = new_h + z * (load_first(h_before + at, n) - new_h);
-    save(0, r);
-    save(1, z);
-    save(2, new_h);
-    save(3, hn);
-  } else {
-    const Vec<C> sum = input(0) + product(0);
-    h = kKind == CellKind::RnnTanh ? VecMath<C>::tanh(sum) : (sum < Vec<C>{} ? Vec<C>{} : sum);
+// The tile of a step: for batch rows [b0, b0 + rows) and kTileColumns hidden units from `first` on,
+// each gate's part of h W_hh^T. kWhole: the units exist to the last.
+template <class C>
+struct Tile {
+  int64_t t, b0, rows, first;
+  C* gates[4];  // rows x kTileColumns each
+};
+
+// f(at, n) for every vector of the tile: where it stands, its place in (B, H), and its units.
+template <bool kWhole, class C, class F>
+GS_INLINE void each_vector(const Layer<C>& a, const Tile<C>& tile, F f) {
+  constexpr int64_t kColumns = kTileColumns<C>;
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    for (int64_t j = 0; j < kColumns; j += kLanes<C>) {
+      const int64_t n = kWhole ? kLanes<C> : a.hidden - tile.first - j;
+      if (!kWhole && n <= 0) break;
+      f(r * kColumns + j, tile.b0 + r, tile.first + j, n);
+    }
   }
-  store_first(h_after + at, h, n);
-  store_first(a.out + row * a.out_stride + j, h, n);
+}
+
+// Gate g before its activation: the product, its bias, and the input's part.
+template <int kGates, class C>
+GS_INLINE Vec<C> gate_sum(const Layer<C>& a, const Tile<C>& tile, int g, int64_t at, int64_t b,
+                          int64_t j, int64_t n) {
+  const C* x = a.x_gates + ((tile.t * a.batch + b) * kGates + g) * a.hidden + j;
+  Vec<C> part = load(tile.gates[g] + at);
+  if (a.bias) part = part + load_first(a.bias + g * a.hidden + j, n);
+  return load_first(x, n) + part;
+}
+
+template <class C>
+GS_INLINE void save(const Layer<C>& a, const Tile<C>& tile, int slot, int64_t b, int64_t j,
+                    int64_t n, Vec<C> v) {
+  if (a.saved) store_first(a.saved + ((tile.t * a.batch + b) * 4 + slot) * a.hidden + j, v, n);
+}
+
+// One gate of the tile through its activation, in place. A gate at a time: the loop's constants fit
+// the registers and its iterations overlap, where a whole cell is one long chain.
+template <int kGates, bool kWhole, class C, class F>
+__attribute__((noinline)) void activate(const Layer<C>& a, const Tile<C>& tile, int g, F function) {
+  each_vector<kWhole>(
+      a, tile, [&](int64_t at, int64_t b, int64_t j, int64_t n) __attribute__((always_inline)) {
+        const Vec<C> v = function(gate_sum<kGates>(a, tile, g, at, b, j, n));
+        store(tile.gates[g] + at, v);
+        save(a, tile, g, b, j, n, v);
+      });
+}
+
+template <CellKind kKind, bool kWhole, class C>
+void run_cells(const Layer<C>& a, const Tile<C>& tile, const C* h_before, C* h_after) {
+  constexpr int kGates = gate_count(kKind);
+  const auto sigmoid = [](Vec<C> v)
+                           __attribute__((always_inline)) { return VecMath<C>::sigmoid(v); };
+  const auto tanh = [](Vec<C> v) __attribute__((always_inline)) { return VecMath<C>::tanh(v); };
+  if constexpr (kGates > 1) {
+    activate<kGates, kWhole>(a, tile, 0, sigmoid);
+    activate<kGates, kWhole>(a, tile, 1, sigmoid);
+  }
+  if constexpr (kKind == CellKind::Lstm) {
+    activate<kGates, kWhole>(a, tile, 2, tanh);
+    activate<kGates, kWhole>(a, tile, 3, sigmoid);
+  }
+  each_vector<kWhole>(
+      a, tile, [&](int64_t at, int64_t b, int64_t j, int64_t n) __attribute__((always_inline)) {
+        const int64_t row = tile.t * a.batch + b, state = b * a.hidden + j;
+        const auto gate = [&](int g)
+                              __attribute__((always_inline)) { return load(tile.gates[g] + at); };
+        Vec<C> h;
+        if constexpr (kKind == CellKind::Lstm) {
+          const Vec<C> c = gate(1) * load_first(a.c + state, n) + gate(0) * gate(2);
+          h = gate(3) * VecMath<C>::tanh(c);
+          store_first(a.c + state, c, n);
+          if (a.cells) store_first(a.cells + row * a.hidden + j, c, n);
+        } else if constexpr (kKind == CellKind::Gru) {
+          Vec<C> hn = gate(2);
+          if (a.bias) hn = hn + load_first(a.bias + 2 * a.hidden + j, n);
+          const Vec<C> x = load_first(a.x_gates + (row * kGates + 2) * a.hidden + j, n);
+          const Vec<C> new_h = VecMath<C>::tanh(x + gate(0) * hn);
+          h = new_h + gate(1) * (load_first(h_before + state, n) - new_h);
+          save(a, tile, 2, b, j, n, new_h);
+          save(a, tile, 3, b, j, n, hn);
+        } else {
+          const Vec<C> sum = gate_sum<kGates>(a, tile, 0, at, b, j, n);
+          h = kKind == CellKind::RnnTanh ? VecMath<C>::tanh(sum)
+                                         : (sum < Vec<C>{} ? Vec<C>{} : sum);
+        }
+        store_first(h_after + state, h, n);
+        store_first(a.out + row * a.out_stride + j, h, n);
+      });
 }
 
 // Step s for batch rows [b0, b0 + rows) and chunks [chunk0, chunk1) of hidden units; rows <=
@@ -96,21 +144,19 @@ void run_step(const Layer<C>& a, int64_t s, int64_t b0, int64_t rows, int64_t ch
   const int64_t t = time_of(s, a.steps, a.reverse), hidden = a.hidden;
   const C* h_before = a.h[s % 2];
   C* h_after = a.h[1 - s % 2];
-  alignas(64) C tile[kGates][kBlockRows * kColumns];
+  alignas(64) C products[kGates][kBlockRows * kColumns];
   for (int64_t chunk = chunk0; chunk < chunk1; ++chunk) {
-    for (int g = 0; g < kGates; ++g)
+    Tile<C> tile{t, b0, rows, chunk * kColumns, {}};
+    for (int g = 0; g < kGates; ++g) {
+      tile.gates[g] = products[g];
       product(LeftMatrix<C, false>{h_before + b0 * hidden, hidden}, rows, kColumns, hidden,
-              a.panels + (chunk * kGates + g) * hidden * kColumns, kColumns, tile[g], kColumns,
+              a.panels + (chunk * kGates + g) * hidden * kColumns, kColumns, products[g], kColumns,
               false);
-    const int64_t first = chunk * kColumns;
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t j = 0; j < kColumns && first + j < hidden; j += kLanes<C>) {
-        const int64_t n = hidden - first - j;
-        run_cell<kKind>(a, t, b0 + r, first + j, n, h_before, h_after, [&](int g) {
-          const Vec<C> part = load(tile[g] + r * kColumns + j);
-          return a.bias ? part + load_first(a.bias + g * hidden + first + j, n) : part;
-        });
-      }
+    }
+    if (tile.first + kColumns <= hidden) {
+      run_cells<kKind, true>(a, tile, h_before, h_after);
+    } else {
+      run_cells<kKind, false>(a, tile, h_before, h_after);
     }
   }
 }
