@@ -424,7 +424,7 @@ struct Recurrent {
   const void* c0;
   void* out;
   int64_t out_stride;
-  void* saved;  // may be null when no gradient will be asked for
+  void* saved;  // may be null when no gradient will be asked for; x_gates itself for the LSTM
   void* cells;  // likewise (LSTM)
   void* h_n;
   void* c_n;

@@ -202,7 +202,9 @@ Tensors run_layer(const Cell& cell, bool reverse, const Tensors& in, const Tenso
   const bool differentiate = autograd::any_needs_grad(in);
   const Tensor x_gates = input_gates(s, in);
   Kept kept{{}, {}, out_stride};
-  if (differentiate && (cell.has_c() || cell.kind == CellKind::Gru))
+  // The LSTM's four activations take the place of the four sums they are computed from.
+  if (differentiate && cell.has_c()) kept.saved = x_gates;
+  if (differentiate && cell.kind == CellKind::Gru)
     kept.saved = empty({s.steps, s.batch, 4 * s.hidden}, s.dtype, s.device);
   if (differentiate && cell.has_c())
     kept.cells = empty({s.steps, s.batch, s.hidden}, s.dtype, s.device);

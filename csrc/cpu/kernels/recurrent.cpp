@@ -134,6 +134,18 @@ void run_cells(const Layer<C>& a, const Tile<C>& tile, const C* h_before, C* h_a
       });
 }
 
+// Gate g of the input's part lies in short pieces far apart, which no hardware foresees: it is asked
+// for before the product that takes long enough for it to come.
+template <int kGates, class C>
+void fetch_input(const Layer<C>& a, const Tile<C>& tile, int g) {
+  constexpr int64_t kLine = 64 / sizeof(C);
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    const int64_t row = tile.t * a.batch + tile.b0 + r;
+    const C* x = a.x_gates + (row * kGates + g) * a.hidden + tile.first;
+    for (int64_t j = 0; j < kTileColumns<C>; j += kLine) __builtin_prefetch(x + j);
+  }
+}
+
 // Step s for batch rows [b0, b0 + rows) and chunks [chunk0, chunk1) of hidden units; rows <=
 // kBlockRows.
 template <CellKind kKind, class C>
@@ -149,6 +161,7 @@ void run_step(const Layer<C>& a, int64_t s, int64_t b0, int64_t rows, int64_t ch
     Tile<C> tile{t, b0, rows, chunk * kColumns, {}};
     for (int g = 0; g < kGates; ++g) {
       tile.gates[g] = products[g];
+      fetch_input<kGates>(a, tile, g);
       product(LeftMatrix<C, false>{h_before + b0 * hidden, hidden}, rows, kColumns, hidden,
               a.panels + (chunk * kGates + g) * hidden * kColumns, kColumns, products[g], kColumns,
               false);
