@@ -20,6 +20,34 @@ inline constexpr int64_t kElementGrain = 32768;  // elements worth a task
 // operands[0] is the output. Outputs and inputs may be the same memory.
 using SpanFunction = void (*)(char* const* operands, int64_t n, const void* context);
 
+template <int Size>
+struct WordOf;
+template <>
+struct WordOf<1> {
+  using type = uint8_t;
+};
+template <>
+struct WordOf<2> {
+  using type = uint16_t;
+};
+template <>
+struct WordOf<4> {
+  using type = uint32_t;
+};
+template <>
+struct WordOf<8> {
+  using type = uint64_t;
+};
+
+// Copies of the one element at `from`: whole vectors are stored, where a loop over a stride of 0
+// would load and store word by word.
+template <int Size>
+GS_INLINE void repeat(char* to, const char* from, int64_t n) {
+  typename WordOf<Size>::type word;
+  std::memcpy(&word, from, Size);
+  for (int64_t i = 0; i < n; ++i) std::memcpy(to + i * Size, &word, Size);
+}
+
 // Copies n elements of `Size` bytes between a dense buffer and a strided operand, from flat index
 // `at` on.
 template <int Size, bool kGather>
@@ -37,6 +65,8 @@ inline void walk(const Loop& loop, const LoopOperand& operand, char* dense, int6
     const int64_t left = loop.shape[last] - index[last], run = n < left ? n : left;
     if (stride == Size && run >= 16) {
       kGather ? std::memcpy(dense, row, run * Size) : std::memcpy(row, dense, run * Size);
+    } else if (kGather && stride == 0) {
+      repeat<Size>(dense, row, run);
     } else {
       char* p = row;
       for (int64_t i = 0; i < run; ++i, p += stride)

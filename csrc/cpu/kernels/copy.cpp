@@ -25,8 +25,8 @@ bool find_transpose(const Loop& loop, Transpose* t) {
   const int64_t size = size_of(loop.operands[0].dtype);
   const int last = loop.ndim - 1;
   const LoopOperand &y = loop.operands[0], &x = loop.operands[1];
-  if (loop.ndim < 2 || y.strides[last] != size || x.strides[last] == size || loop.shape[last] < 8)
-    return false;
+  if (loop.ndim < 2 || y.strides[last] != size || loop.shape[last] < 8) return false;
+  if (x.strides[last] == size || x.strides[last] == 0) return false;
   for (int d = 0; d < last; ++d) {
     if (x.strides[d] != size || loop.shape[d] < 8) continue;
     t->along = d;
