@@ -110,7 +110,7 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
     record("gather", y, inputs(x),
            [d = a.dim, index = Saved(a.index), shape = x.shape()](Backward& b) -> Tensors {
              const Tensor g = b.grad();
-             return {scatter_add(zeros(shape, g.dtype(), g.device()), d, index.get(b), g)};
+             return {scatter_add_(zeros(shape, g.dtype(), g.device()), d, index.get(b), g)};
            });
   }
   return y;
@@ -164,7 +164,7 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
     record("index_select", y, inputs(x),
            [d, at = Saved(at), shape = x.shape()](Backward& b) -> Tensors {
              const Tensor g = b.grad();
-             return {index_add(zeros(shape, g.dtype(), g.device()), d, at.get(b), g, 1)};
+             return {index_add_(zeros(shape, g.dtype(), g.device()), d, at.get(b), g, 1)};
            });
   }
   return y;
@@ -244,7 +244,7 @@ static ValuesIndices ordered(const char* name, const Tensor& input, int64_t k, i
     record(name, out.values, inputs(input),
            [d, at = Saved(out.indices), shape = input.shape()](Backward& b) -> Tensors {
              const Tensor g = b.grad();
-             return {scatter_add(zeros(shape, g.dtype(), g.device()), d, at.get(b), g)};
+             return {scatter_add_(zeros(shape, g.dtype(), g.device()), d, at.get(b), g)};
            });
   }
   return out;
@@ -297,7 +297,7 @@ Tensor embedding(const Tensor& index, const Tensor& weight, int64_t padding_idx)
              const Tensor flat = reshape(at.get(b), {-1});
              if (width == 0) g = reshape(b.grad(), {flat.numel(), 0});
              if (padding_idx >= 0) g = masked_fill(g, unsqueeze(eq(flat, padding_idx), 1), 0.0);
-             return {index_add(zeros({rows, width}, g.dtype(), g.device()), 0, flat, g, 1)};
+             return {index_add_(zeros({rows, width}, g.dtype(), g.device()), 0, flat, g, 1)};
            });
   }
   return y;

@@ -253,7 +253,7 @@ ValuesIndices extreme_along(const char* name, const Tensor& x, int64_t dim, bool
              if (shape.empty()) return {b.grad()};
              const Tensor g = keepdim ? b.grad() : unsqueeze(b.grad(), d);
              const Tensor i = keepdim ? index.get(b) : unsqueeze(index.get(b), d);
-             return {scatter_add(zeros(shape, g.dtype(), g.device()), d, i, g)};
+             return {scatter_add_(zeros(shape, g.dtype(), g.device()), d, i, g)};
            });
   }
   return out;
