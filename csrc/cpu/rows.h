@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "cpu/convert.h"
 #include "cpu/scratch.h"
@@ -57,14 +58,26 @@ GS_INLINE void each_vector(int64_t n, F f) {
   if (i < n) f(i, static_cast<int>(n - i));
 }
 
-// Sum of the lanes in a fixed tree order, in double.
+template <class V, size_t... I>
+GS_INLINE auto join_halves(V v, std::index_sequence<I...>) {
+  return __builtin_shufflevector(v, v, I...) +
+         __builtin_shufflevector(v, v, (I + sizeof...(I))...);
+}
+// Sum of the lanes in a fixed tree order. Halves are added as vectors: lanes that go through memory
+// one by one would wait for their stores.
+template <int kCount, class V>
+GS_INLINE auto tree_sum(V v) {
+  if constexpr (kCount == 2)
+    return v[0] + v[1];
+  else
+    return tree_sum<kCount / 2>(join_halves(v, std::make_index_sequence<kCount / 2>{}));
+}
+
+// Sum of the lanes in double.
 template <class C>
 GS_INLINE double lane_sum(Vec<C> v) {
-  double lanes[kLanes<C>];
-  for (int i = 0; i < kLanes<C>; ++i) lanes[i] = static_cast<double>(v[i]);
-  for (int width = kLanes<C> / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
-  return lanes[0];
+  typedef double Wide __attribute__((vector_size(kLanes<C> * sizeof(double))));
+  return tree_sum<kLanes<C>>(__builtin_convertvector(v, Wide));
 }
 
 // Sum of f(i, count) over a row; f gives zeros in lanes that are not in use. Four sums in turn hide

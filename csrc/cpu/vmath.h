@@ -9,6 +9,10 @@
 #include "cpu/vec.h"
 #include "kernels/functors.h"
 
+#if GS_ISA_LEVEL == 2
+#include <immintrin.h>
+#endif
+
 namespace gs::cpu {
 namespace {
 
@@ -112,7 +116,7 @@ GS_INLINE VecF power_of_two(VecI n) { return (VecF)((n + 127) << 23); }
 
 // x = n ln2 + r, |r| <= ln2 / 2. |x| < 2^21.
 struct ExpReduced {
-  VecF r;
+  VecF r, whole;  // whole is n as a float
   VecI n;
 };
 GS_INLINE ExpReduced reduce_exp(VecF x) {
@@ -120,27 +124,36 @@ GS_INLINE ExpReduced reduce_exp(VecF x) {
   const VecF shifted = x * 1.44269504f + magic;
   const VecF n = shifted - magic;
   const VecF r = (x - n * 0x1.62ep-1f) - n * 0x1.0bfbe8p-15f;
-  return {r, (VecI)((VecU)shifted - (VecU)magic)};
+  return {r, n, (VecI)((VecU)shifted - (VecU)magic)};
+}
+
+// y 2^n where 2^n itself may be infinite or subnormal.
+GS_INLINE VecF scale_exp(VecF y, ExpReduced e) {
+#if GS_ISA_LEVEL == 2
+  return (VecF)_mm512_maskz_scalef_ps(0xffff, (__m512)y, (__m512)e.whole);
+#else
+  const VecI half = e.n >> 1;
+  return y * power_of_two(half) * power_of_two(e.n - half);
+#endif
 }
 
 GS_INLINE VecF vexp(VecF x) {
   x = x > 89.0f ? splat(89.0f) : x;  // written so that NaN passes
   x = x < -104.0f ? splat(-104.0f) : x;
-  const auto [r, n] = reduce_exp(x);
+  const ExpReduced e = reduce_exp(x);
+  const VecF r = e.r;
   VecF p = 1.395171846e-03f * r + 8.369598291e-03f;
   p = p * r + 4.166618727e-02f;
   p = p * r + 1.666651289e-01f;
   p = p * r + 5.000000101e-01f;
-  p = (p * (r * r) + r) + 1.0f;
-  const VecI half = n >> 1;  // in two steps: 2^n itself may be infinite or subnormal
-  return p * power_of_two(half) * power_of_two(n - half);
+  return scale_exp((p * (r * r) + r) + 1.0f, e);
 }
 
 // exp(r) - 1 = r + r^2 P(r), then 2^n (q + 1) - 1 without cancellation.
 GS_INLINE VecF vexpm1(VecF x) {
   VecF c = x > 89.0f ? splat(89.0f) : x;
   c = c < -20.0f ? splat(-20.0f) : c;
-  const auto [r, n] = reduce_exp(c);
+  const auto [r, whole, n] = reduce_exp(c);
   VecF p = 1.991558597e-04f * r + 1.394204693e-03f;
   p = p * r + 8.333270693e-03f;
   p = p * r + 4.166634211e-02f;
