@@ -14,6 +14,14 @@
 namespace gs::cpu {
 namespace {
 
+// A plane's number, and how far its vectors may run: the elements from its start on that may be
+// read from x, and written to y. Planes lie one behind the other, and those behind it in the run of
+// one thread are written later, so that vectors need be cut at the end of the run alone.
+struct Plane {
+  int64_t index, x_limit, y_limit;
+  GS_INLINE operator int64_t() const { return index; }
+};
+
 // Calls f(state, x_plane, y_plane, plane) for each plane with x and y in compute type; y is
 // written. A plane belongs to one thread; make_state() is called once for a run of planes.
 template <class T, class Make, class F>
@@ -21,19 +29,25 @@ GS_INLINE void for_planes(const void* x, int64_t x_size, void* y, int64_t y_size
                           Make&& make_state, F&& f) {
   using C = compute_t<T>;
   constexpr bool kNarrow = !std::is_same_v<T, C>;
+  constexpr int64_t kSpill = 2 * kLanes<C>;  // what vectors may write behind a plane
   const int64_t grain = 1 + 32768 / (x_size + y_size + 1);
+  const auto least = [](int64_t a, int64_t b) { return a < b ? a : b; };
   parallel_for(0, planes, grain, [&](int64_t begin, int64_t end) {
     auto state = make_state();
-    const Scratch<C> wide_x(kNarrow ? x_size : 0), wide_y(kNarrow ? y_size : 0);
+    const Scratch<C> wide_x(kNarrow ? x_size + kSpill : 0), wide_y(kNarrow ? y_size + kSpill : 0);
+    if constexpr (kNarrow)
+      for (int64_t i = 0; i < kSpill; ++i) wide_x.get()[x_size + i] = C(0);
     for (int64_t plane = begin; plane < end; ++plane) {
       const T* in = static_cast<const T*>(x) + plane * x_size;
       T* out = static_cast<T*>(y) + plane * y_size;
+      const int64_t x_limit = (planes - plane) * x_size, y_limit = (end - plane) * y_size;
       if constexpr (kNarrow) {
+        const Plane at{plane, least(x_limit, x_size + kSpill), least(y_limit, y_size + kSpill)};
         for (int64_t i = 0; i < x_size; ++i) wide_x.get()[i] = static_cast<C>(in[i]);
-        f(state, static_cast<const C*>(wide_x.get()), wide_y.get(), plane);
+        f(state, static_cast<const C*>(wide_x.get()), wide_y.get(), at);
         for (int64_t i = 0; i < y_size; ++i) out[i] = static_cast<T>(wide_y.get()[i]);
       } else {
-        f(state, in, out, plane);
+        f(state, in, out, Plane{plane, x_limit, y_limit});
       }
     }
   });

@@ -4,12 +4,14 @@
 // Rows are short (13, 28...) and rarely a multiple of the vector, and a scalar tail would cost a
 // mispredicted branch per comparison. So vectors run over the end of a row: loads see the next
 // row's values, whose results are never kept; stores spill onto the next row, which is written
-// later. Only at the end of the plane are vectors cut.
+// later, and behind the last row onto the next plane. Only at the limits that Plane gives are
+// vectors cut.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
+#include "cpu/planes.h"
 #include "cpu/shuffle.h"
 #include "cpu/vec.h"
 
@@ -57,23 +59,23 @@ GS_INLINE Vec<Index> window_columns() {
 
 // x (H, W) -> y (P, Q); indices may be null. `take` is take_larger: value and place win or not.
 template <class C, class Index, class Take>
-GS_INLINE void max_plane_2x2(int64_t h, int64_t w, int64_t rows, int64_t cols, const C* x, C* y,
-                             int64_t* indices, Take take) {
+GS_INLINE void max_plane_2x2(const Plane& plane, int64_t w, int64_t rows, int64_t cols, const C* x,
+                             C* y, int64_t* indices, Take take) {
   const Vec<Index> lane = window_columns<Index, C>();
   for (int64_t p = 0; p < rows; ++p) {
     for (int64_t q = 0; q < cols; q += kLanes<C>) {
       const int64_t first = 2 * p * w + 2 * q, out = p * cols + q;
       Vec<C> a, b, c, d;
-      load_pairs_below(x, first, h * w, &a, &b);
-      load_pairs_below(x, first + w, h * w, &c, &d);
+      load_pairs_below(x, first, plane.x_limit, &a, &b);
+      load_pairs_below(x, first + w, plane.x_limit, &c, &d);
       Vec<C> best = a;
       Vec<Index> index = lane + static_cast<Index>(first);
       const Vec<Index> base = index;
       take(b, base + 1, &best, &index);
       take(c, base + static_cast<Index>(w), &best, &index);
       take(d, base + static_cast<Index>(w + 1), &best, &index);
-      store_below(y, out, rows * cols, best);
-      if (indices) store_below(indices, out, rows * cols, index);
+      store_below(y, out, plane.y_limit, best);
+      if (indices) store_below(indices, out, plane.y_limit, index);
     }
   }
 }
@@ -81,8 +83,8 @@ GS_INLINE void max_plane_2x2(int64_t h, int64_t w, int64_t rows, int64_t cols, c
 // Each input belongs to one window at most, so it is written once: the upper row of the windows,
 // then the lower, since the upper one's vectors spill onto it.
 template <class C, class Index>
-GS_INLINE void max_grad_plane_2x2(int64_t h, int64_t w, int64_t rows, int64_t cols, const C* dy,
-                                  const int64_t* indices, C* dx) {
+GS_INLINE void max_grad_plane_2x2(const Plane& plane, int64_t w, int64_t rows, int64_t cols,
+                                  const C* dy, const int64_t* indices, C* dx) {
   const Vec<Index> lane = window_columns<Index, C>();
   for (int64_t row = 0; row < 2 * rows; ++row) {
     const int64_t p = row / 2;
@@ -90,37 +92,37 @@ GS_INLINE void max_grad_plane_2x2(int64_t h, int64_t w, int64_t rows, int64_t co
       const int64_t in = p * cols + q, out = row * w + 2 * q;
       typedef int64_t Wide __attribute__((vector_size(kLanes<C> * sizeof(int64_t))));
       Wide wide{};
-      const int64_t room = rows * cols - in;
+      const int64_t room = plane.x_limit - in;
       std::memcpy(&wide, indices + in, room >= kLanes<C> ? sizeof wide : room * sizeof(int64_t));
       const auto index = __builtin_convertvector(wide, Vec<Index>);
       const Vec<Index> tap = index - (lane + static_cast<Index>(out));
-      const Vec<C> g = load_below(dy, in, rows * cols), zero{};
-      store_pairs_below<C>(dx, out, h * w, tap == 0 ? g : zero, tap == 1 ? g : zero);
+      const Vec<C> g = load_below(dy, in, plane.x_limit), zero{};
+      store_pairs_below<C>(dx, out, plane.y_limit, tap == 0 ? g : zero, tap == 1 ? g : zero);
     }
   }
 }
 
 template <class C>
-GS_INLINE void average_plane_2x2(int64_t h, int64_t w, int64_t rows, int64_t cols, C factor,
-                                 const C* x, C* y) {
+GS_INLINE void average_plane_2x2(const Plane& plane, int64_t w, int64_t rows, int64_t cols,
+                                 C factor, const C* x, C* y) {
   for (int64_t p = 0; p < rows; ++p) {
     for (int64_t q = 0; q < cols; q += kLanes<C>) {
       const int64_t first = 2 * p * w + 2 * q;
       Vec<C> a, b, c, d;
-      load_pairs_below(x, first, h * w, &a, &b);
-      load_pairs_below(x, first + w, h * w, &c, &d);
-      store_below(y, p * cols + q, rows * cols, (((a + b) + c) + d) * factor);
+      load_pairs_below(x, first, plane.x_limit, &a, &b);
+      load_pairs_below(x, first + w, plane.x_limit, &c, &d);
+      store_below(y, p * cols + q, plane.y_limit, (((a + b) + c) + d) * factor);
     }
   }
 }
 
 template <class C>
-GS_INLINE void average_grad_plane_2x2(int64_t h, int64_t w, int64_t rows, int64_t cols, C factor,
-                                      const C* dy, C* dx) {
+GS_INLINE void average_grad_plane_2x2(const Plane& plane, int64_t w, int64_t rows, int64_t cols,
+                                      C factor, const C* dy, C* dx) {
   for (int64_t row = 0; row < 2 * rows; ++row) {
     for (int64_t q = 0; q < cols; q += kLanes<C>) {
-      const Vec<C> g = load_below(dy, row / 2 * cols + q, rows * cols) * factor;
-      store_pairs_below<C>(dx, row * w + 2 * q, h * w, g, g);
+      const Vec<C> g = load_below(dy, row / 2 * cols + q, plane.x_limit) * factor;
+      store_pairs_below<C>(dx, row * w + 2 * q, plane.y_limit, g, g);
     }
   }
 }

@@ -60,8 +60,7 @@ GS_INLINE void each_vector(int64_t n, F f) {
 
 template <class V, size_t... I>
 GS_INLINE auto join_halves(V v, std::index_sequence<I...>) {
-  return __builtin_shufflevector(v, v, I...) +
-         __builtin_shufflevector(v, v, (I + sizeof...(I))...);
+  return __builtin_shufflevector(v, v, I...) + __builtin_shufflevector(v, v, (I + sizeof...(I))...);
 }
 // Sum of the lanes in a fixed tree order. Halves are added as vectors: lanes that go through memory
 // one by one would wait for their stores.

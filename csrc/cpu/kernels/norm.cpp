@@ -67,33 +67,54 @@ void layer_norm_as(const LayerNorm& p) {
 // With h = (x - mean) rstd and g = dy weight:
 //   dx = rstd (g - mean(g) - h mean(g h)),  dweight += dy h,  dbias += dy.
 template <class C>
-[[gnu::noinline]] void layer_norm_grad_row(const C* dy, const C* x, const C* weight, C mean, C rstd,
-                                           int64_t n, C* dx, C* dweight, C* dbias) {
-  C mean_g = 0, mean_gh = 0;
-  if (dx) {
-    SumPair sums;
-    for (int64_t from = 0; from < n; from += kPiece) {
-      const SumPair part =
-          sum_pairs<C>(min_of(kPiece, n - from), [=](int64_t j, int count, Vec<C>& a, Vec<C>& b) {
-            const int64_t i = from + j;
-            a = load_part(dy + i, count);
-            if (weight) a *= load_part(weight + i, count);
-            b = a * (load_part(x + i, count) - mean);
-          });
-      sums.first += part.first;
-      sums.second += part.second;
-    }
-    mean_g = static_cast<C>(sums.first / static_cast<double>(n));
-    mean_gh = static_cast<C>(sums.second * static_cast<double>(rstd) / static_cast<double>(n));
+struct RowMeans {
+  C g = 0, gh = 0;
+};
+template <class C>
+[[gnu::noinline]] RowMeans<C> layer_norm_grad_means(const C* dy, const C* x, const C* weight,
+                                                    C mean, C rstd, int64_t n) {
+  SumPair sums;
+  for (int64_t from = 0; from < n; from += kPiece) {
+    const SumPair part =
+        sum_pairs<C>(min_of(kPiece, n - from), [=](int64_t j, int count, Vec<C>& a, Vec<C>& b) {
+          const int64_t i = from + j;
+          a = load_part(dy + i, count);
+          if (weight) a *= load_part(weight + i, count);
+          b = a * (load_part(x + i, count) - mean);
+        });
+    sums.first += part.first;
+    sums.second += part.second;
   }
-  each_vector<C>(n, [=](int64_t i, int count) {
-    const Vec<C> d = load_part(dy + i, count), h = (load_part(x + i, count) - mean) * rstd;
-    if (dx) {
-      const Vec<C> g = weight ? d * load_part(weight + i, count) : d;
-      store_part(dx + i, (g - mean_g - h * mean_gh) * rstd, count);
+  const double size = static_cast<double>(n);
+  return {static_cast<C>(sums.first / size),
+          static_cast<C>(sums.second * static_cast<double>(rstd) / size)};
+}
+
+// kRows rows of n at once, so that dweight and dbias are read and written once for all of them.
+template <int kRows, class C>
+[[gnu::noinline]] void layer_norm_grad_rows(const C* dy, const C* x, const C* weight,
+                                            const C* means, const C* rstds, int64_t n, C* dx,
+                                            C* dweight, C* dbias) {
+  RowMeans<C> row[kRows];
+  C mean[kRows], rstd[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    mean[r] = means[r];
+    rstd[r] = rstds[r];
+    if (dx) row[r] = layer_norm_grad_means(dy + r * n, x + r * n, weight, mean[r], rstd[r], n);
+  }
+  each_vector<C>(n, [=, &row, &mean, &rstd](int64_t i, int count) __attribute__((always_inline)) {
+    const Vec<C> w = weight ? load_part(weight + i, count) : splat(C(1));
+    Vec<C> dw{}, db{};
+    for (int r = 0; r < kRows; ++r) {
+      const int64_t at = r * n + i;
+      const Vec<C> d = load_part(dy + at, count),
+                   h = (load_part(x + at, count) - mean[r]) * rstd[r];
+      if (dx) store_part(dx + at, (d * w - row[r].g - h * row[r].gh) * rstd[r], count);
+      dw += d * h;
+      db += d;
     }
-    if (dweight) store_part(dweight + i, load_part(dweight + i, count) + d * h, count);
-    if (dbias) store_part(dbias + i, load_part(dbias + i, count) + d, count);
+    if (dweight) store_part(dweight + i, load_part(dweight + i, count) + dw, count);
+    if (dbias) store_part(dbias + i, load_part(dbias + i, count) + db, count);
   });
 }
 
@@ -125,7 +146,9 @@ void layer_norm_grad_as(const LayerNormGrad& p) {
   const int64_t blocks = (p.rows + per_block - 1) / per_block;
   const Scratch<C> dweight(p.dweight ? blocks * p.n : 0), dbias(p.dbias ? blocks * p.n : 0);
   parallel_for(0, blocks, grain_for(per_block * p.n), [&](int64_t begin, int64_t end) {
-    const RowBuffer<T> dy_in(p.n), x_in(p.n), out(p.dx ? p.n : 0);
+    constexpr int kTogether = 4;
+    const int64_t room = kTogether * p.n;
+    const RowBuffer<T> dy_in(room), x_in(room), out(p.dx ? room : 0);
     for (int64_t b = begin; b < end; ++b) {
       C* dw = p.dweight ? dweight.get() + b * p.n : nullptr;
       C* db = p.dbias ? dbias.get() + b * p.n : nullptr;
@@ -133,11 +156,16 @@ void layer_norm_grad_as(const LayerNormGrad& p) {
         if (dw) dw[j] = 0;
         if (db) db[j] = 0;
       }
-      for (int64_t r = b * per_block; r < min_of((b + 1) * per_block, p.rows); ++r) {
-        T* to = p.dx ? static_cast<T*>(p.dx) + r * p.n : nullptr;
-        layer_norm_grad_row(dy_in.in(dy + r * p.n, p.n), x_in.in(x + r * p.n, p.n), weight.values,
-                            mean[r], rstd[r], p.n, to ? out.out(to) : nullptr, dw, db);
-        if (to) out.flush(to, p.n);
+      const int64_t last = min_of((b + 1) * per_block, p.rows);
+      for (int64_t r = b * per_block, count; r < last; r += count) {
+        count = last - r >= kTogether ? kTogether : 1;
+        const int64_t at = r * p.n, size = count * p.n;
+        T* to = p.dx ? static_cast<T*>(p.dx) + at : nullptr;
+        const auto rows =
+            count > 1 ? layer_norm_grad_rows<kTogether, C> : layer_norm_grad_rows<1, C>;
+        rows(dy_in.in(dy + at, size), x_in.in(x + at, size), weight.values, mean + r, rstd + r, p.n,
+             to ? out.out(to) : nullptr, dw, db);
+        if (to) out.flush(to, size);
       }
     }
   });

@@ -242,8 +242,8 @@ void max_pool2d(const MaxPool2d& params) {
     using C = compute_t<T>;
     if (is_2x2(s)) {
       for_planes<T>(params.x, s.h * s.w, params.y, s.p * s.q, s.planes, no_state,
-                    [&](Nothing, const C* x, C* y, int64_t plane) {
-                      max_plane_2x2<C, IndexOf<C>>(s.h, s.w, s.p, s.q, x, y, indices_of(plane),
+                    [&](Nothing, const C* x, C* y, const Plane& plane) {
+                      max_plane_2x2<C, IndexOf<C>>(plane, s.w, s.p, s.q, x, y, indices_of(plane),
                                                    take_larger<C>);
                     });
       return;
@@ -263,10 +263,10 @@ void max_pool2d_grad(const MaxPool2dGrad& params) {
     using T = typename decltype(tag)::type;
     using C = compute_t<T>;
     for_planes<T>(params.dy, s.p * s.q, params.dx, s.h * s.w, s.planes, no_state,
-                  [&](Nothing, const C* dy, C* dx, int64_t plane) {
+                  [&](Nothing, const C* dy, C* dx, const Plane& plane) {
                     const int64_t* indices = params.indices + plane * s.p * s.q;
                     if (small) {
-                      max_grad_plane_2x2<C, IndexOf<C>>(s.h, s.w, s.p, s.q, dy, indices, dx);
+                      max_grad_plane_2x2<C, IndexOf<C>>(plane, s.w, s.p, s.q, dy, indices, dx);
                       zero_odd_edges(s, dx);
                       return;
                     }
@@ -287,8 +287,8 @@ void avg_pool2d(const AvgPool2d& params) {
     if (is_2x2(s)) {
       const C divisor = static_cast<C>(params.divisor ? params.divisor : 4);
       for_planes<T>(params.x, s.h * s.w, params.y, s.p * s.q, s.planes, no_state,
-                    [&](Nothing, const C* x, C* y, int64_t) {
-                      average_plane_2x2(s.h, s.w, s.p, s.q, C(1) / divisor, x, y);
+                    [&](Nothing, const C* x, C* y, const Plane& plane) {
+                      average_plane_2x2(plane, s.w, s.p, s.q, C(1) / divisor, x, y);
                     });
       return;
     }
@@ -307,8 +307,8 @@ void avg_pool2d_grad(const AvgPool2dGrad& params) {
     if (is_2x2(s)) {
       const C divisor = static_cast<C>(params.divisor ? params.divisor : 4);
       for_planes<T>(params.dy, s.p * s.q, params.dx, s.h * s.w, s.planes, no_state,
-                    [&](Nothing, const C* dy, C* dx, int64_t) {
-                      average_grad_plane_2x2(s.h, s.w, s.p, s.q, C(1) / divisor, dy, dx);
+                    [&](Nothing, const C* dy, C* dx, const Plane& plane) {
+                      average_grad_plane_2x2(plane, s.w, s.p, s.q, C(1) / divisor, dy, dx);
                       zero_odd_edges(s, dx);
                     });
       return;
