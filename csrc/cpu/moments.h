@@ -31,8 +31,12 @@ struct Moment {
 template <class C>
 [[gnu::noinline]] Moment span_moment(const C* x, int64_t n) {
   const double count = static_cast<double>(n);
-  const C centre = static_cast<C>(
-      sum_vectors<C>(n, [x](int64_t i, int k) { return load_part(x + i, k); }) / count);
+  const C centre = static_cast<C>(sum_vectors<C>(n,
+                                                 [x](int64_t i, int k) {
+                                                   prefetch_ahead<kLanes<C>>(x + i);
+                                                   return load_part(x + i, k);
+                                                 }) /
+                                  count);
   const SumPair sums = sum_pairs<C>(n, [x, centre](int64_t i, int k, Vec<C>& d, Vec<C>& square) {
     d = load_part(x + i, k, centre) - centre;
     square = d * d;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cpu/convert.h"
+#include "cpu/prefetch.h"
 #include "cpu/scratch.h"
 #include "cpu/vec.h"
 
@@ -131,11 +132,13 @@ GS_INLINE C row_max(const C* x, int64_t n) {
   Vec<C> best[2] = {splat(first), splat(first)};
   constexpr int lanes = kLanes<C>;
   int64_t i = 0;
-  for (; i + 2 * lanes <= n; i += 2 * lanes)
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    prefetch_ahead<2 * lanes>(x + i);
     for (int k = 0; k < 2; ++k) {
       const Vec<C> v = load(x + i + k * lanes);
       best[k] = v > best[k] ? v : best[k];
     }
+  }
   each_vector<C>(n - i, [&](int64_t j, int count) {
     const Vec<C> v = load_part(x + i + j, count, first);
     best[0] = v > best[0] ? v : best[0];

@@ -78,6 +78,8 @@ template <class C>
     const SumPair part =
         sum_pairs<C>(min_of(kPiece, n - from), [=](int64_t j, int count, Vec<C>& a, Vec<C>& b) {
           const int64_t i = from + j;
+          prefetch_ahead<kLanes<C>>(dy + i);
+          prefetch_ahead<kLanes<C>>(x + i);
           a = load_part(dy + i, count);
           if (weight) a *= load_part(weight + i, count);
           b = a * (load_part(x + i, count) - mean);

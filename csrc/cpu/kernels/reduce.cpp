@@ -8,6 +8,7 @@
 #include "cpu/axes.h"
 #include "cpu/convert.h"
 #include "cpu/isa.h"
+#include "cpu/prefetch.h"
 #include "cpu/scratch.h"
 #include "cpu/vmath.h"
 
@@ -101,6 +102,7 @@ template <ReduceOp op, class C>
       Vec<double> acc[ways];
       for (auto& a : acc) a = splat(R::identity());
       for (; i + lanes * ways <= n; i += lanes * ways) {
+        prefetch_ahead<lanes * ways>(x + i);
         for (int k = 0; k < ways; ++k) {
           const Vec<double> v = load_wide(x + i + k * lanes);
           if constexpr (op == ReduceOp::Prod)
@@ -124,6 +126,7 @@ template <ReduceOp op, class C>
       Vec<C> acc[ways];
       for (auto& a : acc) a = splat(R::identity());
       for (; i + lanes * ways <= n; i += lanes * ways) {
+        prefetch_ahead<lanes * ways>(x + i);
         for (int k = 0; k < ways; ++k) {
           const Vec<C> v = load(x + i + k * lanes);
           const auto better = op == ReduceOp::Max ? v > acc[k] : v < acc[k];

@@ -63,8 +63,11 @@ template <class C>
     });
     return;
   }
-  const C dot = static_cast<C>(sum_vectors<C>(
-      n, [=](int64_t i, int count) { return load_part(dy + i, count) * load_part(y + i, count); }));
+  const C dot = static_cast<C>(sum_vectors<C>(n, [=](int64_t i, int count) {
+    prefetch_ahead<kLanes<C>>(dy + i);
+    prefetch_ahead<kLanes<C>>(y + i);
+    return load_part(dy + i, count) * load_part(y + i, count);
+  }));
   each_vector<C>(n, [=](int64_t i, int count) {
     store_part(dx + i, load_part(y + i, count) * (load_part(dy + i, count) - dot), count);
   });
