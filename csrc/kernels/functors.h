@@ -50,6 +50,9 @@ struct ScalarMath {
   static GS_HOST_DEVICE T cosh(T x) { return std::cosh(x); }
   static GS_HOST_DEVICE T tanh(T x) { return std::tanh(x); }
   static GS_HOST_DEVICE T erf(T x) { return std::erf(x); }
+  static GS_HOST_DEVICE T normal_cdf(T x) {
+    return set(0.5) * (set(1) + erf(x * set(0.707106781186547524401)));
+  }
   static GS_HOST_DEVICE T floor(T x) { return std::floor(x); }
   static GS_HOST_DEVICE T ceil(T x) { return std::ceil(x); }
   static GS_HOST_DEVICE T round(T x) { return std::nearbyint(x); }
@@ -174,9 +177,9 @@ struct Elu {
   GS_GRAD { return s > M::set(0) ? g : g * a * M::exp(s); }
 };
 struct Gelu {  // x Phi(x), Phi the normal distribution function
-  GS_VALUE { return M::set(0.5) * x * (M::set(1) + M::erf(x * M::set(0.707106781186547524401))); }
+  GS_VALUE { return x * M::normal_cdf(x); }
   GS_GRAD {
-    const T cdf = M::set(0.5) * (M::set(1) + M::erf(s * M::set(0.707106781186547524401)));
+    const T cdf = M::normal_cdf(s);
     const T pdf = M::set(0.398942280401432677940) * M::exp(M::set(-0.5) * s * s);
     return g * (cdf + s * pdf);
   }
