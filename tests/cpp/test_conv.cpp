@@ -271,6 +271,63 @@ TEST(Conv, Activations) {
   check<float>(make_shape(2, 3, 9, 9, 3, 3, 3, 1, 1, 1, 3), Activation::Relu);
 }
 
+// 3 x 3 with stride 1 and many channels is computed by Winograd's transforms.
+TEST(Conv, WinogradSizes) {
+  for (int64_t pad : {0, 1, 2})
+    for (int64_t h : {4, 7, 14})
+      for (int64_t w : {3, 8, 15, 33, 36}) {
+        check<float>(make_shape(5, 16, h, w, 17, 3, 3, 1, pad));
+        if (HasFatalFailure()) return;
+      }
+  check<float>(
+      make_shape(3, 17, 12, 13, 33, 3, 3, 1, 3));  // more padding than the input gradient has
+  check<float>(make_shape(1, 16, 5, 530, 16, 3, 3, 1, 1));  // rows of tiles in pieces
+  check<float>(make_shape(1, 16, 3, 777, 31, 3, 3, 1, 0));
+}
+
+TEST(Conv, WinogradDepth) {
+  check<float>(make_shape(9, 64, 14, 14, 65, 3, 3, 1, 1));
+  check<float>(make_shape(6, 130, 7, 7, 100, 3, 3, 1, 1));
+  check<float>(make_shape(9, 300, 4, 5, 40, 3, 3, 1, 1));
+  check<float>(make_shape(5, 40, 9, 9, 200, 3, 3, 1, 1), Activation::Relu);
+  check<float>(make_shape(5, 40, 9, 10, 30, 3, 3, 1, 1), Activation::Tanh);
+}
+
+// An infinity stays one, although the transforms would take differences of infinities; values whose
+// transforms overflow have finite sums; and no value touches a window that does not see it.
+TEST(Conv, WinogradInfinityAndOverflow) {
+  auto v = make_shape(4, 16, 9, 10, 16, 3, 3, 1, 1);
+  set_output(v);
+  v.dtype = DType::Float32;
+  const std::vector<float> weight(v.o * v.c * 9, 1.0f);
+  for (const float special : {std::numeric_limits<float>::infinity(),
+                              std::numeric_limits<float>::quiet_NaN(), 3e38f, 1e30f}) {
+    std::vector<float> x(v.n * v.c * v.h * v.w, 1.0f);
+    x[5 * v.w + 4] = special;                                 // image 0, channel 0
+    if (special == 3e38f) x[(5 + v.h) * v.w + 4] = -special;  // channel 1 cancels it
+    for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
+      if (isa > cpu::best_isa()) continue;
+      std::vector<float> y(v.n * v.o * v.p * v.q), dx(x.size());
+      cpu::table(isa).conv2d({v, x.data(), weight.data(), nullptr, y.data(), Activation::None});
+      cpu::table(isa).conv2d_input_grad({v, x.data(), weight.data(), dx.data()});
+      for (const auto* out : {&y, &dx})
+        for (int64_t i = 0; i < v.h * v.w; ++i) {
+          const int64_t h = i / v.w, w = i % v.w;
+          const int64_t rows = 3 - (h == 0) - (h == v.h - 1), cols = 3 - (w == 0) - (w == v.w - 1);
+          const float got = (*out)[i], plain = static_cast<float>(16 * rows * cols);
+          if (std::abs(h - 5) > 1 || std::abs(w - 4) > 1)
+            ASSERT_EQ(got, plain) << h << ' ' << w;
+          else if (std::isnan(special))
+            ASSERT_TRUE(std::isnan(got));
+          else if (special == 3e38f)
+            ASSERT_TRUE(std::isfinite(got));
+          else
+            ASSERT_FLOAT_EQ(got, special) << h << ' ' << w;
+        }
+    }
+  }
+}
+
 TEST(Conv, NanStaysInItsWindows) {
   for (int64_t groups : {1, 4}) {
     auto v = make_shape(1, 4, 8, 9, 4, 3, 3, 1, 1, 1, groups);

@@ -2,6 +2,7 @@
 // packed.
 #include "cpu/conv_product.h"
 #include "cpu/conv_weight_grad.h"
+#include "cpu/conv_winograd.h"
 #include "cpu/isa.h"
 
 namespace gs::cpu {
@@ -20,6 +21,8 @@ PatchSource forward_source(const ConvShape& s) {
 template <class T>
 void forward(const Conv2d& p) {
   const ConvShape& s = p.shape;
+  if constexpr (std::is_same_v<T, float>)
+    if (winograd_forward(p)) return;
   const PatchSource source = forward_source(s);
   Taps taps(s.r * s.s);
   add_forward_taps(s, taps);
@@ -41,6 +44,8 @@ void forward(const Conv2d& p) {
 template <class T>
 void input_grad(const Conv2dInputGrad& p) {
   const ConvShape& s = p.shape;
+  if constexpr (std::is_same_v<T, float>)
+    if (winograd_input_grad(p)) return;
   const int64_t inputs = s.c / s.groups, outputs = s.o / s.groups, window = s.r * s.s;
   const T* weight = static_cast<const T*>(p.weight);
   const Scratch<int64_t> index(max_of(window, 1));  // tap -> position in the window
