@@ -166,6 +166,39 @@ TEST(Copy, Transposes) {
   });
 }
 
+// Sources of stride 0 in one dimension or both, in every element size.
+TEST(Copy, BroadcastSources) {
+  const auto check = [](auto tag) {
+    using T = decltype(tag);
+    const auto x = random_values<T>(600, -100, 100);
+    on_every_isa([&](const KernelTable& table) {
+      for (int64_t rows : {1, 7, 130})
+        for (int64_t columns : {1, 9, 15, 16, 65, 300})
+          for (int kind = 0; kind < 3; ++kind) {
+            const int64_t row_step = kind == 1, column_step = kind == 2;  // 0: one element for all
+            std::vector<T> y(rows * columns + 1, T(1));
+            Loop loop = dense_loop(dtype_of<T>::value, rows * columns, {y.data(), x.data()});
+            loop.ndim = 2;
+            loop.shape[0] = rows;
+            loop.shape[1] = columns;
+            loop.operands[0].strides[0] = columns * sizeof(T);
+            loop.operands[0].strides[1] = sizeof(T);
+            loop.operands[1].strides[0] = row_step * sizeof(T);
+            loop.operands[1].strides[1] = column_step * sizeof(T);
+            table.copy({loop});
+            for (int64_t i = 0; i < rows; ++i)
+              for (int64_t j = 0; j < columns; ++j)
+                ASSERT_EQ(y[i * columns + j], x[i * row_step + j * column_step]);
+            ASSERT_EQ(y[rows * columns], T(1));
+          }
+    });
+  };
+  check(uint8_t{});
+  check(int16_t{});
+  check(float{});
+  check(double{});
+}
+
 TEST(Fill, DenseStridedAndEveryType) {
   on_every_isa([&](const KernelTable& table) {
     for (int t = 0; t < kNumDTypes; ++t)
