@@ -14,12 +14,12 @@ template <class C>
 GS_INLINE Vec<C> activate(Activation kind, Vec<C> v) {
   if (kind == Activation::None) return v;
   if (kind == Activation::Relu) return v < Vec<C>{} ? Vec<C>{} : v;  // NaN stays
-  constexpr C kSqrtHalf = C(0.70710678118654752440);
   if constexpr (std::is_same_v<C, float>) {
     if (kind == Activation::Tanh) return vtanh(v);
     if (kind == Activation::Sigmoid) return vsigmoid(v);
-    return v * C(0.5) * (1 + verf(v * kSqrtHalf));
+    return v * vnormal_cdf(v);
   } else {
+    constexpr C kSqrtHalf = C(0.70710678118654752440);
     if (kind == Activation::Tanh) return each_lane<C>(v, [](C x) { return __builtin_tanh(x); });
     if (kind == Activation::Sigmoid)
       return each_lane<C>(v, [](C x) { return 1 / (1 + __builtin_exp(-x)); });
