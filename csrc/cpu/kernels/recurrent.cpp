@@ -134,8 +134,8 @@ void run_cells(const Layer<C>& a, const Tile<C>& tile, const C* h_before, C* h_a
       });
 }
 
-// Gate g of the input's part lies in short pieces far apart, which no hardware foresees: it is asked
-// for before the product that takes long enough for it to come.
+// Gate g of the input's part lies in short pieces far apart, which no hardware foresees: it is
+// asked for before the product that takes long enough for it to come.
 template <int kGates, class C>
 void fetch_input(const Layer<C>& a, const Tile<C>& tile, int g) {
   constexpr int64_t kLine = 64 / sizeof(C);
