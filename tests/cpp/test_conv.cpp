@@ -289,6 +289,7 @@ TEST(Conv, WinogradDepth) {
   check<float>(make_shape(9, 64, 14, 14, 65, 3, 3, 1, 1));
   check<float>(make_shape(6, 130, 7, 7, 100, 3, 3, 1, 1));
   check<float>(make_shape(9, 300, 4, 5, 40, 3, 3, 1, 1));
+  check<float>(make_shape(1, 40, 8, 7, 130, 3, 3, 1, 1));  // outputs are shared out between tasks
   check<float>(make_shape(5, 40, 9, 9, 200, 3, 3, 1, 1), Activation::Relu);
   check<float>(make_shape(5, 40, 9, 10, 30, 3, 3, 1, 1), Activation::Tanh);
 }
