@@ -10,8 +10,7 @@
 // the three products of an output are at most 2 |d| |g| together; the 16 are the additions of the
 // three transforms. It has the form of the direct path's bound, but a large value times a zero
 // weight does count. Measured root mean square beside the direct path's: 0.8 times at 16 channels,
-// 0.9 at 64, 1.7 at 256 (uniform in -1..1); for positive values 0.5, 0.8 and 2.8, because the
-// direct path sums in passes of 320.
+// 0.9 at 64, 1.7 at 256 (uniform in -1..1); for positive values 0.5, 0.8 and 2.8.
 #pragma once
 
 #include "core/parallel.h"
