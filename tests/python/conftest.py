@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 import gradstone as gs
 from gradstone import _C
+
+# A shell that starts the tests in the background makes them ignore Ctrl-C, and children would
+# inherit that; the tests that interrupt a child need it as a user has it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
