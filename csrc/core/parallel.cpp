@@ -1,21 +1,24 @@
 // The pool. One job at a time stands in `Pool`; whoever is free claims its next chunk by lowering
 // `unclaimed_`. A worker that wakes late finds nothing left and goes back to sleep: the caller does
 // the chunks nobody took and waits only for those that somebody is working on.
+//
+// A worker whose core another program takes in the middle of a chunk makes everybody wait for the
+// scheduler, milliseconds that a small job never earns back. The caller sees it: it waited, and
+// this process did not run meanwhile. For eight times as long it then works alone, so that a
+// contended machine costs about an eighth of one thread's speed and not a multiple of it.
 #include "core/parallel.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
-#include <fstream>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <system_error>
 #include <thread>
 
@@ -27,6 +30,11 @@ namespace {
 // Turns of a waiting loop before it sleeps: some 20 microseconds, the pause between two operations.
 constexpr int kSpins = 1000;
 constexpr int kMaxThreads = 1024;
+// Waiting for a worker that does not run: from where it counts as contention, for how many times as
+// long the caller then works alone, and at most how long.
+constexpr int64_t kContended = 200'000;  // ns
+constexpr int64_t kAloneFactor = 8;
+constexpr int64_t kAloneAtMost = 250'000'000;  // ns
 
 thread_local bool inside_chunk = false;
 
@@ -38,11 +46,17 @@ void relax() {
 #endif
 }
 
+int64_t clock_ns(clockid_t clock) {
+  timespec t{};
+  clock_gettime(clock, &t);
+  return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+
 class Pool {
  public:
   explicit Pool(Pool* parents) : parents_(parents) {}
 
-  // False when another thread's job is running.
+  // False when another thread's job is running, or workers would rather be in the way.
   bool try_run(int64_t begin, int64_t end, int64_t grain, int64_t chunks, int threads,
                const RangeFunction& f);
 
@@ -52,6 +66,7 @@ class Pool {
   void work(int id);
   bool do_one_chunk();
   void wait_for_chunks_in_flight();
+  bool works_alone();
 
   // The job. Written by the caller before it raises unclaimed_; read by those who hold a chunk.
   const RangeFunction* f_ = nullptr;
@@ -65,6 +80,7 @@ class Pool {
 
   alignas(64) std::atomic<bool> busy_{false};
   std::atomic<bool> caller_sleeps_{false};
+  std::atomic<int64_t> alone_until_{0};  // CLOCK_MONOTONIC, 0 for never
   std::mutex mutex_;
   std::condition_variable done_;
 
@@ -165,15 +181,32 @@ void Pool::wait_for_chunks_in_flight() {
     if (finished_.load(std::memory_order_acquire) == chunks_) return;
     relax();
   }
-  std::unique_lock lock(mutex_);
-  caller_sleeps_.store(true);
-  done_.wait(lock, [&] { return finished_.load() == chunks_; });
-  caller_sleeps_.store(false);
+  const int64_t from = clock_ns(CLOCK_MONOTONIC), ran_from = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+  {
+    std::unique_lock lock(mutex_);
+    caller_sleeps_.store(true);
+    done_.wait(lock, [&] { return finished_.load() == chunks_; });
+    caller_sleeps_.store(false);
+  }
+  const int64_t now = clock_ns(CLOCK_MONOTONIC);
+  const int64_t lost = now - from - (clock_ns(CLOCK_PROCESS_CPUTIME_ID) - ran_from);
+  if (lost > kContended) {
+    alone_until_.store(now + std::min(kAloneFactor * lost, kAloneAtMost));
+  }
+}
+
+bool Pool::works_alone() {
+  const int64_t until = alone_until_.load(std::memory_order_relaxed);
+  if (until == 0) [[likely]]
+    return false;
+  if (clock_ns(CLOCK_MONOTONIC) < until) return true;
+  alone_until_.store(0, std::memory_order_relaxed);
+  return false;
 }
 
 bool Pool::try_run(int64_t begin, int64_t end, int64_t grain, int64_t chunks, int threads,
                    const RangeFunction& f) {
-  if (busy_.exchange(true, std::memory_order_acquire)) return false;
+  if (works_alone() || busy_.exchange(true, std::memory_order_acquire)) return false;
   const int helpers = static_cast<int>(std::min<int64_t>(threads - 1, chunks - 1));
   if (started_ < helpers) start_workers(threads - 1);
   helpers_.store(helpers, std::memory_order_relaxed);
@@ -224,62 +257,6 @@ Pool& pool() {
 
 // ---------------------------------------------------------------- how many threads
 
-int cpus_of_affinity_mask() {
-  cpu_set_t* mask = nullptr;
-  int count = 0;
-  // Grows until the kernel's mask fits.
-  for (int cpus = 1024; cpus <= 65536 && count == 0; cpus *= 2) {
-    mask = CPU_ALLOC(cpus);
-    if (!mask) break;
-    const size_t bytes = CPU_ALLOC_SIZE(cpus);
-    if (sched_getaffinity(0, bytes, mask) == 0) count = CPU_COUNT_S(bytes, mask);
-    CPU_FREE(mask);
-  }
-  return count > 0 ? count : std::max(1u, std::thread::hardware_concurrency());
-}
-
-// CPUs granted by one control group, 0 for no limit: "quota period" in cpu.max (v2), or two files
-// (v1).
-double cpus_of_group(const std::string& folder) {
-  double quota = 0, period = 0;
-  if (std::ifstream both(folder + "/cpu.max"); both >> quota >> period) {
-    return period > 0 ? quota / period : 0;
-  }
-  std::ifstream(folder + "/cpu.cfs_quota_us") >> quota;
-  std::ifstream(folder + "/cpu.cfs_period_us") >> period;
-  return quota > 0 && period > 0 ? quota / period : 0;
-}
-
-// The smallest quota of this process's groups and of all above them.
-double cpus_of_cgroups() {
-  double least = 0;
-  const auto note = [&](double cpus) {
-    if (cpus > 0 && (least == 0 || cpus < least)) least = cpus;
-  };
-  std::ifstream groups("/proc/self/cgroup");  // lines "number:controllers:/path"
-  for (std::string line; std::getline(groups, line);) {
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = ',' + line.substr(first + 1, second - first - 1) + ',';
-    const bool v2 = controllers == ",,";
-    if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
-    std::string path = line.substr(second + 1);
-    for (;;) {
-      if (path == "/") path.clear();
-      if (v2) {
-        note(cpus_of_group("/sys/fs/cgroup" + path));
-      } else {
-        note(cpus_of_group("/sys/fs/cgroup/cpu" + path));
-        note(cpus_of_group("/sys/fs/cgroup/cpu,cpuacct" + path));
-      }
-      if (path.empty()) break;
-      const size_t slash = path.rfind('/');
-      path.resize(slash == std::string::npos ? 0 : slash);
-    }
-  }
-  return least;
-}
-
 int initial_threads() {
   if (const char* text = std::getenv("GRADSTONE_NUM_THREADS")) {
     char* rest = nullptr;
@@ -297,14 +274,6 @@ std::atomic<int>& thread_count() {
 }
 
 }  // namespace
-
-int available_cpus() {
-  const int cpus = cpus_of_affinity_mask();
-  const double quota = cpus_of_cgroups();
-  if (quota <= 0 || quota >= cpus) return cpus;
-  const int whole = static_cast<int>(quota);
-  return std::max(1, whole + (whole < quota ? 1 : 0));
-}
 
 int num_threads() { return thread_count().load(std::memory_order_relaxed); }
 

@@ -4,6 +4,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -193,6 +196,57 @@ TEST_F(Parallel, ForkWhileAnotherThreadComputes) {
   }
   stop = true;
   user.join();
+}
+
+// Two chunks that wait for each other, so that two threads take part; then the one that is not the
+// caller's sleeps. False when nobody came to help: the pool may still work alone after something
+// earlier, for at most 250 ms.
+bool try_with_helper_that_sleeps(std::chrono::milliseconds time) {
+  const auto caller = std::this_thread::get_id();
+  std::atomic<int> arrived{0};
+  std::atomic<bool> helped{false};
+  parallel_for(0, 2, 1, [&](int64_t, int64_t) {
+    ++arrived;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+    while (arrived < 2 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    if (std::this_thread::get_id() == caller) return;
+    helped = true;
+    std::this_thread::sleep_for(time);
+  });
+  return helped;
+}
+
+bool run_with_helper_that_sleeps(std::chrono::milliseconds time) {
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    if (try_with_helper_that_sleeps(time)) return true;
+  }
+  return false;
+}
+
+int threads_of_a_job() {
+  std::mutex mutex;
+  std::set<std::thread::id> seen;
+  parallel_for(0, 64, 1, [&](int64_t, int64_t) {
+    const std::lock_guard lock(mutex);
+    seen.insert(std::this_thread::get_id());
+  });
+  return int(seen.size());
+}
+
+// A sleeping worker is to the caller what a preempted one is: time passes and nobody runs.
+TEST_F(Parallel, WorksAloneAfterWaitingForAWorkerThatDoesNotRun) {
+  using std::chrono::milliseconds;
+  set_num_threads(2);
+  ASSERT_TRUE(run_with_helper_that_sleeps(milliseconds(30)));
+  const auto start = std::chrono::steady_clock::now();
+  int alone = 0;
+  for (int job = 0; job < 20; ++job) alone += threads_of_a_job() == 1;
+  if (std::chrono::steady_clock::now() - start < milliseconds(240)) {
+    EXPECT_EQ(alone, 20);
+  } else {
+    std::printf("the machine was too slow to see the jobs within the time alone\n");
+  }
+  EXPECT_TRUE(run_with_helper_that_sleeps(milliseconds(0)));
 }
 
 TEST_F(Parallel, Settings) {
