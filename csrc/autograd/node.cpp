@@ -32,6 +32,18 @@ Tensor Backward::grad(int output) const {
   return g;
 }
 
+Tensor Backward::like_grad(int output) const {
+  const Tensor& g = grads_[output];
+  if (!g.defined()) {
+    const OutputInfo& info = node_.outputs[output];
+    return empty(info.shape, info.dtype, info.device);
+  }
+  TensorBody& body = *g.body();
+  const bool ours = body.ref_count() == 1 && body.storage->ref_count() == 1 && body.contiguous &&
+                    !body.base && body.storage->owns_memory();
+  return ours ? g : empty_like(g);
+}
+
 const Shape& Backward::input_shape(int i) const {
   const Edge& edge = node_.inputs[i];
   return edge.node->outputs[edge.slot].shape;

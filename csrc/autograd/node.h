@@ -32,6 +32,9 @@ class Backward {
   bool has_grad(int output = 0) const { return grads_[output].defined(); }
   // Gradient of output i; zeros when nothing flowed into it.
   Tensor grad(int output = 0) const;
+  // Memory shaped like the gradient of output i for an elementwise rule to write to: that gradient
+  // itself when nothing else has a hold on it. Call it before grad().
+  Tensor like_grad(int output = 0) const;
   // The shape of input i, whose gradient is wanted.
   const Shape& input_shape(int i) const;
   // True when the gradient itself will be differentiated: rules then use differentiable operations,

@@ -1,6 +1,7 @@
 // Size classes, four to each power of two. A freed block goes on a list of its class: up to 64 KB
 // first on a list of the thread, which takes no lock, then on one of the process. The list's link
-// is written into the free block itself.
+// is written into the free block itself. A block of 2 MB and more may serve a request up to
+// 1.75 times smaller, and remembers its own class.
 #include "core/allocator.h"
 
 #include <pthread.h>
@@ -58,11 +59,25 @@ struct Block {
 
 #if GS_CACHING
 // Large blocks start a little after a 2 MB border, each at another place: arrays that all started
-// at one would fall into the same cache sets.
+// at one would fall into the same cache sets. What they hold is noted on the border.
+struct alignas(kAlignment) LargeHeader {
+  size_t bytes;
+};
+
+LargeHeader& header_of(void* large) {
+  return *reinterpret_cast<LargeHeader*>(reinterpret_cast<uintptr_t>(large) / kHugePage *
+                                         kHugePage);
+}
+
+constexpr size_t length_of_large(size_t bytes) {
+  return sizeof(LargeHeader) + bytes + kColours * kColourStep;
+}
+
 void* map_large(size_t bytes) {
   static std::atomic<size_t> colour{0};
-  const size_t shift = colour.fetch_add(1, std::memory_order_relaxed) % kColours * kColourStep;
-  const size_t length = bytes + kColours * kColourStep;
+  const size_t shift =
+      sizeof(LargeHeader) + colour.fetch_add(1, std::memory_order_relaxed) % kColours * kColourStep;
+  const size_t length = length_of_large(bytes);
   void* mapped =
       mmap(nullptr, length + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) return nullptr;
@@ -74,12 +89,13 @@ void* map_large(size_t bytes) {
   if (border > start) munmap(mapped, border - start);
   if (mapped_end > end) munmap(reinterpret_cast<void*>(end), mapped_end - end);
   madvise(reinterpret_cast<void*>(border), end - border, MADV_HUGEPAGE);
-  return reinterpret_cast<void*>(border + shift);
+  void* const block = reinterpret_cast<void*>(border + shift);
+  header_of(block).bytes = bytes;
+  return block;
 }
 
 void unmap_large(void* pointer, size_t bytes) {
-  const auto border = reinterpret_cast<uintptr_t>(pointer) / kHugePage * kHugePage;
-  munmap(reinterpret_cast<void*>(border), bytes + kColours * kColourStep);
+  munmap(&header_of(pointer), length_of_large(bytes));
 }
 #endif
 
@@ -95,6 +111,15 @@ void give_to_system(void* pointer, [[maybe_unused]] size_t bytes) {
   if (bytes >= kHugePage) return unmap_large(pointer, bytes);
 #endif
   std::free(pointer);
+}
+
+// The class whose size a block that was handed out for `bytes` really has.
+int class_of_block([[maybe_unused]] void* pointer, size_t bytes) {
+  const int k = class_of(bytes);
+#if GS_CACHING
+  if (size_of_class(k) >= kHugePage) return class_of(header_of(pointer).bytes);
+#endif
+  return k;
 }
 
 // ---------------------------------------------------------------- what a thread keeps
@@ -286,6 +311,15 @@ void answer_flush(Central& c, ThreadCache& t) {
   trim(c, INT64_MAX);
 }
 
+// The class nearest above `k` that has a block to spare for it, or -1. The mutex is held.
+int class_with_a_block(const Central& c, int k) {
+  const int last = size_of_class(k) >= kHugePage ? std::min(k + 3, kClasses - 1) : k;
+  for (int j = k; j <= last; ++j) {
+    if (c.head[j]) return j;
+  }
+  return -1;
+}
+
 // The cache of this thread was of no help.
 [[gnu::noinline]] void* allocate_slowly(size_t bytes) {
   if (bytes > kLargestBlock) out_of_memory(bytes);
@@ -294,14 +328,15 @@ void answer_flush(Central& c, ThreadCache& t) {
   if (t && t->flushes_seen != c.flushes.load(std::memory_order_relaxed)) answer_flush(c, *t);
   const int k = class_of(bytes);
   const size_t size = GS_CACHING ? size_of_class(k) : std::max(bytes, kAlignment);
-  const int64_t added = static_cast<int64_t>(size);
+  int64_t added = static_cast<int64_t>(size);
 
   void* pointer = nullptr;
   {
     const std::lock_guard lock(c.mutex);
-    if (c.head[k]) {
-      pointer = c.head[k];
-      c.head[k] = c.head[k]->next;
+    if (const int found = class_with_a_block(c, k); found >= 0) {
+      pointer = c.head[found];
+      c.head[found] = c.head[found]->next;
+      added = static_cast<int64_t>(size_of_class(found));
       c.cached.fetch_sub(added, std::memory_order_relaxed);
     } else {
       // What is kept may reach the most that was ever in use, and then some; past that, or past the
@@ -335,7 +370,7 @@ void answer_flush(Central& c, ThreadCache& t) {
 [[gnu::noinline]] void deallocate_slowly(void* pointer, size_t bytes) {
   Central& c = central();
   ThreadCache* t = my_cache ? my_cache : make_thread_cache();
-  const int k = class_of(bytes);
+  const int k = class_of_block(pointer, bytes);
   const size_t size = GS_CACHING ? size_of_class(k) : std::max(bytes, kAlignment);
   const int64_t freed = static_cast<int64_t>(size);
   if (t) {

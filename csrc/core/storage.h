@@ -23,6 +23,7 @@ class Storage : public RefCounted<Storage>, public Cached {
   int64_t bytes() const { return bytes_; }
   Device device() const { return device_; }
   bool writable() const { return writable_; }
+  bool owns_memory() const { return !deleter_; }  // false when borrowed
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
 

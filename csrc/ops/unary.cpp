@@ -32,9 +32,10 @@ Tensor apply(const char* name, UnaryOp op, Derivative derivative, const Tensor& 
     record(name, y, inputs(x),
            [op, derivative, o, from_output, x = from_output ? Saved() : Saved(x),
             y = from_output ? Saved::output(y) : Saved()](Backward& ctx) -> Tensors {
-             const Tensor g = ctx.grad(), s = from_output ? y.get(ctx) : x.get(ctx);
-             if (ctx.create_graph()) return {mul(g, derivative(s, s, o.a, o.b))};
-             Tensor dx = empty_like(g);
+             const Tensor s = from_output ? y.get(ctx) : x.get(ctx);
+             if (ctx.create_graph()) return {mul(ctx.grad(), derivative(s, s, o.a, o.b))};
+             Tensor dx = ctx.like_grad();
+             const Tensor g = ctx.grad();
              if (dx.numel())
                kernels::unary_grad(g.device(), {op, make_loop({&dx, &g, &s}), o.a, o.b});
              return {dx};

@@ -69,6 +69,32 @@ TEST(Allocator, ReusesBlocks) {
   }
 }
 
+TEST(Allocator, LargeBlocksServeSmallerRequestsAndKeepTheirSize) {
+  if (!kCaching) GTEST_SKIP() << "no caching under AddressSanitizer";
+  constexpr size_t MB = 1 << 20;
+  empty_cache();
+  const int64_t before = memory_stats().in_use;
+  void* large = allocate(12 * MB);
+  const int64_t size = memory_stats().in_use - before;
+  deallocate(large, 12 * MB);
+  void* smaller = allocate(8 * MB);  // 1.5 times smaller
+  EXPECT_EQ(smaller, large);
+  EXPECT_EQ(memory_stats().in_use - before, size);
+  void* half = allocate(6 * MB);
+  deallocate(smaller, 8 * MB);
+  void* whole = allocate(12 * MB);  // the block came back whole
+  EXPECT_EQ(whole, large);
+  std::memset(whole, 1, 12 * MB);
+  deallocate(whole, 12 * MB);
+  void* much_smaller = allocate(6 * MB);  // twice smaller: a block of its own
+  EXPECT_NE(much_smaller, large);
+  deallocate(half, 6 * MB);
+  deallocate(much_smaller, 6 * MB);
+  EXPECT_EQ(memory_stats().in_use, before);
+  empty_cache();
+  EXPECT_EQ(memory_stats().cached, 0);
+}
+
 TEST(Allocator, Statistics) {
   empty_cache();
   reset_peak_memory();

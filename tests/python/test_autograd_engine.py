@@ -335,3 +335,40 @@ def test_backward_inside_a_hook():
     y.register_hook(inner)
     y.sum().backward()
     assert x.grad.tolist() == [3.0] and other.grad.tolist() == [10.0]
+
+
+# An elementwise rule writes its gradient over the incoming one when nobody else holds that.
+
+
+def test_elementwise_gradients_leave_what_others_hold():
+    ours = np.array([1.0, 2.0, 3.0], dtype=np.float32)
+    x = gs.tensor([-1.0, 2.0, 3.0], requires_grad=True)
+    gs.relu(x).backward(gs.from_numpy(ours))
+    assert ours.tolist() == [1, 2, 3]
+    given = gs.tensor([4.0, 5.0, 6.0])
+    x.grad = None
+    gs.relu(x).backward(given)
+    assert given.tolist() == [4, 5, 6]
+    assert x.grad.tolist() == [0, 5, 6]
+
+
+def test_elementwise_gradients_keep_retained_hooked_and_shared_gradients():
+    x = gs.tensor([-1.0, 2.0, 3.0], requires_grad=True)
+    z = x * 0.25
+    y = gs.relu(z)
+    y.retain_grad()
+    seen = []
+    y.register_hook(seen.append)
+    (gs.tanh(y) + gs.tanh(y)).sum().backward()
+    slope = 2 * (1 - np.tanh([0.0, 0.5, 0.75]) ** 2)
+    np.testing.assert_allclose(y.grad.numpy(), slope, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(seen[0].numpy(), slope, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(x.grad.numpy(), 0.25 * slope * [0, 1, 1], rtol=1e-5, atol=1e-7)
+
+
+def test_elementwise_gradient_of_a_sum_of_two_branches():
+    x = gs.tensor([0.5, -0.5], requires_grad=True)
+    a, b = gs.exp(x), gs.sigmoid(x)
+    (a + b).sum().backward()  # both branches are handed the same gradient
+    s = 1 / (1 + np.exp([-0.5, 0.5]))
+    np.testing.assert_allclose(x.grad.numpy(), np.exp([0.5, -0.5]) + s * (1 - s), rtol=1e-6)
