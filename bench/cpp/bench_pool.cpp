@@ -13,7 +13,7 @@ namespace {
 struct Buffers {
   PoolShape s;
   std::vector<float> x, y;
-  std::vector<int64_t> indices;
+  std::vector<int32_t> indices;
   explicit Buffers(PoolShape shape)
       : s(shape), x(s.planes * s.h * s.w), y(s.planes * s.p * s.q), indices(y.size()) {
     for (size_t i = 0; i < x.size(); ++i) x[i] = float(i * 2654435761u % 1000);
@@ -29,7 +29,7 @@ void run(benchmark::State& state, cpu::Isa isa, PoolShape s, Kernel kernel, bool
   set_num_threads(threads);
   for (auto _ : state) kernel(cpu::table(isa), b);
   set_num_threads(1);
-  const int64_t bytes = (b.x.size() + b.y.size()) * sizeof(float) + (indices ? b.y.size() * 8 : 0);
+  const int64_t bytes = (b.x.size() + b.y.size()) * sizeof(float) + (indices ? b.y.size() * 4 : 0);
   state.SetBytesProcessed(bytes * state.iterations());
 }
 

@@ -60,7 +60,7 @@ GS_INLINE Vec<Index> window_columns() {
 // x (H, W) -> y (P, Q); indices may be null. `take` is take_larger: value and place win or not.
 template <class C, class Index, class Take>
 GS_INLINE void max_plane_2x2(const Plane& plane, int64_t w, int64_t rows, int64_t cols, const C* x,
-                             C* y, int64_t* indices, Take take) {
+                             C* y, int32_t* indices, Take take) {
   const Vec<Index> lane = window_columns<Index, C>();
   for (int64_t p = 0; p < rows; ++p) {
     for (int64_t q = 0; q < cols; q += kLanes<C>) {
@@ -84,16 +84,16 @@ GS_INLINE void max_plane_2x2(const Plane& plane, int64_t w, int64_t rows, int64_
 // then the lower, since the upper one's vectors spill onto it.
 template <class C, class Index>
 GS_INLINE void max_grad_plane_2x2(const Plane& plane, int64_t w, int64_t rows, int64_t cols,
-                                  const C* dy, const int64_t* indices, C* dx) {
+                                  const C* dy, const int32_t* indices, C* dx) {
   const Vec<Index> lane = window_columns<Index, C>();
   for (int64_t row = 0; row < 2 * rows; ++row) {
     const int64_t p = row / 2;
     for (int64_t q = 0; q < cols; q += kLanes<C>) {
       const int64_t in = p * cols + q, out = row * w + 2 * q;
-      typedef int64_t Wide __attribute__((vector_size(kLanes<C> * sizeof(int64_t))));
+      typedef int32_t Wide __attribute__((vector_size(kLanes<C> * sizeof(int32_t))));
       Wide wide{};
       const int64_t room = plane.x_limit - in;
-      std::memcpy(&wide, indices + in, room >= kLanes<C> ? sizeof wide : room * sizeof(int64_t));
+      std::memcpy(&wide, indices + in, room >= kLanes<C> ? sizeof wide : room * sizeof(int32_t));
       const auto index = __builtin_convertvector(wide, Vec<Index>);
       const Vec<Index> tap = index - (lane + static_cast<Index>(out));
       const Vec<C> g = load_below(dy, in, plane.x_limit), zero{};

@@ -258,12 +258,12 @@ struct MaxPool2d {
   PoolShape shape;
   const void* x;
   void* y;
-  int64_t* indices;  // position in the H*W plane of the first maximum (NaN wins); may be null
+  int32_t* indices;  // position in the H*W plane of the first maximum (NaN wins); may be null
 };
 struct MaxPool2dGrad {  // dx is overwritten
   PoolShape shape;
   const void* dy;
-  const int64_t* indices;
+  const int32_t* indices;
   void* dx;
 };
 struct AvgPool2d {
@@ -286,7 +286,7 @@ struct AdaptivePool2d {
   int64_t planes, h, w, p, q;
   const void* x;
   void* y;
-  int64_t* indices;  // adaptive maximum when not null, otherwise average
+  int32_t* indices;  // adaptive maximum when not null, otherwise average
 };
 struct AdaptiveAvgPool2dGrad {
   DType dtype;

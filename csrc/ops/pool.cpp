@@ -64,17 +64,23 @@ Shape pooled_shape(Shape shape, int spatial, int64_t p, int64_t q) {
 
 // ---- maximum
 
+// Positions of winners are kept in 32 bits: half the memory that a training step moves for them.
+void check_plane(const char* op, int64_t h, int64_t w) {
+  GS_CHECK(h <= INT32_MAX / w, Value, op, "expected planes of at most ", INT32_MAX,
+           " elements, got ", h, " x ", w, ".");
+}
+
 // dx from dy and the position of each winner; its gradient gathers at the same positions.
 Tensor max_pool_scatter(const Tensor& grad, const Tensor& indices, const PoolShape& s,
                         const Shape& x_shape) {
   const Tensor dy = contiguous(grad);
   Tensor dx = empty(x_shape, s.dtype, dy.device());
   if (dx.numel())
-    kernels::max_pool2d_grad(dy.device(), {s, dy.raw(), indices.data<int64_t>(), dx.raw()});
+    kernels::max_pool2d_grad(dy.device(), {s, dy.raw(), indices.data<int32_t>(), dx.raw()});
   if (needs_grad(dy)) {
     record("max_pool2d_grad", dx, inputs(dy),
            [indices = Saved(indices), s](Backward& b) -> Tensors {
-             const Tensor at = indices.get(b), g = b.grad();
+             const Tensor at = cast(indices.get(b), DType::Int64), g = b.grad();
              const Tensor flat = reshape(at, {s.planes, s.p * s.q});
              const Tensor picked = gather(reshape(g, {s.planes, s.h * s.w}), 1, maximum(flat, 0));
              // -1 marks a window that met padding alone.
@@ -96,14 +102,15 @@ ValuesIndices max_pool(const char* op, int spatial, const Tensor& input, const D
                        const OptionalDims& stride, const Dims& padding, const Dims& dilation,
                        bool ceil_mode, bool want_indices) {
   const PoolShape s = shape_of(op, spatial, input, kernel, stride, padding, dilation, ceil_mode);
+  check_plane(op, s.h, s.w);
   const Tensor x = contiguous(input);
   const Shape shape = pooled_shape(x.shape(), spatial, s.p, s.q);
   const bool differentiate = needs_grad(x);
   Tensor y = empty(shape, s.dtype, x.device()), indices;
-  if (want_indices || differentiate) indices = empty(shape, DType::Int64, x.device());
+  if (want_indices || differentiate) indices = empty(shape, DType::Int32, x.device());
   if (y.numel())
     kernels::max_pool2d(
-        x.device(), {s, x.raw(), y.raw(), indices.defined() ? indices.data<int64_t>() : nullptr});
+        x.device(), {s, x.raw(), y.raw(), indices.defined() ? indices.data<int32_t>() : nullptr});
   if (differentiate) record_max_pool(op, y, x, indices, s);
   return {y, indices};
 }
@@ -209,7 +216,9 @@ Tensor max_pool2d(const Tensor& x, const Dims& kernel_size, OptionalDims stride,
 
 ValuesIndices max_pool2d_indices(const Tensor& x, const Dims& kernel_size, OptionalDims stride,
                                  const Dims& padding, const Dims& dilation, bool ceil_mode) {
-  return max_pool("max_pool2d", 2, x, kernel_size, stride, padding, dilation, ceil_mode, true);
+  auto [values, indices] =
+      max_pool("max_pool2d", 2, x, kernel_size, stride, padding, dilation, ceil_mode, true);
+  return {values, cast(indices, DType::Int64)};
 }
 
 Tensor max_pool1d(const Tensor& x, const Dims& kernel_size, OptionalDims stride,
@@ -240,12 +249,13 @@ Tensor adaptive_avg_pool2d(const Tensor& x, const Dims& output_size) {
 Tensor adaptive_max_pool2d(const Tensor& input, const Dims& output_size) {
   const char* op = "adaptive_max_pool2d";
   const Adaptive a = adaptive_of(op, input, output_size);
+  check_plane(op, a.h, a.w);
   const Tensor x = contiguous(input);
   Tensor y = empty(a.y_shape, a.dtype, x.device()),
-         indices = empty(a.y_shape, DType::Int64, x.device());
+         indices = empty(a.y_shape, DType::Int32, x.device());
   if (y.numel())
     kernels::adaptive_pool2d(x.device(), {a.dtype, a.planes, a.h, a.w, a.p, a.q, x.raw(), y.raw(),
-                                          indices.data<int64_t>()});
+                                          indices.data<int32_t>()});
   if (needs_grad(x)) {
     // The gradient goes to the positions alone; the window is one that no special case fits.
     record_max_pool(op, y, x, indices,

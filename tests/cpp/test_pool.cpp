@@ -76,7 +76,7 @@ TYPED_TEST(Pool, MaximumAndItsGradient) {
         const auto x = sample<T>(s.planes * s.h * s.w, 1, with_nan),
                    dy = sample<T>(s.planes * s.p * s.q, 2);
         std::vector<T> y(s.planes * s.p * s.q + 2), plain(y.size()), dx(s.planes * s.h * s.w + 2);
-        std::vector<int64_t> indices(y.size(), -7);
+        std::vector<int32_t> indices(y.size(), -7);
         table(isa).max_pool2d({s, x.data() + 1, y.data() + 1, indices.data()});
         table(isa).max_pool2d({s, x.data() + 1, plain.data(), nullptr});
         table(isa).max_pool2d_grad({s, dy.data() + 1, indices.data(), dx.data() + 1});
@@ -165,7 +165,7 @@ TYPED_TEST(Pool, Adaptive) {
       const DType dtype = dtype_of<T>::value;
       const auto x = sample<T>(planes * h * w, 5), dy = sample<T>(planes * p * q, 6);
       std::vector<T> mean(planes * p * q), top(planes * p * q), dx(planes * h * w);
-      std::vector<int64_t> indices(planes * p * q);
+      std::vector<int32_t> indices(planes * p * q);
       table(isa).adaptive_pool2d({dtype, planes, h, w, p, q, x.data() + 1, mean.data(), nullptr});
       table(isa).adaptive_pool2d(
           {dtype, planes, h, w, p, q, x.data() + 1, top.data(), indices.data()});
@@ -205,7 +205,7 @@ TEST(PoolThreads, SameBitsForAnyThreads) {
       set_num_threads(n + 1);
       y[n].resize(s.planes * s.p * s.q);
       dx[n].resize(x.size());
-      std::vector<int64_t> indices(y[n].size());
+      std::vector<int32_t> indices(y[n].size());
       table(isa).max_pool2d({s, x.data(), y[n].data(), indices.data()});
       table(isa).max_pool2d_grad({s, y[n].data(), indices.data(), dx[n].data()});
     }

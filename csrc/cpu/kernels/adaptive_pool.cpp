@@ -43,7 +43,7 @@ void adaptive_average_plane(const AdaptivePool2d& s, const C* x, C* y) {
 }
 
 template <class C>
-void adaptive_max_plane(const AdaptivePool2d& s, const C* x, C* y, int64_t* indices) {
+void adaptive_max_plane(const AdaptivePool2d& s, const C* x, C* y, int32_t* indices) {
   for (int64_t p = 0; p < s.p; ++p) {
     const int64_t top = window_begin(p, s.h, s.p), bottom = window_end(p, s.h, s.p);
     for (int64_t q = 0; q < s.q; ++q) {
@@ -54,7 +54,7 @@ void adaptive_max_plane(const AdaptivePool2d& s, const C* x, C* y, int64_t* indi
         for (int64_t column = left; column < right; ++column)
           if (wins(x[row * s.w + column], best)) best = x[at = row * s.w + column];
       y[p * s.q + q] = best;
-      indices[p * s.q + q] = at;
+      indices[p * s.q + q] = static_cast<int32_t>(at);
     }
   }
 }

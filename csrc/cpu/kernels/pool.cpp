@@ -93,7 +93,7 @@ struct MaxState {
 // wins but is left in *nan.
 template <bool kSticky, class C>
 GS_INLINE void max_row(const PoolShape& s, const MaxState<C>& state, int64_t p, C* y,
-                       int64_t* indices, Vec<C>* nan) {
+                       int32_t* indices, Vec<C>* nan) {
   using Index = IndexOf<C>;
   const Index first_row =
       static_cast<Index>(first_inside(p * s.stride_h - s.pad_h, s.kernel_h, s.dilation_h, s.h));
@@ -128,7 +128,7 @@ GS_INLINE void max_row(const PoolShape& s, const MaxState<C>& state, int64_t p, 
 // NaN is rare and doubles the chain of comparisons: a plane that has one is done again.
 template <class C>
 GS_INLINE void max_plane(const PoolShape& s, const MaxState<C>& state, const C* x, C* y,
-                         int64_t* indices) {
+                         int32_t* indices) {
   Vec<C> nan{};
   state.plane.split(x);
   for (int64_t p = 0; p < s.p; ++p) max_row<false>(s, state, p, y, indices, &nan);
@@ -264,7 +264,7 @@ void max_pool2d_grad(const MaxPool2dGrad& params) {
     using C = compute_t<T>;
     for_planes<T>(params.dy, s.p * s.q, params.dx, s.h * s.w, s.planes, no_state,
                   [&](Nothing, const C* dy, C* dx, const Plane& plane) {
-                    const int64_t* indices = params.indices + plane * s.p * s.q;
+                    const int32_t* indices = params.indices + plane * s.p * s.q;
                     if (small) {
                       max_grad_plane_2x2<C, IndexOf<C>>(plane, s.w, s.p, s.q, dy, indices, dx);
                       zero_odd_edges(s, dx);
