@@ -242,12 +242,14 @@ void forget_pool_in_child() {
   if (Pool* parents = current_pool.exchange(nullptr)) pool_before_fork.store(parents);
 }
 
+// Registered when the library is loaded: a fork beside the first use of a local static would leave
+// the child waiting for its guard.
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, forget_pool_in_child);
+
 Pool& pool() {
   Pool* existing = current_pool.load(std::memory_order_acquire);
   if (existing) [[likely]]
     return *existing;
-  static const int registered = pthread_atfork(nullptr, nullptr, forget_pool_in_child);
-  (void)registered;
   // Never destroyed: workers sleep in it until the process ends.
   Pool* fresh = new Pool(pool_before_fork.load());
   if (current_pool.compare_exchange_strong(existing, fresh)) return *fresh;
