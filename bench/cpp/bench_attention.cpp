@@ -1,13 +1,7 @@
-// Attention: GFLOP/s of the products that the mask leaves (half of them when causal).
-#include <benchmark/benchmark.h>
+// Attention: FLOP/s of the products that the mask leaves (half of them when causal).
+#include "register.h"
 
-#include <string>
-#include <vector>
-
-#include "core/parallel.h"
-#include "cpu/isa.h"
-
-namespace gs {
+namespace gs::bench {
 namespace {
 
 struct Size {
@@ -15,57 +9,34 @@ struct Size {
   bool causal;
 };
 
-void run(benchmark::State& state, cpu::Isa isa, Size z, bool grad, int threads) {
-  const int64_t rows = z.batch * z.heads * z.t, keys = z.batch * z.heads * z.u;
-  const auto values = [&](int64_t n) {
-    std::vector<float> v(n * z.d);
-    for (size_t i = 0; i < v.size(); ++i) v[i] = float(i * 2654435761u % 1000) * 2e-3f - 1;
-    return v;
-  };
-  const auto q = values(rows), k = values(keys), value = values(keys), dout = values(rows);
-  std::vector<float> out(rows * z.d), lse(rows), dq(rows * z.d), dk(keys * z.d), dv(keys * z.d);
-  const Attention forward{DType::Float32, z.batch,    z.heads,      z.t,     z.u, z.d, z.d,
-                          q.data(),       k.data(),   value.data(), nullptr, 0,   0,   z.causal,
-                          0.125,          out.data(), lse.data()};
-  const AttentionGrad backward{
-      DType::Float32, z.batch,    z.heads,      z.t,         z.u,       z.d,       z.d,
-      q.data(),       k.data(),   value.data(), nullptr,     0,         0,         z.causal,
-      0.125,          out.data(), lse.data(),   dout.data(), dq.data(), dk.data(), dv.data()};
-  set_num_threads(threads);
-  cpu::table(isa).attention(forward);
-  for (auto _ : state)
-    grad ? cpu::table(isa).attention_grad(backward) : cpu::table(isa).attention(forward);
-  set_num_threads(1);
-  state.counters["GFLOP/s"] = benchmark::Counter(
-      (grad ? 10e-9 : 4e-9) * (z.causal ? 0.5 : 1) * rows * z.u * z.d * state.iterations(),
-      benchmark::Counter::kIsRate);
+void add_attention(Size z, bool grad) {
+  const std::string shape = times({z.batch, z.heads, z.t, z.u, z.d}) + (z.causal ? "/causal" : "");
+  add(grad ? "attention_grad" : "attention", shape, [=](Bench& b) {
+    const Tensor q = ramp({z.batch, z.heads, z.t, z.d}, -1), dout = ramp(q.shape(), -1);
+    const Tensor k = ramp({z.batch, z.heads, z.u, z.d}, -1), value = ramp(k.shape(), -1);
+    const Tensor out = empty_like(q), dq = empty_like(q), dk = empty_like(k), dv = empty_like(k);
+    const Tensor lse = empty({z.batch, z.heads, z.t}, DType::Float32);
+    const Attention forward{DType::Float32, z.batch, z.heads,     z.t,     z.u, z.d, z.d,
+                            q.raw(),        k.raw(), value.raw(), nullptr, 0,   0,   z.causal,
+                            0.125,          out.raw(), lse.raw()};
+    const AttentionGrad backward{
+        DType::Float32, z.batch,   z.heads,     z.t,        z.u,      z.d,      z.d,
+        q.raw(),        k.raw(),   value.raw(), nullptr,    0,        0,        z.causal,
+        0.125,          out.raw(), lse.raw(),   dout.raw(), dq.raw(), dk.raw(), dv.raw()};
+    b.kernels.attention(forward);
+    const double product = 2.0 * (z.causal ? 0.5 : 1) * z.batch * z.heads * z.t * z.u * z.d;
+    b.flops((grad ? 5 : 2) * product,
+            [&] { grad ? b.kernels.attention_grad(backward) : b.kernels.attention(forward); });
+  });
 }
 
-bool register_all() {
-  const Size sizes[] = {{8, 12, 512, 512, 64, true},
-                        {8, 12, 512, 512, 64, false},
-                        {16, 8, 128, 128, 32, true},
-                        {1, 2, 1024, 1024, 64, true},
-                        {8, 12, 1, 512, 64, false}};
-  for (cpu::Isa isa : {cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
-    for (const Size& z : sizes)
-      for (bool grad : {false, true})
-        for (int threads : {1, 2}) {
-          const std::string name =
-              std::string(grad ? "attention_grad/" : "attention/") + cpu::name_of(isa) + "/" +
-              std::to_string(z.batch) + "x" + std::to_string(z.heads) + "x" + std::to_string(z.t) +
-              "x" + std::to_string(z.u) + "x" + std::to_string(z.d) + (z.causal ? "/causal" : "") +
-              "/threads:" + std::to_string(threads);
-          benchmark::RegisterBenchmark(
-              name.c_str(), [=](benchmark::State& state) { run(state, isa, z, grad, threads); })
-              ->UseRealTime()
-              ->Unit(benchmark::kMillisecond);
-        }
-  }
-  return true;
-}
-[[maybe_unused]] const bool registered = register_all();
+const Register all([] {
+  for (const Size& z :
+       {Size{8, 12, 512, 512, 64, true}, Size{8, 12, 512, 512, 64, false},
+        Size{16, 8, 128, 128, 32, true}, Size{1, 2, 1024, 1024, 64, true},
+        Size{8, 12, 1, 512, 64, false}})
+    for (const bool grad : {false, true}) add_attention(z, grad);
+});
 
 }  // namespace
-}  // namespace gs
+}  // namespace gs::bench

@@ -1,13 +1,7 @@
-// One layer through time, the input's product left out: GFLOP/s of h W_hh^T and of its gradients.
-#include <benchmark/benchmark.h>
+// One layer through time, the input's product left out: FLOP/s of h W_hh^T and of its gradients.
+#include "register.h"
 
-#include <string>
-#include <vector>
-
-#include "core/parallel.h"
-#include "cpu/isa.h"
-
-namespace gs {
+namespace gs::bench {
 namespace {
 
 struct Size {
@@ -16,76 +10,50 @@ struct Size {
   int64_t steps, batch, hidden;
 };
 
-void run(benchmark::State& state, cpu::Isa isa, Size z, bool grad, int threads) {
-  const int64_t gates = z.kind == CellKind::Lstm ? 4 : z.kind == CellKind::Gru ? 3 : 1;
-  const int64_t rows = z.steps * z.batch, g = gates * z.hidden, h = z.hidden;
-  const auto values = [](int64_t n) {
-    std::vector<float> v(n);
-    for (int64_t i = 0; i < n; ++i) v[i] = float(i * 2654435761u % 1000) * 1e-4f - 0.05f;
-    return v;
-  };
-  const auto x = values(rows * g), w = values(g * h), b = values(g), h0 = values(z.batch * h);
-  std::vector<float> out(rows * h), saved(rows * 4 * h), cells(rows * h), state_h(h0), state_c(h0);
-  std::vector<float> dgates(rows * g), dgates_hh(rows * g), dw(g * h), db(g);
-  const Recurrent forward{
-      z.kind,   DType::Float32, false,        z.steps,        z.batch,       h,
-      x.data(), w.data(),       b.data(),     h0.data(),      h0.data(),     out.data(),
-      h,        saved.data(),   cells.data(), state_h.data(), state_c.data()};
-  const RecurrentGrad backward{z.kind,
-                               DType::Float32,
-                               false,
-                               z.steps,
-                               z.batch,
-                               h,
-                               w.data(),
-                               h0.data(),
-                               h0.data(),
-                               out.data(),
-                               h,
-                               saved.data(),
-                               cells.data(),
-                               out.data(),
-                               h,
-                               nullptr,
-                               nullptr,
-                               dgates.data(),
-                               z.kind == CellKind::Gru ? dgates_hh.data() : nullptr,
-                               dw.data(),
-                               db.data(),
-                               state_h.data(),
-                               state_c.data()};
-  set_num_threads(threads);
-  cpu::table(isa).recurrent(forward);
-  for (auto _ : state)
-    grad ? cpu::table(isa).recurrent_grad(backward) : cpu::table(isa).recurrent(forward);
-  set_num_threads(1);
-  state.counters["GFLOP/s"] = benchmark::Counter(
-      (grad ? 4e-9 : 2e-9) * rows * g * h * state.iterations(), benchmark::Counter::kIsRate);
+Tensor small(const Shape& shape) {  // -0.05 to 0.05, so that the cells do not saturate
+  const Tensor t = ramp(shape);
+  for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] *= 0.025f;
+  return t;
 }
 
-bool register_all() {
-  const Size sizes[] = {
-      {CellKind::Lstm, "lstm", 100, 32, 256},   {CellKind::Lstm, "lstm", 100, 1, 256},
-      {CellKind::Lstm, "lstm", 50, 32, 128},    {CellKind::Gru, "gru", 100, 32, 256},
-      {CellKind::RnnTanh, "rnn", 100, 32, 256}, {CellKind::Lstm, "lstm", 1, 32, 256}};
-  for (cpu::Isa isa : {cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
-    for (const Size& z : sizes)
-      for (bool grad : {false, true})
-        for (int threads : {1, 2}) {
-          const std::string name = std::string(z.name) + (grad ? "_grad/" : "/") +
-                                   cpu::name_of(isa) + "/" + std::to_string(z.steps) + "x" +
-                                   std::to_string(z.batch) + "x" + std::to_string(z.hidden) +
-                                   "/threads:" + std::to_string(threads);
-          benchmark::RegisterBenchmark(
-              name.c_str(), [=](benchmark::State& state) { run(state, isa, z, grad, threads); })
-              ->UseRealTime()
-              ->Unit(benchmark::kMillisecond);
-        }
-  }
-  return true;
+void add_recurrent(Size z, bool grad) {
+  const std::string name = std::string(z.name) + (grad ? "_grad" : "");
+  add(name, times({z.steps, z.batch, z.hidden}), [=](Bench& b) {
+    const bool gru = z.kind == CellKind::Gru;
+    const int64_t gates = z.kind == CellKind::Lstm ? 4 : gru ? 3 : 1;
+    const int64_t rows = z.steps * z.batch, g = gates * z.hidden, h = z.hidden;
+    const Tensor x = small({rows, g}), w = small({g, h}), bias = small({g});
+    const Tensor h0 = small({z.batch, h}), h_n = small({z.batch, h}), c_n = small({z.batch, h});
+    const Tensor out = small({rows, h}), saved = small({rows, 4 * h}), cells = small({rows, h});
+    const Tensor dgates = small({rows, g}), dgates_hh = small({rows, g});
+    const Tensor dw = small({g, h}), db = small({g});
+    Recurrent forward{};
+    forward.kind = z.kind, forward.dtype = DType::Float32;
+    forward.steps = z.steps, forward.batch = z.batch, forward.hidden = h;
+    forward.x_gates = x.raw(), forward.w_hh = w.raw(), forward.b_hh = bias.raw();
+    forward.h0 = h0.raw(), forward.c0 = h0.raw();
+    forward.out = out.raw(), forward.out_stride = h;
+    forward.saved = saved.raw(), forward.cells = cells.raw();
+    forward.h_n = h_n.raw(), forward.c_n = c_n.raw();
+    const RecurrentGrad backward{
+        z.kind,       DType::Float32, false,      z.steps,      z.batch,
+        h,            w.raw(),        h0.raw(),   h0.raw(),     out.raw(),
+        h,            saved.raw(),    cells.raw(), out.raw(),   h,
+        nullptr,      nullptr,        dgates.raw(), gru ? dgates_hh.raw() : nullptr,
+        dw.raw(),     db.raw(),       h_n.raw(),  c_n.raw()};
+    b.kernels.recurrent(forward);
+    b.flops((grad ? 4.0 : 2.0) * rows * g * h,
+            [&] { grad ? b.kernels.recurrent_grad(backward) : b.kernels.recurrent(forward); });
+  });
 }
-[[maybe_unused]] const bool registered = register_all();
+
+const Register all([] {
+  for (const Size& z :
+       {Size{CellKind::Lstm, "lstm", 100, 32, 256}, Size{CellKind::Lstm, "lstm", 100, 1, 256},
+        Size{CellKind::Lstm, "lstm", 50, 32, 128}, Size{CellKind::Gru, "gru", 100, 32, 256},
+        Size{CellKind::RnnTanh, "rnn", 100, 32, 256}, Size{CellKind::Lstm, "lstm", 1, 32, 256}})
+    for (const bool grad : {false, true}) add_recurrent(z, grad);
+});
 
 }  // namespace
-}  // namespace gs
+}  // namespace gs::bench
