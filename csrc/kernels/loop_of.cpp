@@ -12,17 +12,21 @@ Loop make_loop(std::initializer_list<const Tensor*> operands) {
   bool flat = true;
   int k = 0;
   for (const Tensor* t : operands) {
-    loop.operands[k].data = static_cast<char*>(t->raw());
-    loop.operands[k].dtype = t->dtype();
-    flat = flat && t->is_contiguous() && (t->numel() == loop.numel);
-    ++k;
+    LoopOperand& operand = loop.operands[k++];
+    const TensorBody& body = *t->body();
+    const int64_t size = size_of(body.dtype);
+    operand.data = static_cast<char*>(body.storage->data()) + body.offset * size;
+    operand.dtype = body.dtype;
+    operand.strides[0] = size;
+    flat = flat && body.contiguous && body.numel == loop.numel;
   }
   if (flat) {
-    const bool single = loop.numel == 1;
-    loop.ndim = single ? 0 : 1;
+    loop.ndim = 1;
     loop.shape[0] = loop.numel;
-    for (int i = 0; i < k; ++i)
-      loop.operands[i].strides[0] = single ? 0 : size_of(loop.operands[i].dtype);
+    if (loop.numel == 1) {
+      loop.ndim = 0;
+      for (int i = 0; i < k; ++i) loop.operands[i].strides[0] = 0;
+    }
     return loop;
   }
 

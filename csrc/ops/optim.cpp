@@ -38,15 +38,18 @@ void check_parallel(const char* op, const Tensors& params, const Tensors& list, 
              params[i].shape(), " to match parameter ", i, ", got ", list[i].shape(), ".");
     GS_CHECK(list[i].dtype() == params[i].dtype(), Type, op, "expected ", what, " of dtype ",
              params[i].dtype(), " to match parameter ", i, ", got ", list[i].dtype(), ".");
-    check_same_device(op, {&params[i], &list[i]});
+    GS_CHECK(list[i].device() == params[i].device(), Runtime, op,
+             "expected all tensors on one device, got ", params[i].device(), " and ",
+             list[i].device(), ".");
     if (written) check_writable(op, list[i], what);
   }
 }
 
 // The kernel's list of buffers. What is not dense is worked on as a dense copy and written back.
+// The tensors themselves stay in the caller's lists.
 class Buffers {
  public:
-  explicit Buffers(size_t count) : tensors_(count) {}
+  explicit Buffers(size_t count) : tensors_(count) { written_.reserve(5 * count); }
   OptimizerTensor& operator[](size_t i) { return tensors_[i]; }
   OptimizerTensor* data() { return tensors_.data(); }
 
@@ -55,7 +58,7 @@ class Buffers {
     return dense_copy(t).raw();
   }
   void* write(const Tensor& t) {
-    written_.push_back(t);
+    written_.push_back(&t);
     if (t.is_contiguous()) return t.raw();
     back_.emplace_back(t, dense_copy(t));
     return back_.back().second.raw();
@@ -65,7 +68,7 @@ class Buffers {
 
   void finish() {
     for (const auto& [original, dense] : back_) copy_into(original, dense);
-    for (const Tensor& t : written_) t.bump_version();
+    for (const Tensor* t : written_) t->bump_version();
   }
 
  private:
@@ -77,7 +80,8 @@ class Buffers {
   }
 
   std::vector<OptimizerTensor> tensors_;
-  Tensors kept_, written_;
+  Tensors kept_;
+  std::vector<const Tensor*> written_;
   std::vector<std::pair<Tensor, Tensor>> back_;
 };
 
