@@ -96,7 +96,7 @@ bench: test-deps $(BENCH_VENV)/.package ## gradstone beside PyTorch, as ratios; 
 .PHONY: bench-cpp
 bench-cpp: test-deps $(VENV)/.tools ## the C++ kernel microbenchmarks
 	@tools/build_cpp.sh $(BUILD) gradstone_bench -DGRADSTONE_BENCH=ON
-	$(BUILD)/gradstone_bench $(BENCH_ARGS)
+	BENCHMARK_MIN_TIME=$${BENCHMARK_MIN_TIME:-0.05} $(BUILD)/gradstone_bench $(BENCH_ARGS)
 
 ##@ Tidy
 

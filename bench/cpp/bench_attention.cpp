@@ -16,8 +16,8 @@ void add_attention(Size z, bool grad) {
     const Tensor k = ramp({z.batch, z.heads, z.u, z.d}, -1), value = ramp(k.shape(), -1);
     const Tensor out = empty_like(q), dq = empty_like(q), dk = empty_like(k), dv = empty_like(k);
     const Tensor lse = empty({z.batch, z.heads, z.t}, DType::Float32);
-    const Attention forward{DType::Float32, z.batch, z.heads,     z.t,     z.u, z.d, z.d,
-                            q.raw(),        k.raw(), value.raw(), nullptr, 0,   0,   z.causal,
+    const Attention forward{DType::Float32, z.batch,   z.heads,     z.t,     z.u, z.d, z.d,
+                            q.raw(),        k.raw(),   value.raw(), nullptr, 0,   0,   z.causal,
                             0.125,          out.raw(), lse.raw()};
     const AttentionGrad backward{
         DType::Float32, z.batch,   z.heads,     z.t,        z.u,      z.d,      z.d,
@@ -31,10 +31,9 @@ void add_attention(Size z, bool grad) {
 }
 
 const Register all([] {
-  for (const Size& z :
-       {Size{8, 12, 512, 512, 64, true}, Size{8, 12, 512, 512, 64, false},
-        Size{16, 8, 128, 128, 32, true}, Size{1, 2, 1024, 1024, 64, true},
-        Size{8, 12, 1, 512, 64, false}})
+  for (const Size& z : {Size{8, 12, 512, 512, 64, true}, Size{8, 12, 512, 512, 64, false},
+                        Size{16, 8, 128, 128, 32, true}, Size{1, 2, 1024, 1024, 64, true},
+                        Size{8, 12, 1, 512, 64, false}})
     for (const bool grad : {false, true}) add_attention(z, grad);
 });
 

@@ -28,13 +28,11 @@ void add_operations() {
   add_call("call/add/2x2", [=] { benchmark::DoNotOptimize(ops::add(a, b, 1)); });
   add_call("call/add/2x2_row", [=] { benchmark::DoNotOptimize(ops::add(a, row, 1)); });
   add_call("call/linear/4x8x8", [=] { benchmark::DoNotOptimize(ops::linear(x, weight, bias)); });
-  add_call("call/sum/100", [=] {
-    benchmark::DoNotOptimize(ops::sum(vector, std::nullopt, false, std::nullopt));
-  });
+  add_call("call/sum/100",
+           [=] { benchmark::DoNotOptimize(ops::sum(vector, std::nullopt, false, std::nullopt)); });
   add_call("call/select/4x8", [=] { benchmark::DoNotOptimize(ops::select(x, 0, 1)); });
-  add_call("call/index_select/10x8_4", [=] {
-    benchmark::DoNotOptimize(ops::index_select(table, 0, target));
-  });
+  add_call("call/index_select/10x8_4",
+           [=] { benchmark::DoNotOptimize(ops::index_select(table, 0, target)); });
   add_call("call/softmax/4x10",
            [=] { benchmark::DoNotOptimize(ops::softmax(logits, 1, std::nullopt)); });
   add_call("call/cross_entropy/4x10", [=] {

@@ -1,13 +1,7 @@
-// Convolutions: GFLOP/s for every instruction set, one thread and two; the three passes one by one.
-#include <benchmark/benchmark.h>
+// Convolutions: FLOP/s for every instruction set, one thread and two; the three passes one by one.
+#include "register.h"
 
-#include <string>
-#include <vector>
-
-#include "core/parallel.h"
-#include "cpu/isa.h"
-
-namespace gs {
+namespace gs::bench {
 namespace {
 
 struct Layer {
@@ -15,31 +9,35 @@ struct Layer {
   int64_t n, c, h, w, o, kernel, stride, pad, groups;
 };
 
-void run(benchmark::State& state, cpu::Isa isa, Layer l, int pass, int threads) {
+ConvShape shape_of(const Layer& l) {
   ConvShape s{};
   s.dtype = DType::Float32;
   s.n = l.n, s.c = l.c, s.h = l.h, s.w = l.w, s.o = l.o, s.r = s.s = l.kernel, s.groups = l.groups;
   s.stride_h = s.stride_w = l.stride, s.pad_h = s.pad_w = l.pad, s.dilation_h = s.dilation_w = 1;
   s.p = (l.h + 2 * l.pad - l.kernel) / l.stride + 1;
   s.q = (l.w + 2 * l.pad - l.kernel) / l.stride + 1;
-  std::vector<float> x(s.n * s.c * s.h * s.w, 0.5f), y(s.n * s.o * s.p * s.q, 0.25f),
-      bias(s.o, 0.1f);
-  std::vector<float> weight(s.o * s.c / s.groups * s.r * s.s, 0.01f);
-  const cpu::KernelTable& table = cpu::table(isa);
-  set_num_threads(threads);
-  for (auto _ : state) {
-    if (pass == 0)
-      table.conv2d({s, x.data(), weight.data(), bias.data(), y.data(), Activation::Relu});
-    if (pass == 1) table.conv2d_input_grad({s, y.data(), weight.data(), x.data()});
-    if (pass == 2) table.conv2d_weight_grad({s, x.data(), y.data(), weight.data(), bias.data()});
-  }
-  set_num_threads(1);
-  const double flops = 2.0 * s.n * s.o * s.p * s.q * s.c / s.groups * s.r * s.s;
-  state.counters["GFLOP/s"] =
-      benchmark::Counter(1e-9 * flops * state.iterations(), benchmark::Counter::kIsRate);
+  return s;
 }
 
-void register_all() {
+void add_conv(const Layer& l) {
+  const char* passes[] = {"/forward", "/input_grad", "/weight_grad"};
+  for (int pass = 0; pass < 3; ++pass) {
+    add("conv", std::string(l.name) + passes[pass], [=](Bench& b) {
+      const ConvShape s = shape_of(l);
+      const Tensor x = ramp({s.n, s.c, s.h, s.w}), y = ramp({s.n, s.o, s.p, s.q});
+      const Tensor weight = ramp({s.o, s.c / s.groups, s.r, s.s}), bias = ramp({s.o});
+      b.flops(2.0 * y.numel() * s.c / s.groups * s.r * s.s, [&] {
+        if (pass == 0)
+          b.kernels.conv2d({s, x.raw(), weight.raw(), bias.raw(), y.raw(), Activation::Relu});
+        if (pass == 1) b.kernels.conv2d_input_grad({s, y.raw(), weight.raw(), x.raw()});
+        if (pass == 2)
+          b.kernels.conv2d_weight_grad({s, x.raw(), y.raw(), weight.raw(), bias.raw()});
+      });
+    });
+  }
+}
+
+const Register all([] {
   const Layer layers[] = {
       {"32x32x14x14_64_3x3", 32, 32, 14, 14, 64, 3, 1, 1, 1},
       {"32x32x13x13_64_3x3_unpadded", 32, 32, 13, 13, 64, 3, 1, 0, 1},
@@ -56,22 +54,8 @@ void register_all() {
       {"32x64x14x14_depthwise_3x3", 32, 64, 14, 14, 64, 3, 1, 1, 64},
       {"1x256x14x14_256_3x3", 1, 256, 14, 14, 256, 3, 1, 1, 1},
   };
-  const char* passes[] = {"forward", "input_grad", "weight_grad"};
-  for (cpu::Isa isa : {cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
-    for (const Layer& layer : layers)
-      for (int pass = 0; pass < 3; ++pass)
-        for (int threads : {1, 2}) {
-          const std::string name = std::string("conv/") + cpu::name_of(isa) + "/" + layer.name +
-                                   "/" + passes[pass] + "/threads:" + std::to_string(threads);
-          benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-            run(state, isa, layer, pass, threads);
-          })->UseRealTime();
-        }
-  }
-}
-
-[[maybe_unused]] const bool registered = (register_all(), true);
+  for (const Layer& layer : layers) add_conv(layer);
+});
 
 }  // namespace
-}  // namespace gs
+}  // namespace gs::bench

@@ -1,13 +1,7 @@
-// Matrix products: GFLOP/s for every instruction set, one thread and two.
-#include <benchmark/benchmark.h>
+// Matrix products: FLOP/s for every instruction set, one thread and two.
+#include "register.h"
 
-#include <string>
-#include <vector>
-
-#include "core/parallel.h"
-#include "cpu/isa.h"
-
-namespace gs {
+namespace gs::bench {
 namespace {
 
 struct Shape3 {
@@ -15,22 +9,22 @@ struct Shape3 {
   bool b_transposed = false, a_transposed = false;
 };
 
-void run(benchmark::State& state, cpu::Isa isa, Shape3 s, int threads) {
-  std::vector<float> a(s.m * s.k, 0.5f), b(s.k * s.n, 0.25f), c(s.m * s.n), bias(s.n, 1.0f);
-  Gemm g{};
-  g.dtype = DType::Float32, g.m = s.m, g.n = s.n, g.k = s.k;
-  g.a = a.data(), g.a_row = s.a_transposed ? 1 : s.k, g.a_col = s.a_transposed ? s.m : 1;
-  g.b = b.data(), g.b_row = s.b_transposed ? 1 : s.n, g.b_col = s.b_transposed ? s.k : 1;
-  g.c = c.data(), g.c_row = s.n;
-  if (s.b_transposed) g.bias = bias.data();
-  set_num_threads(threads);
-  for (auto _ : state) cpu::table(isa).gemm(g);
-  set_num_threads(1);
-  state.counters["GFLOP/s"] =
-      benchmark::Counter(2e-9 * s.m * s.n * s.k * state.iterations(), benchmark::Counter::kIsRate);
+void add_gemm(Shape3 s) {
+  const char* transposed = s.b_transposed ? "t" : s.a_transposed ? "ta" : "";
+  add("gemm", times({s.m, s.n, s.k}) + transposed, [=](Bench& bench) {
+    const Tensor a = ramp({s.m, s.k}), b = ramp({s.k, s.n}), c = ramp({s.m, s.n});
+    const Tensor bias = ramp({s.n});
+    Gemm g{};
+    g.dtype = DType::Float32, g.m = s.m, g.n = s.n, g.k = s.k;
+    g.a = a.raw(), g.a_row = s.a_transposed ? 1 : s.k, g.a_col = s.a_transposed ? s.m : 1;
+    g.b = b.raw(), g.b_row = s.b_transposed ? 1 : s.n, g.b_col = s.b_transposed ? s.k : 1;
+    g.c = c.raw(), g.c_row = s.n;
+    if (s.b_transposed) g.bias = bias.raw();
+    bench.flops(2.0 * s.m * s.n * s.k, [&] { bench.kernels.gemm(g); });
+  });
 }
 
-void register_all() {
+const Register all([] {
   const Shape3 shapes[] = {{32, 32, 32},
                            {64, 64, 64},
                            {128, 128, 128},
@@ -54,25 +48,8 @@ void register_all() {
                            {10, 128, 32, false, true},
                            {32, 128, 10},
                            {32, 1024, 256, true}};
-  for (cpu::Isa isa : {cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
-    for (const Shape3& s : shapes)
-      for (int threads : {1, 2}) {
-        const std::string name = std::string("gemm/") + cpu::name_of(isa) + "/" +
-                                 std::to_string(s.m) + "x" + std::to_string(s.n) + "x" +
-                                 std::to_string(s.k) +
-                                 (s.b_transposed   ? "t"
-                                  : s.a_transposed ? "ta"
-                                                   : "") +
-                                 "/threads:" + std::to_string(threads);
-        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-          run(state, isa, s, threads);
-        })->UseRealTime();
-      }
-  }
-}
-
-[[maybe_unused]] const bool registered = (register_all(), true);
+  for (const Shape3& s : shapes) add_gemm(s);
+});
 
 }  // namespace
-}  // namespace gs
+}  // namespace gs::bench

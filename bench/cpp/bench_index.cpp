@@ -32,8 +32,8 @@ void add_gather(int64_t outer, int64_t n, int64_t m, int64_t inner) {
     const Tensor x = ramp({outer, n, inner}), at = indices({outer, m, inner}, n);
     const Tensor out = empty(at.shape(), DType::Float32);
     b.bytes(16 * out.numel(), [&] {
-      b.kernels.gather({x.raw(), n * inner, inner, at.data<int64_t>(), out.raw(), 4, outer, n, m,
-                        inner});
+      b.kernels.gather(
+          {x.raw(), n * inner, inner, at.data<int64_t>(), out.raw(), 4, outer, n, m, inner});
     });
   });
   add("scatter_add", shape, [=](Bench& b) {

@@ -33,9 +33,8 @@ const Register all([] {
     const std::string shape = times({m.count, m.n});
     add("sgd", shape, [=](Bench& b) {
       Model model(m.count, m.n);
-      b.bytes(12 * total, [&] {
-        b.kernels.sgd_step({model.tensors(), m.count, 1e-4, 0, 0, 0, false, false});
-      });
+      b.bytes(12 * total,
+              [&] { b.kernels.sgd_step({model.tensors(), m.count, 1e-4, 0, 0, 0, false, false}); });
     });
     add("sgd_momentum", shape, [=](Bench& b) {
       Model model(m.count, m.n);

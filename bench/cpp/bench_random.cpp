@@ -8,8 +8,8 @@ void add_random(const std::string& name, RandomOp op, DType dtype, int64_t n) {
   add(name, std::to_string(n), [=](Bench& b) {
     const Tensor y = empty({n}, dtype);
     b.bytes(n * size_of(dtype), [&] {
-      b.kernels.random({op, y.raw(), n, dtype, 7, 1, op == RandomOp::Bernoulli ? 0.5 : 0, 1, 0,
-                        1000});
+      b.kernels.random(
+          {op, y.raw(), n, dtype, 7, 1, op == RandomOp::Bernoulli ? 0.5 : 0, 1, 0, 1000});
     });
   });
 }

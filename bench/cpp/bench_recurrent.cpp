@@ -35,12 +35,29 @@ void add_recurrent(Size z, bool grad) {
     forward.out = out.raw(), forward.out_stride = h;
     forward.saved = saved.raw(), forward.cells = cells.raw();
     forward.h_n = h_n.raw(), forward.c_n = c_n.raw();
-    const RecurrentGrad backward{
-        z.kind,       DType::Float32, false,      z.steps,      z.batch,
-        h,            w.raw(),        h0.raw(),   h0.raw(),     out.raw(),
-        h,            saved.raw(),    cells.raw(), out.raw(),   h,
-        nullptr,      nullptr,        dgates.raw(), gru ? dgates_hh.raw() : nullptr,
-        dw.raw(),     db.raw(),       h_n.raw(),  c_n.raw()};
+    const RecurrentGrad backward{z.kind,
+                                 DType::Float32,
+                                 false,
+                                 z.steps,
+                                 z.batch,
+                                 h,
+                                 w.raw(),
+                                 h0.raw(),
+                                 h0.raw(),
+                                 out.raw(),
+                                 h,
+                                 saved.raw(),
+                                 cells.raw(),
+                                 out.raw(),
+                                 h,
+                                 nullptr,
+                                 nullptr,
+                                 dgates.raw(),
+                                 gru ? dgates_hh.raw() : nullptr,
+                                 dw.raw(),
+                                 db.raw(),
+                                 h_n.raw(),
+                                 c_n.raw()};
     b.kernels.recurrent(forward);
     b.flops((grad ? 4.0 : 2.0) * rows * g * h,
             [&] { grad ? b.kernels.recurrent_grad(backward) : b.kernels.recurrent(forward); });

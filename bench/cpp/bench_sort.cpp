@@ -10,8 +10,8 @@ void add_sort(const std::string& name, int64_t outer, int64_t n, int64_t k, int6
     const Tensor x = ramp({outer, n, inner}), values = empty({outer, k, inner}, DType::Float32);
     const Tensor at = empty(values.shape(), DType::Int64);
     b.bytes(4 * x.numel() + 12 * values.numel(), [&] {
-      b.kernels.sort({x.raw(), values.raw(), at.data<int64_t>(), DType::Float32, outer, n, k, inner,
-                      k < n});
+      b.kernels.sort(
+          {x.raw(), values.raw(), at.data<int64_t>(), DType::Float32, outer, n, k, inner, k < n});
     });
   });
 }

@@ -59,8 +59,8 @@ void add(const std::string& family, const std::string& shape, Body body) {
   for (cpu::Isa isa : {cpu::Isa::Baseline, cpu::Isa::Avx2, cpu::Isa::Avx512}) {
     if (isa > cpu::best_isa()) continue;
     for (int threads : {1, 2}) {
-      const std::string name = family + "/" + cpu::name_of(isa) + "/" + shape +
-                               "/threads:" + std::to_string(threads);
+      const std::string name =
+          family + "/" + cpu::name_of(isa) + "/" + shape + "/threads:" + std::to_string(threads);
       benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
         Bench bench(state, cpu::table(isa), threads);
         body(bench);
