@@ -11,8 +11,8 @@ struct Buffers {
       : s(shape),
         x(ramp({s.planes, s.h, s.w})),
         y(ramp({s.planes, s.p, s.q})),
-        at(empty(y.shape(), DType::Int64)) {}
-  int64_t* indices() const { return at.data<int64_t>(); }
+        at(empty(y.shape(), DType::Int32)) {}
+  int32_t* indices() const { return at.data<int32_t>(); }
 };
 
 using Kernel = void (*)(const cpu::KernelTable&, const Buffers&);
@@ -21,7 +21,7 @@ void add_pool(const char* name, PoolShape s, bool indices, Kernel kernel) {
   add(name, times({s.planes, s.h, s.w}) + "_" + times({s.kernel_h, s.kernel_w}), [=](Bench& b) {
     const Buffers buffers(s);
     b.kernels.max_pool2d({s, buffers.x.raw(), buffers.y.raw(), buffers.indices()});
-    const int64_t bytes = 4 * buffers.x.numel() + (indices ? 12 : 4) * buffers.y.numel();
+    const int64_t bytes = 4 * buffers.x.numel() + (indices ? 8 : 4) * buffers.y.numel();
     b.bytes(bytes, [&] { kernel(b.kernels, buffers); });
   });
 }
