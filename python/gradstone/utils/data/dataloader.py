@@ -3,7 +3,6 @@ workers."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -11,9 +10,10 @@ from gradstone import _C
 from gradstone._C import Generator, Tensor
 from gradstone._checks import whole
 from gradstone.random import stream
-from gradstone.utils.data import worker as workers
 from gradstone.utils.data.collate import default_collate, default_convert
 from gradstone.utils.data.dataset import Dataset, IterableDataset
+from gradstone.utils.data.draws import Draws
+from gradstone.utils.data.fetch import End, ItemFetch, StreamFetch
 from gradstone.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -21,6 +21,7 @@ from gradstone.utils.data.sampler import (
     SequentialSampler,
     fresh_generator,
 )
+from gradstone.utils.data.worker_pool import WorkerPool
 
 Collate = Callable[[Any], Any]
 
@@ -31,10 +32,12 @@ class DataLoader:
     `shuffle` draws a new order each time, from `generator` when given. batch_size None gives the
     items themselves. `collate_fn` makes a list of items a batch.
 
-    `num_workers` processes are forked for each pass; batches come in order, a worker's exception is
+    `num_workers` processes are forked for each pass, or with `persistent_workers` once, with the
+    data set as it was then; batches come in order through shared memory, a worker's exception is
     raised here with its traceback. A data set that gathers whole batches (tensors, the digits of
-    ``gradstone.vision``) needs no worker and uses none, unless there is a ``worker_init_fn``.
-    ``pin_memory`` and ``persistent_workers`` are accepted and change nothing.
+    ``gradstone.vision``) needs no worker and uses none, unless there is a ``worker_init_fn``. The
+    random transforms of ``gradstone.vision`` draw the same numbers with any number of workers.
+    ``pin_memory`` is accepted and changes nothing: there is no device to copy to.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class DataLoader:
             raise ValueError("timeout option should be non-negative")
         if num_workers == 0 and prefetch_factor is not None:
             raise ValueError("prefetch_factor option could only be specified in multiprocessing.")
+        if num_workers == 0 and persistent_workers:
+            raise ValueError("persistent_workers option needs num_workers > 0")
         if prefetch_factor is not None and prefetch_factor < 1:
             raise ValueError("prefetch_factor option should be positive")
         self.dataset = dataset
@@ -73,6 +78,7 @@ class DataLoader:
         self.worker_init_fn = worker_init_fn
         self.persistent_workers = persistent_workers
         self.generator = generator
+        self._pool: WorkerPool | None = None
         self._iterable = isinstance(dataset, IterableDataset)
         if not self._iterable and not hasattr(dataset, "__getitem__"):
             raise TypeError(
@@ -134,41 +140,62 @@ class DataLoader:
         return len(index)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
-        if self._iterable:
-            if self.num_workers:
-                return iter(WorkerPass(self, _StreamFetch(self), None))
-            return self._iterate_stream()
-        gathered = self._gathers()
-        if self.num_workers and not gathered:
-            index = self.batch_sampler if self._batched else self.sampler
-            return iter(WorkerPass(self, self._fetch, iter(index)))  # type: ignore[arg-type]
-        if gathered:
+        if not self._iterable and self._gathers():
             return self._iterate_gathered()
-        return self._iterate_items()
+        if self.num_workers:
+            return self._iterate_workers()
+        return self._iterate_here()
 
-    # ------------------------------------------------------------------------------ in this process
+    def _fetch(self) -> ItemFetch | StreamFetch:
+        if self._iterable:
+            return StreamFetch(self.dataset, self.batch_size, self.drop_last, self.collate_fn)
+        return ItemFetch(self.dataset, self._batched, self.collate_fn)
 
-    def _fetch(self, index: Any) -> Any:
-        """One batch, or one item when there are no batches."""
-        if not self._batched:
-            return self.collate_fn(self.dataset[index])
-        getitems = getattr(self.dataset, "__getitems__", None)
-        if getitems is not None:
-            return self.collate_fn(getitems(index))
-        dataset = self.dataset
-        return self.collate_fn([dataset[i] for i in index])
+    def _indices(self) -> Iterator[Any] | None:
+        """Those of each batch, or of each item when there are no batches."""
+        if self._iterable:
+            return None
+        return iter(self.batch_sampler if self._batched else self.sampler)  # type: ignore[arg-type]
 
-    def _iterate_items(self) -> Iterator[Any]:
-        for index in self.batch_sampler if self._batched else self.sampler:  # type: ignore[union-attr]
-            yield self._fetch(index)
+    def _seed(self) -> int:
+        """Drawn at the start of a pass: for the workers and the random transforms."""
+        drawn = _C._empty((), _C.int64)
+        _C._random_integers_(drawn, 0, 2**62, *stream(self.generator or fresh_generator()))
+        return int(drawn.item())
 
-    def _iterate_stream(self) -> Iterator[Any]:
-        fetch = _StreamFetch(self)
-        while True:
-            batch = fetch(None)
-            if isinstance(batch, _End):
-                return
-            yield batch
+    # --------------------------------------------------------------------------- here, or in workers
+
+    def _iterate_here(self) -> Iterator[Any]:
+        fetch, position = self._fetch(), 0
+        fetch.begin(self._seed())
+        indices = self._indices()
+        if indices is None:
+            while not isinstance(batch := fetch(None, 0), End):
+                yield batch
+            return
+        for index in indices:
+            yield fetch(index, position)
+            position += len(index) if self._batched else 1
+
+    def _iterate_workers(self) -> Iterator[Any]:
+        seed, pool = self._seed(), self._pool
+        if pool is None or not pool.usable():
+            pool = WorkerPool(
+                self.num_workers,
+                self.prefetch_factor,
+                self.timeout,
+                self.dataset,
+                self._fetch(),
+                self.worker_init_fn,
+            )
+            # A second pass beside one that goes on has workers of its own.
+            if self.persistent_workers and (self._pool is None or not self._pool.busy):
+                self._pool = pool
+        try:
+            yield from pool.run(seed, self._indices(), self._batched)
+        finally:
+            if pool is not self._pool:
+                pool.close()
 
     # ------------------------------------------------------------------------------------- gathered
 
@@ -186,18 +213,26 @@ class DataLoader:
             return False  # item by item shows the data set's own error
 
     def _iterate_gathered(self) -> Iterator[Any]:
-        gather = self.dataset.gather
+        gather, position = self.dataset.gather, 0
+        draws = Draws(self._seed())
+        for index in self._index_vectors():
+            with draws.at(position):
+                batch = gather(index)
+            yield batch
+            position += index.size(0)
+
+    def _index_vectors(self) -> Iterator[Tensor]:
         order = self._whole_order()
         if order is None:
             for batch in self.batch_sampler:  # type: ignore[union-attr]
-                yield gather(_C.tensor_from_data(list(batch), _C.int64, "cpu"))
+                yield _C.tensor_from_data(list(batch), _C.int64, "cpu")
             return
         size = self.batch_size
         assert size is not None
         count = order.size(0)
         last = count - count % size if self.drop_last else count
         for start in range(0, last, size):
-            yield gather(_C.narrow(order, 0, start, min(size, last - start)))
+            yield _C.narrow(order, 0, start, min(size, last - start))
 
     def _whole_order(self) -> Tensor | None:
         """All indices of the pass as one vector, when the samplers are ours."""
@@ -208,188 +243,6 @@ class DataLoader:
         if type(self.sampler) is RandomSampler:
             return self.sampler.order()
         return None
-
-
-class _End:
-    """A stream is exhausted."""
-
-
-class _StreamFetch:
-    """Batches of an iterable data set, one for each call."""
-
-    def __init__(self, loader: DataLoader) -> None:
-        self.loader = loader
-        self.items: Iterator[Any] | None = None
-
-    def __call__(self, index: Any) -> Any:
-        loader = self.loader
-        if self.items is None:
-            self.items = iter(loader.dataset)
-        if loader.batch_size is None:
-            for item in self.items:
-                return loader.collate_fn(item)
-            return _End()
-        batch = []
-        for item in self.items:
-            batch.append(item)
-            if len(batch) == loader.batch_size:
-                return loader.collate_fn(batch)
-        if not batch or loader.drop_last:
-            return _End()
-        return loader.collate_fn(batch)
-
-
-class WorkerPass:
-    """One pass over a data set by worker processes."""
-
-    def __init__(
-        self, loader: DataLoader, fetch: Callable[[Any], Any], index: Iterator[Any] | None
-    ) -> None:
-        import multiprocessing
-
-        self.loader = loader
-        self.index = index
-        self.processes: list[Any] = []
-        self.tasks: list[Any] = []
-        self.results: list[Any] = []
-        self.sent = 0
-        self.finished: dict[int, Any] = {}
-        count = loader.num_workers
-        self.owner: dict[int, int] = {}  # batch number -> worker
-        self.active = [True] * count
-        context = multiprocessing.get_context("fork")
-        base = self._base_seed()
-        try:
-            for i in range(count):
-                task_read, task_write = context.Pipe(duplex=False)
-                result_read, result_write = context.Pipe(duplex=False)
-                process = context.Process(
-                    target=workers.run,
-                    args=(
-                        i,
-                        count,
-                        base + i,
-                        loader.dataset,
-                        fetch,
-                        loader.worker_init_fn,
-                        task_read,
-                        result_write,
-                    ),
-                    daemon=True,
-                )
-                with warnings.catch_warnings():
-                    # Python 3.12 warns of fork beside threads; ours are made anew in the child.
-                    warnings.simplefilter("ignore", DeprecationWarning)
-                    process.start()
-                task_read.close()
-                result_write.close()
-                self.processes.append(process)
-                self.tasks.append(task_write)
-                self.results.append(result_read)
-        except BaseException:
-            self.close()
-            raise
-
-    def _base_seed(self) -> int:
-        generator = self.loader.generator or fresh_generator()
-        drawn = _C._empty((), _C.int64)
-        _C._random_integers_(drawn, 0, 2**62, *stream(generator))
-        return int(drawn.item())
-
-    def __iter__(self) -> Iterator[Any]:
-        try:
-            for _ in range(self.loader.prefetch_factor):
-                for worker in range(len(self.processes)):
-                    self._send_next(worker)
-            number = 0
-            while number < self.sent:
-                if number in self.owner:
-                    batch = self._wait_for(number)
-                    worker = self.owner.pop(number)
-                    if isinstance(batch, _End):
-                        self.active[worker] = False
-                    else:
-                        self._send_next(worker)
-                        if isinstance(batch, workers.WorkerError):
-                            batch.reraise()
-                        yield batch
-                number += 1
-        finally:
-            self.close()
-
-    def _send_next(self, worker: int) -> None:
-        """The next indices to this worker, if there are any."""
-        if not self.active[worker]:
-            return
-        indices = None
-        if self.index is not None:
-            try:
-                indices = next(self.index)
-            except StopIteration:
-                self.index = iter(())
-                return
-        try:
-            self.tasks[worker].send((self.sent, indices))
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the wait for its result says what happened to it
-        self.owner[self.sent] = worker
-        self.sent += 1
-
-    def _wait_for(self, number: int) -> Any:
-        from multiprocessing.connection import wait
-
-        while number not in self.finished:
-            sentinels = [p.sentinel for p in self.processes]
-            timeout = self.loader.timeout or None
-            ready = wait([*self.results, *sentinels], timeout)
-            if not ready:
-                raise RuntimeError(f"DataLoader timed out after {timeout} seconds")
-            took = False
-            for worker, connection in enumerate(self.results):
-                if connection in ready:
-                    took = self._take(worker, connection) or took
-            if not took:
-                self._report_death()
-        return self.finished.pop(number)
-
-    def _take(self, worker: int, connection: Any) -> bool:
-        try:
-            done, batch = workers.receive(connection)
-        except (EOFError, OSError):
-            self._report_death(worker)
-        self.finished[done] = batch
-        return True
-
-    def _report_death(self, worker: int | None = None) -> None:
-        if worker is not None:
-            self.processes[worker].join(1.0)
-        dead = [p for p in self.processes if not p.is_alive()]
-        if worker is not None and not dead:
-            dead = [self.processes[worker]]
-        if dead:
-            codes = ", ".join(f"{p.pid} (exit code {p.exitcode})" for p in dead)
-            raise RuntimeError(f"DataLoader worker (pid(s) {codes}) exited unexpectedly")
-
-    def close(self) -> None:
-        """Ends the workers: a word first, then force."""
-        for connection in self.tasks:
-            try:
-                connection.send(None)
-            except (BrokenPipeError, OSError):
-                pass
-            connection.close()
-        # A worker may be blocked writing a batch that nobody wants.
-        for connection in self.results:
-            connection.close()
-        for process in self.processes:
-            process.join(1.0)
-            if process.is_alive():
-                process.terminate()
-                process.join(1.0)
-                if process.is_alive():
-                    process.kill()
-                    process.join()
-        self.processes, self.tasks, self.results = [], [], []
 
 
 __all__ = ["DataLoader", "Sampler"]

@@ -1,24 +1,24 @@
-"""Worker processes: forked, each with a pipe for its tasks and one for its results.
-
-Batches cross as pickled structures whose array memory follows out of band, into fresh buffers.
-"""
+"""The life of a worker process: tasks come through one pipe, batches lie in shared slots, and a
+short message through another pipe says where."""
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
+import select
+import signal
+import struct
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradstone import _C
 from gradstone import random as gs_random
-from gradstone._C import Tensor
+from gradstone.utils.data.shared import Slot, Written
 
-_POLL_SECONDS = 5.0
+_POLL_MILLISECONDS = 5000
 
 
 class WorkerInfo(NamedTuple):
@@ -84,101 +84,106 @@ def _restore_error(worker: int, kind: type[BaseException], text: str) -> WorkerE
     return error
 
 
-class _Pickler(pickle.Pickler):
-    """Tensors travel as NumPy arrays, whose memory pickle hands out instead of copying."""
+class NewPass(NamedTuple):
+    """A task: what follows belongs to a new pass with this seed."""
 
-    def reducer_override(self, obj: Any) -> Any:
-        """How an object is taken apart; NotImplemented leaves it to the object."""
-        if type(obj) is not Tensor:
-            return NotImplemented
-        array = obj.detach().cpu().contiguous().numpy()
-        bits = obj.dtype is _C.bfloat16
-        return _rebuild, (array.view(np.uint16) if bits else array, bits, obj.requires_grad)
+    seed: int
 
 
-def _rebuild(array: np.ndarray, bits: bool, requires_grad: bool) -> Tensor:
-    if bits:
-        import ml_dtypes
+class Task(NamedTuple):
+    """A batch to make: its number, the position of its first item, its indices, and its slot."""
 
-        array = array.view(ml_dtypes.bfloat16)
-    return _C.from_numpy(array).requires_grad_(requires_grad)
-
-
-def send(connection: Any, value: Any) -> None:
-    """Pickles `value`; the memory of its tensors and arrays follows as it is."""
-    buffers: list[pickle.PickleBuffer] = []
-    file = io.BytesIO()
-    _Pickler(file, 5, buffer_callback=buffers.append).dump(value)
-    head = file.getvalue()
-    views = [b.raw() for b in buffers]
-    connection.send_bytes(pickle.dumps([v.nbytes for v in views]))
-    connection.send_bytes(head)
-    for view in views:
-        if view.nbytes:
-            connection.send_bytes(view)
+    number: int
+    position: int
+    indices: Any
+    slot: int
 
 
-def receive(connection: Any) -> Any:
-    """What ``send`` sent. Tensors own fresh memory."""
-    sizes = pickle.loads(connection.recv_bytes())
-    head = connection.recv_bytes()
-    buffers = []
-    for size in sizes:
-        buffer = np.empty(size, dtype=np.uint8)
-        if size:
-            connection.recv_bytes_into(buffer)
-        buffers.append(buffer)
-    return pickle.loads(head, buffers=buffers)
+# An answer: the number of the batch and where it lies. Size 0: an error follows as a message.
+_ANSWER = struct.Struct("<5q")
+
+
+def answer(connection: Any, slot: Slot, number: int, value: Any) -> None:
+    """Hands over a batch. The message is short, so that it never waits for a reader."""
+    try:
+        at = slot.write(value)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        at = slot.write(WorkerError(_worker_id(), error))
+    except OSError as error:
+        lost = MemoryError(f"no shared memory for the batch: {error}")
+        connection.send_bytes(_ANSWER.pack(number, 0, 0, 0, 0))
+        connection.send_bytes(pickle.dumps(WorkerError(_worker_id(), lost)))
+        return
+    connection.send_bytes(_ANSWER.pack(number, *at))
+
+
+def take_answer(connection: Any) -> tuple[int, Written | WorkerError]:
+    """What ``answer`` sent: a number, and a place in the slot or an error."""
+    number, *at = _ANSWER.unpack(connection.recv_bytes())
+    where = Written(*at)
+    return number, where if where.size else pickle.loads(connection.recv_bytes())
+
+
+def _worker_id() -> int:
+    return _info.id if _info is not None else 0
+
+
+def _begin_pass(worker: int, count: int, seed: int, dataset: Any) -> None:
+    """The worker's random numbers are those of its seed, whatever passes came before."""
+    import random
+
+    global _info
+    gs_random.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+    _info = WorkerInfo(worker, count, seed, dataset)
+
+
+def _next_task(tasks: Any, poller: Any, parent: int) -> Any:
+    """The next task; None at the end, or when the main process is gone."""
+    while not poller.poll(_POLL_MILLISECONDS):
+        if os.getppid() != parent:
+            return None
+    return tasks.recv()
 
 
 def run(
     worker: int,
     count: int,
-    seed: int,
     dataset: Any,
-    fetch: Callable[[Any], Any],
+    fetch: Any,
     init: Callable[[int], Any] | None,
     tasks: Any,
     results: Any,
+    slots: Sequence[Slot],
 ) -> None:
-    """The life of a worker: take (number, indices), send (number, batch), until None comes."""
-    import signal
-
+    """Takes tasks and answers them until None comes."""
     # Ctrl-C reaches the whole group: the main process ends the workers in good order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    global _info
     _C.set_num_threads(1)
-    gs_random.manual_seed(seed)
-    np.random.seed(seed % 2**32)
-    import random
-
-    random.seed(seed)
-    _info = WorkerInfo(worker, count, seed, dataset)
-    failure: WorkerError | None = None
-    try:
-        if init is not None:
-            init(worker)
-    except Exception as error:
-        failure = WorkerError(worker, error)
     parent = os.getppid()
+    poller = select.poll()
+    poller.register(tasks.fileno(), select.POLLIN)
+    failure: WorkerError | None = None
+    started = False
     try:
-        while True:
-            while not tasks.poll(_POLL_SECONDS):
-                if os.getppid() != parent:
-                    return
-            task = tasks.recv()
-            if task is None:
-                return
-            number, indices = task
-            answer: Any = failure
+        while (task := _next_task(tasks, poller, parent)) is not None:
+            if isinstance(task, NewPass):
+                _begin_pass(worker, count, task.seed + worker, dataset)
+                fetch.begin(task.seed)
+                if not started and init is not None:
+                    try:
+                        init(worker)
+                    except Exception as error:
+                        failure = WorkerError(worker, error)
+                started = True
+                continue
+            value: Any = failure
             if failure is None:
                 try:
-                    answer = fetch(indices)
+                    value = fetch(task.indices, task.position)
                 except Exception as error:
-                    answer = WorkerError(worker, error)
-            try:
-                send(results, (number, answer))
-            except (pickle.PicklingError, TypeError, AttributeError) as error:
-                send(results, (number, WorkerError(worker, error)))
+                    value = WorkerError(worker, error)
+            answer(results, slots[task.slot], task.number, value)
     except (EOFError, BrokenPipeError):
         return
