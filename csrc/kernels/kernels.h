@@ -26,7 +26,7 @@
   K(attention, Attention) K(attention_grad, AttentionGrad) \
   K(index_select, IndexSelect) K(index_add, IndexAdd) K(gather, Gather) K(scatter, Scatter) \
   K(take, Take) K(put, Put) K(index_range, IndexRange) K(nonzero, Nonzero) K(sort, Sort) \
-  K(triangle, Triangle) \
+  K(triangle, Triangle) K(image_batch, ImageBatch) \
   K(random, Random) K(random_permutation, RandomPermutation) K(dropout, Dropout) \
   K(sgd_step, SgdStep) K(adam_step, AdamStep) K(rmsprop_step, RmspropStep) \
   K(grad_norm, GradNorm) K(scale_all, ScaleAll)

@@ -106,6 +106,32 @@ Tensor random_integers_(const Tensor& x, int64_t low, int64_t high, int64_t seed
   return filled(op, x, RandomOp::Integers, DType::Int64, seed, offset, 0, 0, low, high);
 }
 
+// For draws that belong to one sample each and must not depend on which samples share its batch.
+Tensor random_each_(const Tensor& x, int64_t low, int64_t high, int64_t seed, int64_t offset,
+                    int64_t step) {
+  constexpr const char* op = "random_each_";
+  check_defined(op, x, "input");
+  const bool uniform = x.dtype() == DType::Float32;
+  GS_CHECK(uniform || x.dtype() == DType::Int64, Type, op,
+           "expected a float32 or int64 tensor, got ", x.dtype(), ".");
+  GS_CHECK(x.dim() == 1 && x.is_contiguous() && !needs_grad(x), Value, op,
+           "expected a contiguous vector without history, got shape ", x.shape(), ".");
+  GS_CHECK(uniform || low < high, Value, op, "expected low < high, got ", low, " and ", high, ".");
+  GS_CHECK(offset >= 0 && step >= 0, Value, op, "expected offset and step of 0 or more, got ",
+           offset, " and ", step, ".");
+  return autograd::in_place(op, x, [&](const Tensor&, Tensor& out) {
+    char* to = static_cast<char*>(out.raw());
+    for (int64_t i = 0; i < out.numel(); ++i) {
+      kernels::random(
+          out.device(),
+          {uniform ? RandomOp::Uniform : RandomOp::Integers, to + i * size_of(out.dtype()), 1,
+           out.dtype(), static_cast<uint64_t>(seed),
+           static_cast<uint64_t>(offset) + static_cast<uint64_t>(i) * static_cast<uint64_t>(step),
+           0, 1, low, high});
+    }
+  });
+}
+
 Tensor randperm(int64_t n, int64_t seed, int64_t offset) {
   GS_CHECK(n >= 0, Value, "randperm", "expected n of 0 or more, got ", n, ".");
   checked_numel({n}, "randperm");

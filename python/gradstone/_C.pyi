@@ -363,6 +363,15 @@ def argsort(
     stable: builtins.bool = True,
 ) -> Tensor: ...
 def _embedding(input: Tensor, weight: Tensor, padding_idx: _Int = -1) -> Tensor: ...
+def _image_batch(
+    images: Tensor,
+    index: Tensor,
+    table: Tensor,
+    size: _Dims,
+    corners: Tensor | None = None,
+    flip: Tensor | None = None,
+    fill: _Int = 0,
+) -> Tensor: ...
 def matmul(input: Tensor, other: Tensor) -> Tensor: ...
 def mm(input: Tensor, mat2: Tensor) -> Tensor: ...
 def bmm(input: Tensor, mat2: Tensor) -> Tensor: ...
@@ -633,6 +642,14 @@ def _multinomial(
     replacement: builtins.bool = False,
     seed: _Int = -1,
     offset: _Int = -1,
+) -> Tensor: ...
+def _random_each_(
+    input: Tensor,
+    low: _Int,
+    high: _Int,
+    seed: _Int,
+    offset: _Int,
+    step: _Int,
 ) -> Tensor: ...
 def _sgd_step(
     params: Sequence[Tensor],

@@ -7,7 +7,7 @@ costs. The tests of values, derivatives, errors, instruction sets and layouts ar
 
 from __future__ import annotations
 
-from op_specs import create, elementwise, index, linalg, nn, optim, random, reduce, shape
+from op_specs import create, elementwise, image, index, linalg, nn, optim, random, reduce, shape
 from op_specs.spec import Sample, Spec
 
 ALL: list[Spec] = [
@@ -16,6 +16,7 @@ ALL: list[Spec] = [
     *reduce.ROWS,
     *shape.ROWS,
     *index.ROWS,
+    *image.ROWS,
     *linalg.ROWS,
     *nn.ROWS,
     *random.ROWS,

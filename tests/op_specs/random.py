@@ -64,6 +64,20 @@ def drawn(result, args, kwargs):
             assert np.abs(frequency - line / line.sum()).max() < 0.06
 
 
+def each_of_its_own(result, args, kwargs):
+    """Element i is the first number of its stream."""
+    import gradstone as gs
+
+    low, high, seed, offset, step = args[1:]
+    for i, value in enumerate(result.tolist()):
+        if result.dtype == gs.float32:
+            one = gs._C._uniform_(gs.zeros(1), 0.0, 1.0, seed, offset + i * step)
+        else:
+            one = gs.zeros(1, dtype=gs.int64)
+            gs._C._random_integers_(one, low, high, seed, offset + i * step)
+        assert value == one.item()
+
+
 def fill(name, samples, check, errors=(), dtypes=FLOATS):
     return Spec(
         name,
@@ -160,5 +174,17 @@ ROWS = [
             bad((ValueError, RuntimeError), "", np.ones(3), -1),
             bad((ValueError, RuntimeError, MemoryError), "", np.ones(3), 2**60, True),
         ),
+    ),
+    fill(
+        "_random_each_",
+        lambda: [Sample(np.zeros(n), -3, 12, 42, 3, 7) for n in SIZES],
+        each_of_its_own,
+        [
+            bad(ValueError, "low < high", np.arange(3), 5, 5, 1, 0, 1),
+            bad(ValueError, "offset and step", np.arange(3), 0, 5, 1, -1, 1),
+            bad(ValueError, "vector", np.zeros((2, 2)), 0, 5, 1, 0, 1),
+            bad(TypeError, "float32 or int64", np.zeros(3), 0, 5, 1, 0, 1, dtype="float64"),
+        ],
+        ("float32", "int64"),
     ),
 ]

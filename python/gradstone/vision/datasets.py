@@ -15,6 +15,7 @@ from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.utils.data import Dataset
 from gradstone.vision import transforms as T
+from gradstone.vision._batch import Planner
 from gradstone.vision._download import fetch
 
 _IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -96,6 +97,7 @@ class MNIST(Dataset[tuple[Any, Any]]):
         self.train = train
         self.transform = transform
         self.target_transform = target_transform
+        self._planner = Planner()
         if download:
             self.download()
         part = "train" if train else "t10k"
@@ -173,14 +175,10 @@ class MNIST(Dataset[tuple[Any, Any]]):
 
     def gather(self, index: Tensor) -> list[Any] | None:
         """Images (N, 1, H, W) and labels (N) at once, when the transform works on whole batches."""
-        if self.target_transform is not None or not self._wants_array():
+        if self.target_transform is not None or type(self).__getitem__ is not MNIST.__getitem__:
             return None
-        if type(self).__getitem__ is not MNIST.__getitem__:
-            return None
-        whole = getattr(self.transform, "batch", None)
-        if whole is None:
-            return None
-        images = whole(_C.index_select(self.data, 0, index).unsqueeze(1))
+        plan = self._planner(self.transform, 1, *self.data.shape[1:])
+        images = None if plan is None else plan(self.data.unsqueeze(1), index)
         if images is None:
             return None
         return [images, _C.index_select(self.targets, 0, index)]

@@ -14,6 +14,7 @@ import numpy as np
 from gradstone import _C, _creation, _sampling
 from gradstone._C import Tensor
 from gradstone.nn import functional as F
+from gradstone.utils.data import draws
 
 
 def _is_pil(image: Any) -> bool:
@@ -51,16 +52,6 @@ class Compose:
         for transform in self.transforms:
             img = transform(img)
         return img
-
-    def batch(self, images: Tensor) -> Tensor | None:
-        """(N, C, H, W) at once; None when one of the transforms works on single images alone."""
-        for transform in self.transforms:
-            whole = getattr(transform, "batch", None)
-            out = None if whole is None else whole(images)
-            if out is None:
-                return None
-            images = out
-        return images
 
     def __repr__(self) -> str:
         return "Compose(\n" + "".join(f"    {t}\n" for t in self.transforms) + ")"
@@ -287,7 +278,7 @@ class CenterCrop:
 
 
 def _chance() -> float:
-    return _sampling.rand(()).item()
+    return _sampling.rand((), generator=draws.current()).item()
 
 
 class RandomHorizontalFlip:
@@ -338,8 +329,9 @@ class RandomCrop:
             raise ValueError(
                 f"Required crop size {(height, width)} is larger than input image size {(h, w)}"
             )
-        top = int(_sampling.randint(0, h - height + 1, (1,)).item())
-        left = int(_sampling.randint(0, w - width + 1, (1,)).item())
+        generator = draws.current()
+        top = int(_sampling.randint(0, h - height + 1, (1,), generator=generator).item())
+        left = int(_sampling.randint(0, w - width + 1, (1,), generator=generator).item())
         return image[..., top : top + height, left : left + width]
 
     def __repr__(self) -> str:

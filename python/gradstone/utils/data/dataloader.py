@@ -163,7 +163,7 @@ class DataLoader:
         _C._random_integers_(drawn, 0, 2**62, *stream(self.generator or fresh_generator()))
         return int(drawn.item())
 
-    # --------------------------------------------------------------------------- here, or in workers
+    # ------------------------------------------------------------------------- here, or in workers
 
     def _iterate_here(self) -> Iterator[Any]:
         fetch, position = self._fetch(), 0

@@ -169,7 +169,7 @@ class WorkerPool:
 
             def ask(worker: _Worker) -> None:
                 nonlocal index, position
-                indices = None
+                indices: Any = None
                 if index is not None:
                     try:
                         indices = next(index)

@@ -1,0 +1,72 @@
+// Batches of images from data sets that keep bytes: gathered, cropped, mirrored and normalised at
+// once, so that a training loop never sees single images.
+#include "ops/common.h"
+
+namespace gs::ops {
+namespace {
+
+constexpr const char* kOp = "image_batch";
+constexpr int64_t kFar = int64_t{1} << 31;  // window corners stay within this of 0
+
+void check_images(const Tensor& images, const Tensor& table) {
+  check_defined(kOp, images, "images");
+  check_defined(kOp, table, "table");
+  GS_CHECK(images.dtype() == DType::UInt8, Type, kOp, "expected images of dtype uint8, got ",
+           images.dtype(), ".");
+  GS_CHECK(images.dim() == 4, Value, kOp, "expected images of shape (N, C, H, W), got ",
+           images.shape(), ".");
+  GS_CHECK(table.dtype() == DType::Float32, Type, kOp, "expected a table of dtype float32, got ",
+           table.dtype(), ".");
+  GS_CHECK(table.shape() == Shape({images.size(1), 256}), Value, kOp, "expected a table of shape (",
+           images.size(1), ", 256), got ", table.shape(), ".");
+}
+
+// int64, contiguous, (n, 2); undefined stays undefined.
+Tensor checked_corners(const Tensor& corners, int64_t n) {
+  if (!corners.defined()) return corners;
+  check_integral(kOp, corners, "corners");
+  GS_CHECK(corners.shape() == Shape({n, 2}), Value, kOp, "expected corners of shape (", n,
+           ", 2), got ", corners.shape(), ".");
+  const Tensor dense = as_index(corners);
+  check_index_range(kOp, dense, kFar, "corner", true);
+  return dense;
+}
+
+Tensor checked_flip(const Tensor& flip, int64_t n) {
+  if (!flip.defined()) return flip;
+  GS_CHECK(flip.dtype() == DType::Bool, Type, kOp, "expected flip of dtype bool, got ",
+           flip.dtype(), ".");
+  GS_CHECK(flip.shape() == Shape({n}), Value, kOp, "expected flip of shape (", n, "), got ",
+           flip.shape(), ".");
+  return contiguous(flip);
+}
+
+}  // namespace
+
+Tensor image_batch(const Tensor& images, const Tensor& index, const Tensor& table, const Dims& size,
+                   const Tensor& corners, const Tensor& flip, int64_t fill) {
+  check_images(images, table);
+  check_integral(kOp, index);
+  check_same_device(kOp, {&images, &index, &table, &corners, &flip});
+  GS_CHECK(index.dim() == 1, Value, kOp, "expected a vector of indices, got shape ", index.shape(),
+           ".");
+  GS_CHECK(size.size() == 2 && size[0] >= 0 && size[1] >= 0, Value, kOp,
+           "expected a size of two numbers of 0 or more, got ", Shape(size), ".");
+  GS_CHECK(fill >= 0 && fill <= 255, Value, kOp, "expected fill in [0, 255], got ", fill, ".");
+  const Tensor at = as_index(index);
+  check_index_range(kOp, at, images.size(0), "index");
+  const int64_t n = at.numel(), c = images.size(1);
+  const Tensor where = checked_corners(corners, n), mirrored = checked_flip(flip, n);
+  const Tensor values = contiguous(detached(table));
+  Tensor y = empty({n, c, size[0], size[1]}, DType::Float32, images.device());
+  kernels::image_batch(
+      images.device(),
+      {static_cast<const uint8_t*>(images.raw()), at.data<int64_t>(), values.data<float>(),
+       where.defined() ? where.data<int64_t>() : nullptr,
+       mirrored.defined() ? mirrored.data<bool>() : nullptr, y.data<float>(), n, c, images.size(2),
+       images.size(3), size[0], size[1], images.stride(0), images.stride(1), images.stride(2),
+       images.stride(3), static_cast<uint8_t>(fill)});
+  return y;
+}
+
+}  // namespace gs::ops
