@@ -24,6 +24,7 @@ FAMILIES = (
     "indexing",
     "optimizers",
     "overhead",
+    "data",
     "training_steps",
 )
 
