@@ -26,6 +26,7 @@ FAMILIES = (
     "overhead",
     "data",
     "training_steps",
+    "inference",
 )
 
 
