@@ -1,8 +1,8 @@
 # gradstone: `make help` lists what there is.
 #
 # One build tree, build/cpp, serves the wheel and the C++ tests, so the core is compiled once.
-# Environments are made here (.venv, .venv-bench); nothing outside this folder is touched, but for
-# the two Debian packages that `make test` installs where it can.
+# Environments are made here (.venv, .venv-bench, .venv-peers); nothing outside this folder is
+# touched, but for the two Debian packages that `make test` installs where it can.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,6 +14,7 @@ PYTHON ?= python3
 JOBS ?= $(shell nproc)
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
+PEERS_VENV ?= .venv-peers
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
@@ -93,6 +94,11 @@ bench: test-deps $(BENCH_VENV)/.package ## gradstone beside PyTorch, as ratios; 
 	@tools/build_cpp.sh $(BUILD) gradstone_bench -DGRADSTONE_BENCH=ON
 	$(BENCH_VENV)/bin/python bench/compare.py --peaks $(BUILD)/gradstone_bench $(BENCH_ARGS)
 
+.PHONY: bench-peers
+bench-peers: $(BENCH_VENV)/.package $(PEERS_VENV)/.created ## whole networks beside four libraries, and equal losses to PyTorch's
+	@$(BENCH_VENV)/bin/python bench/peers.py --peers $(PEERS_VENV)/bin/python $(BENCH_ARGS)
+	$(BENCH_VENV)/bin/python bench/same_losses.py
+
 .PHONY: bench-cpp
 bench-cpp: test-deps $(VENV)/.tools ## the C++ kernel microbenchmarks
 	@tools/build_cpp.sh $(BUILD) gradstone_bench -DGRADSTONE_BENCH=ON
@@ -119,7 +125,7 @@ stub-check: $(VENV)/.package $(VENV)/.extras-dev ## _C.pyi against the module it
 
 .PHONY: clean
 clean: ## remove builds and environments
-	rm -rf build $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build $(VENV) $(BENCH_VENV) $(PEERS_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find python tests bench examples tools -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # -------------------------------------------------------------------------------- environments
@@ -168,4 +174,10 @@ $(BENCH_VENV)/.package: $(WHEELS)/.built $(BENCH_VENV)/.created
 	@install="$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --quiet install"
 	$$install --force-reinstall --no-deps $(WHEELS)/gradstone-*.whl
 	$$install $(WHEELS)/gradstone-*.whl
+	touch $@
+
+$(PEERS_VENV)/.created: pyproject.toml | $(VENV)/.created
+	@$(PYTHON) -m venv $(PEERS_VENV)
+	echo "installing TensorFlow, JAX and ONNX Runtime into $(PEERS_VENV)"
+	$(call extra,peers) | $(PEERS_VENV)/bin/python -m pip --disable-pip-version-check install -r /dev/stdin
 	touch $@

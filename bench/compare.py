@@ -27,27 +27,43 @@ HERE = Path(__file__).parent
 
 
 class Worker:
-    """A library in a process of its own, idle unless asked."""
+    """A library in a process of its own, idle unless asked. `options` are worker.py's."""
 
-    def __init__(self, library: str, threads: int) -> None:
+    def __init__(
+        self, library: str, threads: int, *options: str, python: str | Path = sys.executable
+    ) -> None:
+        self.note = ""  # what the library said of the last case
+        self.ready = False
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), library, str(threads)],
+            [str(python), str(HERE / "worker.py"), library, str(threads), *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE,
         )  # fmt: skip
 
+    def wait(self) -> None:
+        """Until the library is imported."""
+        if not self.ready:
+            self.process.stdout.readline()
+            self.ready = True
+
     def time(self, case: str, seconds: float) -> float:
-        self.process.stdin.write(json.dumps({"case": case, "seconds": seconds}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
+        try:
+            self.process.stdin.write(json.dumps({"case": case, "seconds": seconds}) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
         if not line:
+            self.process.wait()
             raise RuntimeError(f"the worker died in {case}")
         answer = json.loads(line)
         if "error" in answer:
             raise RuntimeError(answer["error"])
+        self.note = answer.get("note", "")
         return answer["time"]
 
     def close(self) -> None:
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
 
@@ -141,18 +157,32 @@ def start_workers(threads: int) -> dict[str, Worker]:
     return {name: Worker(name, threads) for name in ("gradstone", "torch")}
 
 
-def measure(workers: dict[str, Worker], case, threads: int, args) -> dict:
-    """A row: the medians of alternating turns, or the error that ended the case."""
-    row = {"case": case.name, "threads": threads}
+def alternate(
+    workers: dict[str, Worker], case: str, rounds: int, seconds: float
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Medians of alternating turns, and the errors of the libraries that failed."""
     times: dict[str, list[float]] = {name: [] for name in workers}
-    try:
-        for _ in range(args.rounds):
-            for name, worker in workers.items():
-                times[name].append(worker.time(case.name, args.seconds))
-    except RuntimeError as error:
-        return {**row, "error": str(error)}
-    ours, theirs = (statistics.median(times[name]) for name in ("gradstone", "torch"))
-    return {**row, "gradstone": ours, "torch": theirs, "ratio": theirs / ours}
+    errors: dict[str, str] = {}
+    for worker in workers.values():
+        worker.wait()
+    for _ in range(rounds):
+        for name, worker in workers.items():
+            if name in errors:
+                continue
+            try:
+                times[name].append(worker.time(case, seconds))
+            except RuntimeError as error:
+                errors[name] = str(error)
+    return {n: statistics.median(t) for n, t in times.items() if n not in errors}, errors
+
+
+def measure(workers: dict[str, Worker], case, threads: int, args) -> dict:
+    """A row: the times and their ratio, or the error that ended the case."""
+    row = {"case": case.name, "threads": threads}
+    times, errors = alternate(workers, case.name, args.rounds, args.seconds)
+    if errors:
+        return {**row, "error": next(iter(errors.values()))}
+    return {**row, **times, "ratio": times["torch"] / times["gradstone"]}
 
 
 def line_of(row: dict, case, peak: dict[str, float], before: dict) -> str:
@@ -200,24 +230,40 @@ def busy_core(wanted: bool):
             process.wait()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def timing_arguments(doc: str, rounds: int) -> argparse.ArgumentParser:
+    """The options of every benchmark that times cases in turns."""
+    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     parser.add_argument(
         "--only", nargs="*", default=[], help="run the cases whose name contains one of these"
     )
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument(
-        "--rounds", type=int, default=5, help="alternations per case; the median counts"
+        "--rounds", type=int, default=rounds, help="alternations per case; the median counts"
     )
     parser.add_argument(
         "--seconds", type=float, default=0.1, help="time per case, library and round"
     )
+    parser.add_argument("--json", type=Path, help="write the results here too")
+    return parser
+
+
+def chosen(cases: list, only: list[str]) -> list:
+    return [case for case in cases if not only or any(text in case.name for text in only)]
+
+
+def write_json(path: Path | None, results: dict) -> None:
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = timing_arguments(__doc__, rounds=5)
     parser.add_argument("--against", type=Path, help="JSON of an earlier run, at one thread")
     parser.add_argument("--busy", action="store_true", help="keep one core busy meanwhile")
     parser.add_argument("--peaks", type=Path, help="gradstone_bench: measures the machine's peaks")
-    parser.add_argument("--json", type=Path, help="write the results here too")
     args = parser.parse_args()
-    cases = [c for c in all_cases() if not args.only or any(text in c.name for text in args.only)]
+    cases = chosen(all_cases(), args.only)
     about = machine()
     print("  ".join(f"{key} {value}" for key, value in about.items()))
     peak = peaks(args.peaks, about["isa"])
@@ -245,11 +291,7 @@ def main() -> None:
             f"geometric mean of {len(ratios)} ratios: {mean:.2f}; "
             f"below 1: {sum(r < 1 for r in ratios)}"
         )
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(
-            json.dumps({"machine": about, "peaks": peak, "rows": rows}, indent=1) + "\n"
-        )
+    write_json(args.json, {"machine": about, "peaks": peak, "rows": rows})
 
 
 if __name__ == "__main__":
