@@ -9,10 +9,11 @@ Exits with 1 when a loss of gradstone's is further from the exact one than round
 import argparse
 import sys
 
-import gradstone
 import numpy as np
 import torch
 from cases.networks import NETWORKS, Network, training_step
+
+import gradstone
 
 STEPS, SHOWN = 20, (1, 10, 20)
 

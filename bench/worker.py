@@ -2,7 +2,7 @@
 
     python worker.py LIBRARY THREADS [--pin]
 
-LIBRARY is a module with PyTorch's names, which runs the cases of `cases/`, or one of `peers/`, which
+LIBRARY is a module with PyTorch's names, which runs the cases of `cases/`, or one of `peers/`, that
 says itself how it runs them (`makers`). --pin also keeps the process on as many CPUs as it has
 threads, from before the import: some libraries size their thread pools by that alone.
 

@@ -86,9 +86,7 @@ class BatchNorms:
             old_mean, old_variance = mean, variance
             mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
             unbiased = variance * (count / (count - 1))
-            self.renewed.append(
-                (0.9 * old_mean + 0.1 * mean, 0.9 * old_variance + 0.1 * unbiased)
-            )
+            self.renewed.append((0.9 * old_mean + 0.1 * mean, 0.9 * old_variance + 0.1 * unbiased))
         return (x - mean) * (lax.rsqrt(variance + 1e-5) * p["w"]) + p["b"]
 
 
