@@ -19,7 +19,8 @@
   K(avg_pool2d_grad, AvgPool2dGrad) K(adaptive_pool2d, AdaptivePool2d) \
   K(adaptive_avg_pool2d_grad, AdaptiveAvgPool2dGrad) \
   K(softmax, Softmax) K(softmax_grad, SoftmaxGrad) K(cross_entropy, CrossEntropy) \
-  K(cross_entropy_grad, CrossEntropyGrad) \
+  K(cross_entropy_grad, CrossEntropyGrad) K(pointwise_loss, PointwiseLoss) \
+  K(pointwise_loss_grad, PointwiseLossGrad) \
   K(layer_norm, LayerNorm) K(layer_norm_grad, LayerNormGrad) K(batch_norm, BatchNorm) \
   K(batch_norm_grad, BatchNormGrad) \
   K(recurrent, Recurrent) K(recurrent_grad, RecurrentGrad) \

@@ -1,24 +1,11 @@
-// Losses.
-#include <string>
-
+// Losses of classes: logits or log-probabilities against labels or distributions.
+#include "ops/loss.h"
 #include "autograd/recompute.h"
-#include "ops/common.h"
 
 namespace gs::ops {
 namespace {
 
-using autograd::GradGuard;
 using autograd::recompute_gradient;
-
-enum class Reduction { None, Mean, Sum };
-
-Reduction reduction_of(const char* op, const std::string& name) {
-  if (name == "mean") return Reduction::Mean;
-  if (name == "sum") return Reduction::Sum;
-  GS_CHECK(name == "none", Value, op, "expected reduction 'none', 'mean' or 'sum', got '", name,
-           "'.");
-  return Reduction::None;
-}
 
 Tensor total(const Tensor& t) { return sum(t, std::nullopt, false, std::nullopt); }
 
@@ -192,34 +179,6 @@ Tensor cross_entropy_of_probabilities(const Tensor& x, const Tensor& target, con
   return reduced(neg(sum(terms, Dims{dim}, false, std::nullopt)), reduction);
 }
 
-// ---- losses of two tensors
-
-void check_pair(const char* op, const Tensor& x, const Tensor& target) {
-  check_floating(op, x);
-  check_defined(op, target, "target");
-  check_same_device(op, {&x, &target});
-}
-
-void check_same_shape(const char* op, const Tensor& x, const Tensor& target) {
-  check_pair(op, x, target);
-  GS_CHECK(target.shape() == x.shape(), Value, op, "expected target of shape ", x.shape(),
-           " to match the input, got ", target.shape(), ".");
-}
-
-Tensor difference(const char* op, const Tensor& x, const Tensor& target) {
-  check_pair(op, x, target);
-  broadcast(x.shape(), target.shape(), op);
-  return sub(x, target, 1);
-}
-
-void check_broadcasts(const char* op, const Tensor& t, const Tensor& x, const char* what) {
-  if (!t.defined()) return;
-  check_floating(op, t, what);
-  check_same_device(op, {&t, &x});
-  GS_CHECK(broadcast(x.shape(), t.shape(), op) == x.shape(), Value, op, "expected ", what,
-           " that broadcasts to ", x.shape(), ", got ", t.shape(), ".");
-}
-
 }  // namespace
 
 Tensor cross_entropy(const Tensor& x, const Tensor& target, const Tensor& weight,
@@ -254,100 +213,6 @@ Tensor nll_loss(const Tensor& x, const Tensor& target, const Tensor& weight, int
   const Tensor loss = picked_loss(x, c, coefficients);
   if (r == Reduction::None) return loss;
   return class_total(loss, r == Reduction::Mean ? mean_divisor(c, coefficients) : Tensor());
-}
-
-Tensor mse_loss(const Tensor& x, const Tensor& target, const std::string& reduction) {
-  const Reduction r = reduction_of("mse_loss", reduction);
-  return reduced(square(difference("mse_loss", x, target)), r);
-}
-
-Tensor l1_loss(const Tensor& x, const Tensor& target, const std::string& reduction) {
-  const Reduction r = reduction_of("l1_loss", reduction);
-  return reduced(abs(difference("l1_loss", x, target)), r);
-}
-
-Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, const std::string& reduction,
-                      double beta) {
-  const char* op = "smooth_l1_loss";
-  const Reduction r = reduction_of(op, reduction);
-  GS_CHECK(beta >= 0, Value, op, "expected beta of 0 or more, got ", beta, ".");
-  const Tensor d = difference(op, x, target), size = abs(d);
-  if (beta == 0) return reduced(size, r);
-  return reduced(where(lt(size, beta), mul(square(d), 0.5 / beta), sub(size, 0.5 * beta, 1)), r);
-}
-
-Tensor bce_loss(const Tensor& x, const Tensor& target, const Tensor& weight,
-                const std::string& reduction) {
-  const char* op = "binary_cross_entropy";
-  const Reduction r = reduction_of(op, reduction);
-  check_same_shape(op, x, target);
-  check_same_dtype(op, {&x, &target});
-  check_broadcasts(op, weight, x, "weight");
-  Tensor loss;
-  {
-    GradGuard off(false);
-    if (x.numel()) {
-      const double low = amin(x, std::nullopt, false).item().to_double();
-      const double high = amax(x, std::nullopt, false).item().to_double();
-      GS_CHECK(low >= 0 && high <= 1, Value, op,
-               "expected probabilities in [0, 1], got values from ", low, " to ", high, ".");
-    }
-    const Tensor log_p = clamp(log(x), -100.0, std::nullopt);
-    const Tensor log_q = clamp(log1p(neg(x)), -100.0, std::nullopt);
-    // -(t log p + (1 - t) log q)
-    loss = sub(mul(sub(target, 1.0, 1), log_q), mul(target, log_p), 1);
-  }
-  if (needs_grad(x, target)) {
-    // The limits on the logarithms would make 0 * inf of the chain rule: the quotient is limited
-    // instead.
-    record(op, loss, inputs(x, target), [x = Saved(x), t = Saved(target)](Backward& b) -> Tensors {
-      const Tensor p = x.get(b), g = b.grad(), q = sub(1.0, p, 1);
-      Tensor dx, dt;
-      if (b.needs(0))
-        dx = mul(g, div(sub(p, t.get(b), 1), clamp(mul(p, q), 1e-12, std::nullopt), ""));
-      if (b.needs(1))
-        dt = mul(g, sub(clamp(log1p(neg(p)), -100.0, std::nullopt),
-                        clamp(log(p), -100.0, std::nullopt), 1));
-      return {dx, dt};
-    });
-  }
-  return reduced(weight.defined() ? mul(loss, weight) : loss, r);
-}
-
-// (1 - t) x - (1 + (pos_weight - 1) t) log(sigmoid(x))
-Tensor bce_with_logits(const Tensor& x, const Tensor& target, const Tensor& weight,
-                       const Tensor& pos_weight, const std::string& reduction) {
-  const char* op = "binary_cross_entropy_with_logits";
-  const Reduction r = reduction_of(op, reduction);
-  check_same_shape(op, x, target);
-  check_broadcasts(op, weight, x, "weight");
-  check_broadcasts(op, pos_weight, x, "pos_weight");
-  Tensor log_p = logsigmoid(x);
-  if (pos_weight.defined()) log_p = mul(log_p, add(mul(sub(pos_weight, 1.0, 1), target), 1.0, 1));
-  Tensor loss = sub(mul(sub(1.0, target, 1), x), log_p, 1);
-  if (weight.defined()) loss = mul(loss, weight);
-  return reduced(loss, r);
-}
-
-Tensor kl_div(const Tensor& x, const Tensor& target, const std::string& reduction,
-              bool log_target) {
-  const char* op = "kl_div";
-  const bool batch_mean = reduction == "batchmean";
-  const Reduction r = batch_mean ? Reduction::Sum : reduction_of(op, reduction);
-  check_pair(op, x, target);
-  broadcast(x.shape(), target.shape(), op);
-  Tensor loss;
-  if (log_target) {
-    loss = mul(exp(target), sub(target, x, 1));
-  } else {
-    check_floating(op, target, "target");
-    // 0 log 0 is 0
-    const Tensor safe = where(eq(target, 0.0), 1.0, target);
-    loss = mul(target, sub(log(safe), x, 1));
-  }
-  loss = reduced(loss, r);
-  if (!batch_mean) return loss;
-  return div(loss, static_cast<double>(x.dim() ? x.size(0) : 1), "");
 }
 
 }  // namespace gs::ops

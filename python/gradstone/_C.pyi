@@ -523,6 +523,18 @@ def smooth_l1_loss(
     reduction: str = 'mean',
     beta: _Number = 1.0,
 ) -> Tensor: ...
+def huber_loss(
+    input: Tensor,
+    target: Tensor,
+    reduction: str = 'mean',
+    delta: _Number = 1.0,
+) -> Tensor: ...
+def hinge_embedding_loss(
+    input: Tensor,
+    target: Tensor,
+    margin: _Number = 1.0,
+    reduction: str = 'mean',
+) -> Tensor: ...
 def _bce_loss(
     input: Tensor,
     target: Tensor,

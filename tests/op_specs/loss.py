@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from op_specs.spec import FLOATS, SIZES, Sample, Spec, bad, integers, normal, uniform
+from op_specs.spec import FLOATS, SIZES, Sample, Spec, bad, flags, integers, normal, uniform
 
 WRONG = (ValueError, RuntimeError)
 
@@ -68,6 +68,16 @@ def smooth_l1(x, t, reduction="mean", beta=1.0):
     return reduced(np.where(d < beta, 0.5 * d * d / beta if beta else d, d - 0.5 * beta), reduction)
 
 
+def huber(x, t, reduction="mean", delta=1.0):
+    d = np.abs(x - t)
+    return reduced(np.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+
+
+def hinge_embedding(x, t, margin=1.0, reduction="mean"):
+    missing = np.maximum(margin - x, 0)
+    return reduced(np.where(t == -1, 0, x) + np.where(t == 1, 0, missing), reduction)
+
+
 def bce(x, t, weight=None, reduction="mean"):
     with np.errstate(all="ignore"):
         loss = -(t * np.maximum(np.log(x), -100) + (1 - t) * np.maximum(np.log1p(-x), -100))
@@ -104,6 +114,10 @@ def distribution(*shape):
     return p / p.sum(1, keepdims=True)
 
 
+def signs(*shape):
+    return flags(*shape) * 2.0 - 1.0
+
+
 def ce_samples():
     rows = [Sample(normal(4, n), classes(n, 4), grad=n < 9) for n in SIZES if n > 1]
     rows += [
@@ -134,6 +148,9 @@ def ce_samples():
 def two(make_t=normal, **kw):
     return [Sample(normal(n), make_t(n), r, **kw) for n in SIZES if n for r in REDUCTIONS] + [
         Sample(normal(3, 5), make_t(3, 5), **kw),
+        Sample(normal(3, 5), make_t(5), **kw),
+        Sample(normal(3, 1), make_t(1, 5), "none", **kw),
+        Sample(normal(3, 1100), make_t(3, 1100), grad=False, **kw),
         Sample(normal(0), make_t(0), "sum", **kw),
     ]
 
@@ -245,6 +262,24 @@ ROWS = [
         **LOSS,
     ),
     Spec(
+        "huber_loss",
+        huber,
+        lambda: two() + [Sample(normal(33), normal(33), r, 0.3) for r in REDUCTIONS],
+        errors=(*TWO, bad(ValueError, "delta", normal(3), normal(3), delta=0.0)),
+        **LOSS,
+    ),
+    Spec(
+        "hinge_embedding_loss",
+        hinge_embedding,
+        lambda: (
+            [Sample(normal(n), signs(n), 0.7, r) for n in SIZES if n for r in REDUCTIONS]
+            + [Sample(normal(3, 5), signs(3, 5)), Sample(normal(0), signs(0), 1.0, "sum")]
+        ),
+        constant=(1,),
+        errors=TWO,
+        **LOSS,
+    ),
+    Spec(
         "_bce_loss",
         bce,
         lambda: (
@@ -255,6 +290,9 @@ ROWS = [
             ]
             + [
                 Sample(probabilities(3, 5), probabilities(3, 5), positive(5)),
+                Sample(probabilities(3, 5), probabilities(3, 5), positive(3, 1), "none"),
+                Sample(probabilities(3, 5), probabilities(3, 5), positive(1, 1), "sum"),
+                Sample(probabilities(3, 1100), probabilities(3, 1100), positive(1100), grad=False),
                 Sample(
                     np.array([0.0, 1.0, 0.0, 1.0]),
                     np.array([0.0, 1.0, 1.0, 0.0]),
@@ -283,6 +321,9 @@ ROWS = [
             ]
             + [
                 Sample(normal(3, 5), probabilities(3, 5), positive(5), positive(5)),
+                Sample(normal(3, 5), probabilities(3, 5), None, positive(3, 1), "none"),
+                Sample(normal(3, 5), probabilities(3, 5), positive(3, 5), positive(1), "sum"),
+                Sample(normal(3, 1100), probabilities(3, 1100), None, positive(1100), grad=False),
                 Sample(
                     np.array([-800.0, 800.0, 0.0]),
                     np.array([0.0, 1.0, 1.0]),

@@ -118,9 +118,9 @@ def smooth_l1_loss(
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0
 ) -> Tensor:
-    """delta * smooth_l1_loss with beta = delta."""
+    """Half the square below delta, linear above."""
     _warn_of_shapes("huber_loss", input, target)
-    return delta * _C.smooth_l1_loss(input, target, reduction, delta)
+    return _C.huber_loss(input, target, reduction, delta)
 
 
 def binary_cross_entropy(
@@ -160,8 +160,6 @@ def kl_div(
 ) -> Tensor:
     """target * (log(target) - input); "batchmean" divides the sum by the batch size."""
     reduction = old_reduction(reduction, size_average, reduce)
-    if reduction == "batchmean":
-        return _C.kl_div(input, target, "sum", log_target) / (input.size(0) if input.dim() else 1)
     return _C.kl_div(input, target, reduction, log_target)
 
 
@@ -169,9 +167,7 @@ def hinge_embedding_loss(
     input: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean"
 ) -> Tensor:
     """input where target is 1, max(0, margin - input) where it is -1."""
-    return _reduce(
-        "hinge_embedding_loss", _C._where(target == 1, input, _C.relu(margin - input)), reduction
-    )
+    return _C.hinge_embedding_loss(input, target, margin, reduction)
 
 
 def margin_ranking_loss(
