@@ -73,6 +73,20 @@ GS_INLINE auto tree_sum(V v) {
     return tree_sum<kCount / 2>(join_halves(v, std::make_index_sequence<kCount / 2>{}));
 }
 
+template <class V, size_t... I>
+GS_INLINE auto larger_half(V v, std::index_sequence<I...>) {
+  const auto low = __builtin_shufflevector(v, v, I...),
+             high = __builtin_shufflevector(v, v, (I + sizeof...(I))...);
+  return high > low ? high : low;
+}
+template <int kCount, class V>
+GS_INLINE auto tree_max(V v) {
+  if constexpr (kCount == 2)
+    return v[1] > v[0] ? v[1] : v[0];
+  else
+    return tree_max<kCount / 2>(larger_half(v, std::make_index_sequence<kCount / 2>{}));
+}
+
 // Sum of the lanes in double.
 template <class C>
 GS_INLINE double lane_sum(Vec<C> v) {
@@ -143,10 +157,7 @@ GS_INLINE C row_max(const C* x, int64_t n) {
     const Vec<C> v = load_part(x + i + j, count, first);
     best[0] = v > best[0] ? v : best[0];
   });
-  const Vec<C> both = best[0] > best[1] ? best[0] : best[1];
-  C largest = both[0];
-  for (int k = 1; k < lanes; ++k) largest = both[k] > largest ? both[k] : largest;
-  return largest;
+  return tree_max<lanes>(best[0] > best[1] ? best[0] : best[1]);
 }
 
 // Rows of T read and written as their compute type. For 16-bit floats a row passes through scratch

@@ -45,6 +45,8 @@ std::vector<Sizes> every_size() {
     for (int64_t n : {1, 3, 7, 15, 17, 31, 33, 65, 1000})
       for (int64_t inner : {1, 2, 16, 33, 100})
         if (outer * n * inner < 120000) all.push_back({outer, n, inner});
+  // Several blocks of rows of few classes, and the first width beyond.
+  for (int64_t n : {2, 10, 65, 96, 97}) all.push_back({67, n, 1});
   return all;
 }
 
