@@ -4,7 +4,7 @@ from . import both, training
 
 
 def loss(name, shape, inputs, call, nbytes):
-    """inputs(T, shape) gives the input, which is differentiated, and what else call(F, ...) takes."""
+    """inputs(T, shape) gives the input, to be differentiated, and what else call(F, ...) takes."""
 
     def of(train):
         def make(T):
