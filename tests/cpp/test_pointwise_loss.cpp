@@ -99,9 +99,10 @@ void check(DType dtype, double tolerance) {
           ASSERT_EQ(static_cast<float>(y[n]), 77.0f);
           T sum;
           table.pointwise_loss({o.in, nullptr, &sum, 2, nullptr});
-          if (std::isfinite(static_cast<double>(sum)) || sizeof(T) > 2)
+          if (std::isfinite(static_cast<double>(sum)) || sizeof(T) > 2) {
             ASSERT_NEAR(static_cast<double>(sum), total / 2,
                         tolerance * (1 + std::fabs(total) + 0.1 * static_cast<double>(n)));
+          }
 
           std::vector<T> dx(n + 1, T(77.0f)), dt(n + 1, T(77.0f));
           table.pointwise_loss_grad({o.in, {o.g.data(), o.g_period}, 0.5, dx.data(), dt.data()});
