@@ -90,6 +90,7 @@ class Winograd {
  private:
   static constexpr int64_t n = kLanes<float>;
   static constexpr int64_t kMostTiles = 128;
+  static constexpr int64_t kMostDepth = 64;  // channels of one pass
   // A block's inputs: half of L2. Its products, made for a few panels of A at a time: an eighth.
   static constexpr int64_t kInputValues = 131072 / kWinogradProducts;
   static constexpr int64_t kProductValues = 32768 / kWinogradProducts;
@@ -191,19 +192,24 @@ class Winograd {
     }
   }
 
-  // products[product][output][tile] for panels [begin, end) of the weights.
+  // products[product][output][tile] for panels [begin, end) of the weights. Channels are added in
+  // passes of limited length and the sums of the passes added up: in one long sum of positive terms
+  // every addition would round off a share of the whole.
   void multiply(const float* weights, const float* inputs, int64_t lanes, int64_t begin,
                 int64_t end, float* products) const {
+    const int64_t pass = even_part(s_.channels, kMostDepth);
     for (int64_t k = 0; k < kWinogradProducts; ++k)
-      for (int64_t p = begin; p < end; ++p) {
-        const float* a = weights + (k * panels_ + p) * panel_size_;
-        const int64_t rows = min_of(panel_rows_, s_.outputs - p * panel_rows_);
-        float* to = products + k * product_step() + (p - begin) * panel_rows_ * tiles_;
-        for (int64_t j = 0; j < lanes; j += 2 * n)
-          kMicroKernels<float>.of[lanes - j > n][rows](s_.channels, a, 1, panel_rows_,
-                                                       inputs + k * input_step() + j, tiles_,
-                                                       to + j, tiles_, false, nullptr);
-      }
+      for (int64_t c = 0; c < s_.channels; c += pass)
+        for (int64_t p = begin; p < end; ++p) {
+          const float* a = weights + (k * panels_ + p) * panel_size_ + c * panel_rows_;
+          const int64_t rows = min_of(panel_rows_, s_.outputs - p * panel_rows_);
+          const float* b = inputs + k * input_step() + c * tiles_;
+          float* to = products + k * product_step() + (p - begin) * panel_rows_ * tiles_;
+          for (int64_t j = 0; j < lanes; j += 2 * n)
+            kMicroKernels<float>.of[lanes - j > n][rows](min_of(pass, s_.channels - c), a, 1,
+                                                         panel_rows_, b + j, tiles_, to + j, tiles_,
+                                                         c > 0, nullptr);
+        }
   }
 
   // Outputs [begin, end) of the units [first, last). False where one is not finite.

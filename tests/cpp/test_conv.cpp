@@ -294,6 +294,37 @@ TEST(Conv, WinogradDepth) {
   check<float>(make_shape(5, 40, 9, 10, 30, 3, 3, 1, 1), Activation::Tanh);
 }
 
+// Sums whose terms are all positive only grow, and so do their rounding errors: the many channels
+// must not be added in one long row.
+TEST(Conv, PositiveData) {
+  for (int64_t channels : {64, 256, 512}) {
+    auto v = make_shape(4, channels, 8, 9, 17, 3, 3, 1, 1);
+    for (const bool gradient : {false, true}) {
+      if (gradient) std::swap(v.c, v.o);  // the channels that the input gradient adds up
+      set_output(v);
+      v.dtype = DType::Float32;
+      SCOPED_TRACE(describe(v));
+      auto from = random_values<float>(v.n * channels * v.h * v.w, 1);
+      auto weight = random_values<float>(v.o * v.c * 9, 2);
+      for (auto* values : {&from, &weight})
+        for (float& value : *values) value = std::abs(value);
+      Expected to(v.n * (gradient ? v.c : v.o) * v.h * v.w);
+      std::fill(to.size.begin(), to.size.end(), 0.0);
+      for_each_product(v, [&](int64_t xi, int64_t wi, int64_t yi) {
+        const int64_t source = gradient ? yi : xi, target = gradient ? xi : yi;
+        to.add(target, static_cast<double>(from[source]) * static_cast<double>(weight[wi]));
+      });
+      check_runs<float>(to.value.size(), to, "positive", [&](const cpu::KernelTable& t, float* out) {
+        if (gradient)
+          t.conv2d_input_grad({v, from.data(), weight.data(), out});
+        else
+          t.conv2d({v, from.data(), weight.data(), nullptr, out, Activation::None});
+      });
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 // An infinity stays one, although the transforms would take differences of infinities; values whose
 // transforms overflow have finite sums; and no value touches a window that does not see it.
 TEST(Conv, WinogradInfinityAndOverflow) {
