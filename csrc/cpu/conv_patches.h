@@ -9,6 +9,7 @@
 #include "cpu/gemm_blocks.h"
 #include "cpu/gemm_write.h"
 #include "cpu/scratch.h"
+#include "cpu/shuffle.h"
 
 namespace gs::cpu {
 namespace {
@@ -77,6 +78,40 @@ struct Partition {
   }
   int64_t most_columns() const { return images * rows * cols; }
 };
+
+// out[phase][i] = row[left + i * step + phase] where that is inside [0, w); the padding around it is
+// zero already, and up to two vectors of it, or of what follows, are written with zeros again.
+template <class T>
+void copy_row(const T* row, const T* end, int64_t w, int64_t left, int64_t step, int64_t phase_size,
+              compute_t<T>* out) {
+  using C = compute_t<T>;
+  constexpr int64_t n = kLanes<C>;
+  const int64_t from = max_of(-left, 0), to = min_of(w - left, phase_size * step);
+  row += left;
+  if (step == 1) {
+    int64_t i = from;
+    for (; i + n <= to; i += n) store(out + i, load(row + i));
+    if (i < to) {
+      const bool readable = row + i + n <= end;
+      store(out + i, readable ? load_masked(row + i, to - i) : load_tail(row + i, to - i));
+    }
+    return;
+  }
+  for (int64_t phase = 0; phase < step; ++phase, out += phase_size) {
+    int64_t i = max_of(ceil_div(from - phase, step), 0);
+    const int64_t stop = ceil_div(to - phase, step);
+    if constexpr (std::is_same_v<T, C>) {
+      if (step == 2) {
+        for (; i < stop && row + 2 * (i + n) + phase <= end; i += n) {
+          Vec<C> even, odd;
+          load_pairs(row + 2 * i + phase, &even, &odd);
+          store(out + i, stop - i < n ? first_lanes<C>(even, stop - i) : even);
+        }
+      }
+    }
+    for (; i < stop; ++i) out[i] = static_cast<C>(row[i * step + phase]);
+  }
+}
 
 // The planes that a part needs, padded with zeros, in compute type. With step_w > 1 every row is
 // stored as step_w phases one after another, so that neighbours on the grid are neighbours in
@@ -175,11 +210,8 @@ class Region {
       for (; i < row_; i += n) store(out + i, Vec<C>{});
       return;
     }
-    for (int64_t phase = 0; phase < s_.step_w; ++phase, out += phase_)
-      for (int64_t i = 0; i < phase_; ++i) {
-        const int64_t w = left + i * s_.step_w + phase;
-        out[i] = w >= 0 && w < s_.w ? static_cast<C>(row[w]) : C(0);
-      }
+    for (int64_t i = 0; i < row_; i += kLanes<C>) store(out + i, Vec<C>{});
+    copy_row(row, end_, s_.w, left, s_.step_w, phase_, out);
   }
 
   const PatchSource& s_;

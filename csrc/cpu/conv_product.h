@@ -22,6 +22,22 @@ struct PatchOutput {
   Activation activation;
 };
 
+// The first `count` values of a vector, `step` apart. With step 2 whole vectors are read and written
+// up to `end`; what lies between the values stays.
+template <class T>
+GS_INLINE void store_spread(T* to, Vec<compute_t<T>> v, int64_t count, int64_t step,
+                            const T* end) {
+  using C = compute_t<T>;
+  if constexpr (std::is_same_v<T, C>) {
+    if (step == 2 && count == kLanes<C> && to + 2 * kLanes<C> <= end) {
+      Vec<C> even, odd;
+      load_pairs(to, &even, &odd);
+      return store_pairs(to, v, odd);
+    }
+  }
+  for (int64_t i = 0; i < count; ++i) to[i * step] = static_cast<T>(v[i]);
+}
+
 template <class T>
 class PatchProduct {
  public:
@@ -42,8 +58,7 @@ class PatchProduct {
         depth_(even_part(k_, kDepth)),
         passes_(max_of(1, ceil_div(k_, depth_))),
         cut_(source, target_columns(m_, depth_)),
-        weights_(uses_panels() ? groups * passes_ * panels_ * panel_size()
-                               : groups * m * max_of(k_, 1)),
+        weights_(groups * passes_ * panels_ * panel_size()),
         bias_(groups * m) {
     for (int64_t i = 0; i < groups * m; ++i)
       bias_.get()[i] = out.bias ? static_cast<C>(out.bias[i]) : C(0);
@@ -54,9 +69,8 @@ class PatchProduct {
     pack_weights(weight);
     const int64_t parts = cut_.count(), whole = parts * groups_;
     // One small image: several tasks pack the same patches, each for some of the rows of A.
-    const int64_t splits = uses_panels() && whole < 4
-                               ? max_of(1, min_of(ceil_div(4, max_of(whole, 1)), panels_ / 4))
-                               : 1;
+    const int64_t splits =
+        whole < 4 ? max_of(1, min_of(ceil_div(4, max_of(whole, 1)), panels_ / 4)) : 1;
     const int64_t tasks = whole * splits, panels = ceil_div(panels_, splits);
     const int64_t work = cut_.most_columns() * max_of(k_, 1) * m_ / splits;
     parallel_for(0, tasks, max_of(1, 250000 / max_of(work, 1)), [&](int64_t begin, int64_t end) {
@@ -67,11 +81,7 @@ class PatchProduct {
         const T* from = src_ + group * s_.channels * s_.h * s_.w;
         const Region<T> region(s_, taps_, from, src_ + s_.images * s_.image_stride, part,
                                memory.get());
-        if (uses_panels()) {
-          multiply_part(region, part, group, first, min_of(first + panels, panels_));
-        } else {
-          sum_part(region, part, group);
-        }
+        multiply_part(region, part, group, first, min_of(first + panels, panels_));
       }
     });
   }
@@ -79,25 +89,16 @@ class PatchProduct {
  private:
   static constexpr int64_t kDepth = 320;  // a panel of patches of this depth stays in L1
 
-  // Below this many rows of A the patches would be used too seldom to pay for packing them.
-  bool uses_panels() const { return m_ >= 4; }
   int64_t panel_size() const { return panel_rows_ * depth_ + kPanelSlack<C>; }
 
   // Points of one task: its patches and sums stay in L2.
   static int64_t target_columns(int64_t m, int64_t depth) {
-    if (m < 4) return 4096;
     return min_of(max_of(131072 / max_of(depth, m), 8 * kTileCols<C>), 1024);
   }
 
   template <class W>
   void pack_weights(const W& weight) {
     const int64_t taps = taps_.count();
-    if (!uses_panels()) {
-      for (int64_t i = 0; i < groups_ * m_; ++i)
-        for (int64_t k = 0; k < k_; ++k)
-          weights_.get()[i * k_ + k] = static_cast<C>(weight(i / m_, i % m_, k / taps, k % taps));
-      return;
-    }
     const int64_t work = panel_rows_ * max_of(k_, 1);
     parallel_for(0, groups_ * panels_, max_of(1, 32768 / work), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
@@ -202,76 +203,23 @@ class PatchProduct {
       T* to = out_.data + (part.n0 + run / runs) * out_.image_stride + first * out_.plane +
               (out_.origin_h + (part.h0 + run % runs) * out_.step_h) * out_.width + out_.origin_w +
               (part.w0 + at) * out_.step_w;
+      // As far as this part's share of the row reaches.
+      T* end = to + (count - 1) * out_.step_w + 1;
       for (int64_t r = 0; r < rows; ++r)
-        write_run(sums + r * stride + j, count, splat(bias_.get()[first + r]), to + r * out_.plane);
+        write_run(sums + r * stride + j, count, splat(bias_.get()[first + r]), to + r * out_.plane,
+                  end + r * out_.plane);
       j += count;
     }
   }
-  void write_run(const C* sums, int64_t count, Vec<C> bias, T* to) const {
+  void write_run(const C* sums, int64_t count, Vec<C> bias, T* to, T* end) const {
     constexpr int64_t n = kLanes<C>;
     for (int64_t i = 0; i < count; i += n)
       write_points(activate<C>(out_.activation, load(sums + i) + bias), min_of(n, count - i),
-                   to + i * out_.step_w);
+                   to + i * out_.step_w, end);
   }
-  void write_points(Vec<C> v, int64_t count, T* to) const {
+  void write_points(Vec<C> v, int64_t count, T* to, T* end) const {
     if (out_.step_w == 1) return store_tail(to, v, count);
-    for (int64_t i = 0; i < count; ++i) to[i * out_.step_w] = static_cast<T>(v[i]);
-  }
-
-  // Few rows of A (depthwise): sums straight from the region, four vectors of points at a time.
-  void sum_part(const Region<T>& region, const Part& part, int64_t group) const {
-    const Scratch<int64_t> offsets(k_);
-    make_offsets(region, 0, k_, offsets.get());
-    int64_t last = 0;
-    for (int64_t k = 0; k < k_; ++k) last = max_of(last, offsets.get()[k]);
-    for (int64_t m = 0; m < m_; ++m)
-      for (int64_t n = part.n0; n < part.n1; ++n)
-        sum_plane(region, part, offsets.get(), last, group * m_ + m, n);
-  }
-
-  void sum_plane(const Region<T>& region, const Part& part, const int64_t* offsets, int64_t last,
-                 int64_t row, int64_t n) const {
-    constexpr int64_t lanes = kLanes<C>;
-    const int64_t width = part.w1 - part.w0, height = part.h1 - part.h0;
-    const C* w = weights_.get() + row * k_;
-    const C* image = region.base() + (n - part.n0) * region.image();
-    const C* readable = region.base() + region.readable() - last - lanes;
-    T* plane = out_.data + n * out_.image_stride + row * out_.plane + out_.origin_w +
-               part.w0 * out_.step_w + (out_.origin_h + part.h0 * out_.step_h) * out_.width;
-    // A vector may spill into points that are written later: up to the last row of the part.
-    const bool spills = std::is_same_v<T, C> && out_.step_h == 1 && is_dense(part);
-    const T* end = spills ? plane + height * width : plane;
-    for (int64_t h = 0, col = 0; h < height;) {
-      // Four vectors along the rows of the grid; at the end the last one repeats.
-      int64_t counts[4];
-      const C* from[4];
-      T* to[4];
-      int64_t used = 0;
-      for (int64_t i = 0; i < 4; ++i) {
-        if (h == height) {
-          from[i] = from[i - 1], counts[i] = counts[i - 1];
-          continue;
-        }
-        from[i] = image + h * region.grid_row() + col;
-        to[i] = plane + h * out_.step_h * out_.width + col * out_.step_w;
-        counts[i] = min_of(lanes, width - col);
-        ++used;
-        if ((col += lanes) >= width) col = 0, ++h;
-      }
-      Vec<C> sum[4];
-      for (int i = 0; i < 4; ++i) sum[i] = splat(bias_.get()[row]);
-      if (from[3] <= readable) {
-        for (int64_t k = 0; k < k_; ++k)
-#pragma GCC unroll 4
-          for (int i = 0; i < 4; ++i) sum[i] += load(from[i] + offsets[k]) * w[k];
-      } else {
-        for (int64_t k = 0; k < k_; ++k)
-          for (int i = 0; i < 4; ++i) sum[i] += load_tail(from[i] + offsets[k], counts[i]) * w[k];
-      }
-      for (int64_t i = 0; i < used; ++i)
-        write_points(activate<C>(out_.activation, sum[i]), to[i] + lanes <= end ? lanes : counts[i],
-                     to[i]);
-    }
+    store_spread(to, v, count, out_.step_w, end);
   }
 
   const PatchSource& s_;

@@ -28,7 +28,7 @@ class WeightGrad {
         k_(source.channels * taps.count()),
         dweight_(dweight),
         dbias_(dbias),
-        cut_(source, outputs > 256 ? 256 : 512) {
+        cut_(source, 256) {
     // Channels in blocks, so that the patches of a part stay in L2 and a deep layer has tasks
     // enough.
     block_channels_ = even_part(s_.channels, max_of(1, 320 / max_of(taps.count(), 1)));
@@ -93,8 +93,9 @@ class WeightGrad {
                    patches.get(), row);
       pack_dy(part, group, packed.get());
       if (bias) add_bias(packed.get(), columns, bias);
-      for (int64_t i = 0; i < rows; i += panel_rows)
-        for (int64_t j = 0; j < out_row_; j += nr) {
+      // A panel of dy stays in L1 while the patches pass by from L2.
+      for (int64_t j = 0; j < out_row_; j += nr)
+        for (int64_t i = 0; i < rows; i += panel_rows) {
           const int64_t width = min_of(nr, out_row_ - j);
           kMicroKernels<C>.of[width > kLanes<C>][min_of(panel_rows, rows - i)](
               columns, patches.get() + i * row, row, 1, packed.get() + j * columns, width,

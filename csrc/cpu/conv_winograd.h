@@ -225,7 +225,7 @@ class Winograd {
         Vec<float> y[2][2];
         transform_products(from + j, product_step(), y);
         const Vec<float> sum = (y[0][0] + y[0][1]) + (y[1][0] + y[1][1]);
-        check += (lanes - j < n ? first_lanes(sum, lanes - j) : sum) * 0.0f;
+        check += (lanes - j < n ? first_lanes<float>(sum, lanes - j) : sum) * 0.0f;
         for (int r = 0; r < 2; ++r)
           for (int c = 0; c < 2; ++c) y[r][c] = activate<float>(activation, y[r][c] + b);
         store_pairs(upper + 2 * j, y[0][0], y[0][1]);
@@ -234,10 +234,6 @@ class Winograd {
       write_lines(upper, lower, first, last, o, out);
     }
     return horizontal_sum(check) == 0.0f;
-  }
-  static Vec<float> first_lanes(Vec<float> v, int64_t count) {
-    for (int64_t i = count; i < n; ++i) v[i] = 0.0f;
-    return v;
   }
 
   // The finished rows of all units to one plane of the output, from top to bottom: a vector may

@@ -1,6 +1,7 @@
 // Convolution and its two gradients, as matrix products over patches that are made while they are
 // packed.
 #include "cpu/conv_product.h"
+#include "cpu/conv_row_sums.h"
 #include "cpu/conv_weight_grad.h"
 #include "cpu/conv_winograd.h"
 #include "cpu/isa.h"
@@ -18,6 +19,16 @@ PatchSource forward_source(const ConvShape& s) {
   return {s.c / s.groups, s.h, s.w, s.c * s.h * s.w, s.n, s.p, s.q, s.stride_h, s.stride_w};
 }
 
+// Below 4 outputs a group, packed patches would be used too seldom to pay for packing them.
+template <class T, class W>
+void sum_patches(const PatchSource& source, const Taps& taps, const T* src, int64_t groups,
+                 int64_t outputs, const PatchOutput<T>& out, const W& weight) {
+  if (outputs < 4)
+    RowSums<T>(source, taps, src, groups, outputs, out).run(weight);
+  else
+    PatchProduct<T>(source, taps, src, groups, outputs, out).run(weight);
+}
+
 template <class T>
 void forward(const Conv2d& p) {
   const ConvShape& s = p.shape;
@@ -32,10 +43,10 @@ void forward(const Conv2d& p) {
   const T* weight = static_cast<const T*>(p.weight);
   const int64_t outputs = s.o / s.groups, depth = source.channels * taps.count(),
                 count = taps.count();
-  PatchProduct<T>(source, taps, static_cast<const T*>(p.x), s.groups, outputs, out)
-      .run([=](int64_t group, int64_t m, int64_t channel, int64_t tap) {
-        return weight[(group * outputs + m) * depth + channel * count + tap];
-      });
+  sum_patches(source, taps, static_cast<const T*>(p.x), s.groups, outputs, out,
+              [=](int64_t group, int64_t m, int64_t channel, int64_t tap) {
+                return weight[(group * outputs + m) * depth + channel * count + tap];
+              });
 }
 
 // dx at h = phase + stride * t gathers dy at (h + pad - r * dilation) / stride for the r that
@@ -79,10 +90,10 @@ void input_grad(const Conv2dInputGrad& p) {
                                nullptr,
                                Activation::None};
       const int64_t* at = index.get();
-      PatchProduct<T>(source, taps, static_cast<const T*>(p.dy), s.groups, inputs, out)
-          .run([=](int64_t group, int64_t m, int64_t channel, int64_t tap) {
-            return weight[((group * outputs + channel) * inputs + m) * window + at[tap]];
-          });
+      sum_patches(source, taps, static_cast<const T*>(p.dy), s.groups, inputs, out,
+                  [=](int64_t group, int64_t m, int64_t channel, int64_t tap) {
+                    return weight[((group * outputs + channel) * inputs + m) * window + at[tap]];
+                  });
     }
 }
 
