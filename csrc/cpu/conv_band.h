@@ -127,15 +127,17 @@ class Band {
 };
 
 // The taps as columns of `height` taps below one another, so that a value once loaded serves all
-// rows of outputs that see it. Where they are no such grid, every tap is a column of height 1.
+// rows of outputs that see it. Where they are no such grid, or of a height for which there is no
+// kernel (`odd`: none of even height), every tap is a column of height 1.
 class TapColumns {
  public:
-  TapColumns(const Taps& taps, const PatchSource& s) : taps_(taps), columns_(taps.count()) {
+  TapColumns(const Taps& taps, const PatchSource& s, bool odd = false)
+      : taps_(taps), columns_(taps.count()) {
     int64_t width = 1;
     while (width < taps.count() && taps.row(width) == taps.row(0)) ++width;
     const int64_t height = taps.count() / width;
     const int64_t down = height > 1 ? taps.row(width) - taps.row(0) : 1;
-    const bool has_kernel = height <= 5 || height == 7;
+    const bool has_kernel = (height <= 5 && (!odd || height % 2)) || height == 7;
     if (s.step_h > 2 || (down != 1 && down != -1) || !has_kernel) return;
     if (s.step_h == 2 && height % 2 == 0) return;
     height_ = max_of(height, 1), columns_ = taps.count() / height_, up_ = down < 0;

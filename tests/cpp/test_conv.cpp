@@ -187,6 +187,31 @@ TEST(Conv, Depthwise) {
         }
 }
 
+// Every height of kernel, bands of large planes, and images two by two (an odd number of them) where
+// rows are short.
+TEST(Conv, DepthwiseSizes) {
+  for (int64_t stride : {1, 2, 3})
+    for (int64_t kernel : {2, 4, 6, 7})
+      for (int64_t size : {4, 7, 14, 29}) {
+        check<float>(make_shape(3, 3, size, size + 1, 3, kernel, kernel, stride, 3, 1, 3));
+        if (HasFatalFailure()) return;
+      }
+  check<float>(make_shape(1, 2, 130, 127, 2, 3, 3, 1, 1, 1, 2));
+  check<float>(make_shape(2, 2, 130, 127, 2, 5, 5, 2, 2, 1, 2));
+  check<float>(make_shape(19, 3, 7, 7, 6, 3, 5, 1, 1, 1, 3));
+  check<float>(make_shape(17, 20, 4, 3, 20, 3, 3, 1, 1, 1, 20));
+  check<float>(make_shape(3, 4, 20, 21, 4, 3, 3, 1, 2, 2, 4));
+  check<double>(make_shape(3, 4, 7, 4, 4, 5, 5, 1, 2, 1, 4));
+  check<Half>(make_shape(3, 4, 7, 7, 4, 5, 5, 2, 2, 1, 4));
+}
+
+TEST(Conv, FewOutputs) {
+  check<float>(make_shape(2, 70, 30, 31, 3, 3, 3, 1, 1));
+  check<float>(make_shape(3, 200, 8, 7, 1, 3, 3, 1, 1), Activation::Tanh);
+  check<float>(make_shape(2, 3, 33, 31, 70, 7, 7, 2, 3));
+  check<double>(make_shape(2, 2, 12, 13, 20, 5, 5, 2, 2));
+}
+
 TEST(Conv, OddChannels) {
   for (int64_t c : {1, 3, 17, 33})
     for (int64_t o : {1, 2, 7, 15, 31, 65}) {

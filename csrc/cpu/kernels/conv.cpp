@@ -1,5 +1,6 @@
 // Convolution and its two gradients, as matrix products over patches that are made while they are
 // packed.
+#include "cpu/conv_depthwise_grad.h"
 #include "cpu/conv_product.h"
 #include "cpu/conv_row_sums.h"
 #include "cpu/conv_weight_grad.h"
@@ -109,7 +110,7 @@ void weight_grad(const Conv2dWeightGrad& p) {
   T* dbias = static_cast<T*>(p.dbias);
   const int64_t outputs = s.o / s.groups;
   if (source.channels == 1 && outputs < 4)
-    return depthwise_weight_grad(source, taps, x, dy, s.groups, outputs, dweight, dbias);
+    return DepthwiseGrad<T>(source, taps, x, dy, s.groups, outputs, dweight, dbias).run();
   WeightGrad<T>(source, taps, x, dy, s.groups, outputs, dweight, dbias).run();
 }
 
