@@ -1,5 +1,5 @@
-// The weight gradient of depthwise convolution (one channel in, few outputs a group): each tap of
-// each output is the sum of dy times a shifted plane. Rows of dy stay in registers while the rows
+// The weight gradient of depthwise convolution, and of groups of few channels: each tap of each
+// channel and output is the sum of dy times a shifted plane. Rows of dy stay in registers while the rows
 // of x that meet them pass by, each loaded once for all of its taps.
 #pragma once
 
@@ -131,12 +131,12 @@ class DepthwiseGrad {
         band_rows_(Band<T>::rows_of(x, 28)),
         pair_(kLanes<C> >= 4 && 2 * x.grid_w <= kLanes<C> && x.images > 1),
         // Planes of neighbouring groups share lines and pages.
-        block_(min_of(max_of(2048 / max_of(x.grid_h * x.grid_w, 1), 1), 8)) {
+        block_(min_of(max_of(2048 / max_of(x.channels * x.grid_h * x.grid_w, 1), 1), 8)) {
     one_.add(0, 0);
   }
 
   void run() const {
-    const int64_t work = block_ * s_.images * s_.grid_h * s_.grid_w * taps_.count() * outputs_;
+    const int64_t work = block_ * s_.images * s_.grid_h * s_.grid_w * depth() * outputs_;
     parallel_for(0, ceil_div(groups_, block_), max_of(1, 250000 / max_of(work, 1)),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t i = begin; i < end; ++i)
@@ -153,12 +153,13 @@ class DepthwiseGrad {
   };
   static constexpr int64_t kRun = 8;  // images whose sums are one sum, before they join the total
 
-  int64_t sums_of_row() const { return taps_.count() + 1; }  // the last: dbias
+  int64_t depth() const { return s_.channels * taps_.count(); }  // weights of one output
+  int64_t sums_of_row() const { return depth() + 1; }            // the last: dbias
 
   void sum_groups(int64_t first, int64_t last) const {
     const Bands bands(*this);
-    const Scratch<int64_t> offsets(max_of(columns_.count(), 1));
-    columns_.make_offsets(bands.x[0], 1, offsets.get());
+    const Scratch<int64_t> offsets(max_of(depth(), 1));
+    columns_.make_offsets(bands.x[0], s_.channels, offsets.get());
     const int64_t count = (last - first) * outputs_ * sums_of_row(), step = pair_ ? 2 : 1;
     const Scratch<Vec<C>> part(count), total(count);
     for (int64_t i = 0; i < count; ++i) total.get()[i] = part.get()[i] = Vec<C>{};
@@ -171,13 +172,14 @@ class DepthwiseGrad {
       for (int64_t i = 0; i < count; ++i)
         total.get()[i] += part.get()[i], part.get()[i] = Vec<C>{};
     }
-    const int64_t height = columns_.height();
+    const int64_t height = columns_.height(), taps = taps_.count();
     for (int64_t row = first * outputs_; row < last * outputs_; ++row) {
       const Vec<C>* sums = total.get() + (row - first * outputs_) * sums_of_row();
-      for (int64_t k = 0; k < taps_.count(); ++k)
-        dweight_[row * taps_.count() + columns_.tap(k / height, k % height)] =
-            static_cast<T>(horizontal_sum(sums[k]));
-      if (dbias_) dbias_[row] = static_cast<T>(horizontal_sum(sums[taps_.count()]));
+      for (int64_t c = 0; c < s_.channels; ++c)
+        for (int64_t k = 0; k < taps; ++k)
+          dweight_[row * depth() + c * taps + columns_.tap(k / height, k % height)] =
+              static_cast<T>(horizontal_sum(sums[c * taps + k]));
+      if (dbias_) dbias_[row] = static_cast<T>(horizontal_sum(sums[depth()]));
     }
   }
 
@@ -187,7 +189,7 @@ class DepthwiseGrad {
     const int64_t rows = min_of(band_rows_, s_.grid_h - h), plane_size = s_.grid_h * s_.grid_w;
     const int64_t images = pair_ && n + 1 < s_.images ? 2 : 1;
     for (int64_t i = 0; i < images; ++i)
-      bands.x[i].fill(x_data_ + (n + i) * s_.image_stride + group * s_.h * s_.w,
+      bands.x[i].fill(x_data_ + (n + i) * s_.image_stride + group * s_.channels * s_.h * s_.w,
                       x_data_ + s_.images * s_.image_stride, h, rows);
     for (int64_t o = 0; o < outputs_; ++o, sums += sums_of_row()) {
       for (int64_t i = 0; i < images; ++i)
@@ -195,6 +197,7 @@ class DepthwiseGrad {
             dy_data_ + (n + i) * dy_.image_stride + (group * outputs_ + o) * plane_size,
             dy_data_ + dy_.images * dy_.image_stride, h, rows);
       const C *x = bands.x[0].data(), *dy = bands.dy[0].data();
+      const int64_t columns = s_.channels * columns_.count();
       for (int64_t w = 0; w < s_.grid_w; w += lanes) {
         const int64_t points = s_.grid_w - w;
         auto mask = lane_mask<C>(points);
@@ -210,13 +213,11 @@ class DepthwiseGrad {
                           bands.dy[0].pitch(),
                           rows,
                           mask};
-        add_bias(plane, sums + taps_.count());
+        add_bias(plane, sums + depth());
         if (pair_)
-          add_plane<C, (lanes >= 4)>(columns_.height(), s_.step_h, plane, offsets,
-                                     columns_.count(), sums);
+          add_plane<C, (lanes >= 4)>(columns_.height(), s_.step_h, plane, offsets, columns, sums);
         else
-          add_plane<C, false>(columns_.height(), s_.step_h, plane, offsets, columns_.count(),
-                              sums);
+          add_plane<C, false>(columns_.height(), s_.step_h, plane, offsets, columns, sums);
       }
     }
   }

@@ -55,7 +55,7 @@ class PatchProduct {
         out_(out),
         panel_rows_(even_part(m, kTileRows)),
         panels_(ceil_div(m, panel_rows_)),
-        depth_(even_part(k_, kDepth)),
+        depth_(k_ <= kDepth ? max_of(k_, 1) : even_part(k_, kPassDepth)),
         passes_(max_of(1, ceil_div(k_, depth_))),
         cut_(source, target_columns(m_, depth_)),
         weights_(groups * passes_ * panels_ * panel_size()),
@@ -87,7 +87,9 @@ class PatchProduct {
   }
 
  private:
-  static constexpr int64_t kDepth = 320;  // a panel of patches of this depth stays in L1
+  // Depth of one pass: a panel of patches and one of A stay in L1 together. A single pass may be
+  // longer, for it writes straight to the output.
+  static constexpr int64_t kDepth = 320, kPassDepth = 192;
 
   int64_t panel_size() const { return panel_rows_ * depth_ + kPanelSlack<C>; }
 

@@ -205,6 +205,15 @@ TEST(Conv, DepthwiseSizes) {
   check<Half>(make_shape(3, 4, 7, 7, 4, 5, 5, 2, 2, 1, 4));
 }
 
+TEST(Conv, GroupsOfFewChannels) {
+  for (int64_t stride : {1, 2}) {
+    check<float>(make_shape(3, 32, 15, 14, 32, 3, 3, stride, 1, 1, 4));
+    check<float>(make_shape(3, 20, 7, 7, 30, 5, 5, stride, 2, 1, 5));
+    check<float>(make_shape(2, 16, 33, 40, 32, 7, 7, stride, 3, 1, 4));
+  }
+  check<double>(make_shape(2, 16, 9, 9, 16, 3, 3, 1, 1, 1, 4));
+}
+
 TEST(Conv, FewOutputs) {
   check<float>(make_shape(2, 70, 30, 31, 3, 3, 3, 1, 1));
   check<float>(make_shape(3, 200, 8, 7, 1, 3, 3, 1, 1), Activation::Tanh);

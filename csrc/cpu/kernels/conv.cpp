@@ -20,11 +20,12 @@ PatchSource forward_source(const ConvShape& s) {
   return {s.c / s.groups, s.h, s.w, s.c * s.h * s.w, s.n, s.p, s.q, s.stride_h, s.stride_w};
 }
 
-// Below 4 outputs a group, packed patches would be used too seldom to pay for packing them.
+// With few outputs a group, packed patches would be used too seldom to pay for packing them.
 template <class T, class W>
 void sum_patches(const PatchSource& source, const Taps& taps, const T* src, int64_t groups,
                  int64_t outputs, const PatchOutput<T>& out, const W& weight) {
-  if (outputs < 4)
+  const bool shares_rows = outputs <= 8 && TapColumns(taps, source).height() >= 3;
+  if (outputs < 4 || shares_rows)
     RowSums<T>(source, taps, src, groups, outputs, out).run(weight);
   else
     PatchProduct<T>(source, taps, src, groups, outputs, out).run(weight);
@@ -109,7 +110,10 @@ void weight_grad(const Conv2dWeightGrad& p) {
   T* dweight = static_cast<T*>(p.dweight);
   T* dbias = static_cast<T*>(p.dbias);
   const int64_t outputs = s.o / s.groups;
-  if (source.channels == 1 && outputs < 4)
+  const bool depthwise = source.channels == 1 && outputs < 4;
+  const bool small_groups = s.groups >= 4 && source.channels <= 8 && outputs <= 8 &&
+                            TapColumns(taps, source, true).height() >= 3;
+  if (depthwise || small_groups)
     return DepthwiseGrad<T>(source, taps, x, dy, s.groups, outputs, dweight, dbias).run();
   WeightGrad<T>(source, taps, x, dy, s.groups, outputs, dweight, dbias).run();
 }
