@@ -98,8 +98,17 @@ class Band {
     for (int k = 0; k < kStep; ++k)
       reach = max_of(reach, phases_[k].column + phases_[k].vectors * n * kStep);
     // Whole vectors as long as they end within the source.
-    for (; rows > 0 && row + reach <= end; --rows, row += s_.w, to += pitch_)
+    int64_t safe = rows;
+    while (safe > 0 && row + (safe - 1) * s_.w + reach > end) --safe;
+    rows -= safe;
+    if (phases_[0].vectors == 1 && phases_[kStep - 1].vectors == 1) {
+      for (; safe > 0; --safe, row += s_.w, to += pitch_)
 #pragma GCC unroll 2
+        for (int k = 0; k < kStep; ++k)
+          store(to + k * phase_ + phases_[k].first,
+                phases_[k].mask ? load_each<kStep>(row + phases_[k].column) : Vec<C>{});
+    }
+    for (; safe > 0; --safe, row += s_.w, to += pitch_)
       for (int k = 0; k < kStep; ++k) {
         const Phase& p = phases_[k];
         const T* x = row + p.column;

@@ -1,6 +1,6 @@
 // The weight gradient of depthwise convolution, and of groups of few channels: each tap of each
-// channel and output is the sum of dy times a shifted plane. Rows of dy stay in registers while the rows
-// of x that meet them pass by, each loaded once for all of its taps.
+// channel and output is the sum of dy times a shifted plane. Rows of dy stay in registers while the
+// rows of x that meet them pass by, each loaded once for all of its taps.
 #pragma once
 
 #include "core/parallel.h"
@@ -110,14 +110,8 @@ class DepthwiseGrad {
   DepthwiseGrad(const PatchSource& x, const Taps& taps, const T* x_data, const T* dy_data,
                 int64_t groups, int64_t outputs, T* dweight, T* dbias)
       : s_(x),
-        dy_{1,
-            x.grid_h,
-            x.grid_w,
-            groups * outputs * x.grid_h * x.grid_w,
-            x.images,
-            x.grid_h,
-            x.grid_w,
-            1,
+        dy_{1,        x.grid_h, x.grid_w, groups * outputs * x.grid_h * x.grid_w,
+            x.images, x.grid_h, x.grid_w, 1,
             1},
         taps_(taps),
         one_(1),
@@ -169,8 +163,7 @@ class DepthwiseGrad {
           sum_band(bands, offsets.get(), n, group, h,
                    part.get() + (group - first) * outputs_ * sums_of_row());
       if (n % kRun != kRun - step && n + step < s_.images) continue;
-      for (int64_t i = 0; i < count; ++i)
-        total.get()[i] += part.get()[i], part.get()[i] = Vec<C>{};
+      for (int64_t i = 0; i < count; ++i) total.get()[i] += part.get()[i], part.get()[i] = Vec<C>{};
     }
     const int64_t height = columns_.height(), taps = taps_.count();
     for (int64_t row = first * outputs_; row < last * outputs_; ++row) {
@@ -227,8 +220,7 @@ class DepthwiseGrad {
     Vec<C> total{};
     for (int64_t h = 0; h < plane.rows; ++h) {
       const C* at = plane.dy + h * plane.dy_pitch;
-      const Vec<C> v =
-          pair_ ? load_points<C, (kLanes<C> >= 4)>(at, plane.dy_second) : load(at);
+      const Vec<C> v = pair_ ? load_points<C, (kLanes<C> >= 4)>(at, plane.dy_second) : load(at);
       total += plane.mask ? v : Vec<C>{};
     }
     *sum += total;

@@ -8,8 +8,8 @@
 
 #include "cpu/gemm_blocks.h"
 #include "cpu/gemm_write.h"
+#include "cpu/part_vec.h"
 #include "cpu/scratch.h"
-#include "cpu/shuffle.h"
 
 namespace gs::cpu {
 namespace {
@@ -79,8 +79,8 @@ struct Partition {
   int64_t most_columns() const { return images * rows * cols; }
 };
 
-// out[phase][i] = row[left + i * step + phase] where that is inside [0, w); the padding around it is
-// zero already, and up to two vectors of it, or of what follows, are written with zeros again.
+// out[phase][i] = row[left + i * step + phase] where that is inside [0, w); the padding around it
+// is zero already, and up to two vectors of it, or of what follows, are written with zeros again.
 template <class T>
 void copy_row(const T* row, const T* end, int64_t w, int64_t left, int64_t step, int64_t phase_size,
               compute_t<T>* out) {

@@ -22,11 +22,10 @@ struct PatchOutput {
   Activation activation;
 };
 
-// The first `count` values of a vector, `step` apart. With step 2 whole vectors are read and written
-// up to `end`; what lies between the values stays.
+// The first `count` values of a vector, `step` apart. With step 2 whole vectors are read and
+// written up to `end`; what lies between the values stays.
 template <class T>
-GS_INLINE void store_spread(T* to, Vec<compute_t<T>> v, int64_t count, int64_t step,
-                            const T* end) {
+GS_INLINE void store_spread(T* to, Vec<compute_t<T>> v, int64_t count, int64_t step, const T* end) {
   using C = compute_t<T>;
   if constexpr (std::is_same_v<T, C>) {
     if (step == 2 && count == kLanes<C> && to + 2 * kLanes<C> <= end) {

@@ -1,5 +1,6 @@
-// Convolution with few outputs a group (depthwise above all), where packed patches would be used too
-// seldom to pay: sums of shifted rows of a padded band, a block of rows of outputs in registers.
+// Convolution with few outputs a group (depthwise above all), where packed patches would be used
+// too seldom to pay: sums of shifted rows of a padded band, a block of rows of outputs in
+// registers.
 #pragma once
 
 #include "core/parallel.h"
@@ -32,7 +33,8 @@ void row_sums(const C* a, int64_t second, int64_t pitch, const int64_t* offsets,
 #pragma GCC unroll 19
       for (int i = 0; i < (kRows - 1) * kStep + kHeight; ++i, from += pitch) {
         Vec<C> v = load_points<C, kPair>(from, second);
-        // Keeps the value in a register: folded into each multiply-add it would be loaded each time.
+        // Keeps the value in a register: folded into each multiply-add it would be loaded each
+        // time.
         if constexpr (kHeight > 1) __asm__("" : "+v"(v));
 #pragma GCC unroll 7
         for (int p = 0; p < kRows; ++p) {
@@ -99,17 +101,20 @@ class RowSums {
   void run(const W& weight) {
     pack_weights(weight);
     const int64_t step = pair_ ? 2 : 1, images = ceil_div(s_.images, step);
-    const int64_t work =
-        band_rows_ * s_.grid_w * step * max_of(depth_ * columns_.height() * m_, 8);
+    const int64_t work = band_rows_ * s_.grid_w * step * max_of(depth_ * columns_.height() * m_, 8);
     parallel_for(0, images * groups_ * bands_, max_of(1, 500000 / max_of(work, 1)),
                  [&](int64_t begin, int64_t end) {
                    const Band<T> first(s_, taps_, band_rows_);
                    const Band<T> second(s_, taps_, pair_ ? band_rows_ : 1);
                    const Scratch<int64_t> offsets(max_of(depth_, 1));
                    columns_.make_offsets(first, s_.channels, offsets.get());
-                   for (int64_t i = begin; i < end; ++i)
-                     sum_band(first, second, offsets.get(), i / bands_ / groups_ * step,
-                              i / bands_ % groups_, i % bands_ * band_rows_);
+                   for (int64_t i = begin; i < end; ++i) {
+                     const int64_t group = i / bands_ % groups_;
+                     // Groups behind this one in the image that this thread will write later.
+                     const int64_t later = bands_ == 1 ? min_of(end - i, groups_ - group) - 1 : 0;
+                     sum_band(first, second, offsets.get(), i / bands_ / groups_ * step, group,
+                              i % bands_ * band_rows_, later * m_);
+                   }
                  });
   }
 
@@ -127,7 +132,7 @@ class RowSums {
 
   // Rows from h0 on of all outputs of one group, in one image or in two side by side.
   void sum_band(const Band<T>& first, const Band<T>& second, const int64_t* offsets, int64_t n,
-                int64_t group, int64_t h0) const {
+                int64_t group, int64_t h0, int64_t later) const {
     const int64_t rows = min_of(band_rows_, s_.grid_h - h0);
     const bool two = pair_ && n + 1 < s_.images;
     const T* from = src_ + n * s_.image_stride + group * s_.channels * s_.h * s_.w;
@@ -136,17 +141,20 @@ class RowSums {
     if (two) second.fill(from + s_.image_stride, end, h0, rows);
     const C* a = first.data();
     const int64_t apart = two ? second.data() - a : 0;
-    for (int64_t m = group * m_; m < (group + 1) * m_; ++m)
+    for (int64_t m = group * m_; m < (group + 1) * m_; ++m) {
+      const int64_t planes = bands_ == 1 ? later + (group + 1) * m_ - 1 - m : 0;
       for (int64_t h = 0, count; h < rows; h += count) {
         const int64_t left = rows - h;
         count = left >= kRowBlock ? kRowBlock : left >= 4 ? 4 : 1;
-        sum_rows(a, apart, first.pitch(), offsets, count, n, m, h0, h, rows);
+        sum_rows(a, apart, first.pitch(), offsets, count, n, m, h0, h, rows, planes);
       }
+    }
   }
 
-  // From right to left: what the last vector of a row spills into the next row is overwritten.
+  // From right to left: what the last vector of a row spills into the next row is overwritten, and
+  // so is what the last row spills into the `later` planes.
   void sum_rows(const C* a, int64_t apart, int64_t pitch, const int64_t* offsets, int64_t count,
-                int64_t n, int64_t m, int64_t h0, int64_t h, int64_t rows) const {
+                int64_t n, int64_t m, int64_t h0, int64_t h, int64_t rows, int64_t later) const {
     constexpr int64_t lanes = kLanes<C>;
     const int64_t height = columns_.height();
     // A kernel of height 1 finds the rows it needs by the pitch alone.
@@ -154,11 +162,12 @@ class RowSums {
     const auto kernel = pair_ ? row_sums_kernel<C, (lanes >= 4)>(height, s_.step_h, count)
                               : row_sums_kernel<C, false>(height, s_.step_h, count);
     T* plane = out_.data + n * out_.image_stride + m * out_.plane;
-    T* end = plane + (out_.origin_h + (h0 + rows - 1) * out_.step_h + 1) * out_.width;
+    T* end = plane + (out_.origin_h + (h0 + rows - 1) * out_.step_h + 1) * out_.width +
+             later * out_.plane;
     // The rows that the next block will write.
     const int64_t width = out_.step_h * out_.width;
-    const char* next =
-        reinterpret_cast<const char*>(plane + out_.origin_h * out_.width + (h0 + h + count) * width);
+    const char* next = reinterpret_cast<const char*>(plane + out_.origin_h * out_.width +
+                                                     (h0 + h + count) * width);
     for (int64_t i = 0; i < count * width * int64_t{sizeof(T)}; i += 64)
       __builtin_prefetch(next + i, 1);
     Vec<C> sums[kRowBlock];

@@ -15,6 +15,7 @@
 
 #include "core/parallel.h"
 #include "cpu/gemm_kernel.h"
+#include "cpu/part_vec.h"
 #include "cpu/scratch.h"
 #include "cpu/winograd_tiles.h"
 

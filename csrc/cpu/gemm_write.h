@@ -55,23 +55,15 @@ GS_INLINE Vec<compute_t<T>> load_tail(const T* p, int64_t n) {
   }
   return load(values);
 }
-// A mask of the first n lanes.
-template <class C>
-GS_INLINE auto lane_mask(int64_t n) {
+// The same where the whole vector may be read: one load and a mask.
+template <class T>
+GS_INLINE Vec<compute_t<T>> load_masked(const T* p, int64_t n) {
+  using C = compute_t<T>;
   using I = std::conditional_t<sizeof(C) == 4, int32_t, int64_t>;
   Vec<I> index;
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes<C>; ++i) index[i] = i;
-  return index < static_cast<I>(n);
-}
-template <class C>
-GS_INLINE Vec<C> first_lanes(Vec<C> v, int64_t n) {
-  return lane_mask<C>(n) ? v : Vec<C>{};
-}
-// The first n values where the whole vector may be read: one load and a mask.
-template <class T>
-GS_INLINE Vec<compute_t<T>> load_masked(const T* p, int64_t n) {
-  return first_lanes<compute_t<T>>(load(p), n);
+  return index < static_cast<I>(n) ? load(p) : Vec<C>{};
 }
 template <class T>
 GS_INLINE void store_tail(T* p, Vec<compute_t<T>> v, int64_t n) {

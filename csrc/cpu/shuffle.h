@@ -25,17 +25,6 @@ GS_INLINE V alternate(V a, V b, std::index_sequence<I...>) {
 template <class C>
 using LaneSequence = std::make_index_sequence<kLanes<C>>;
 
-// Two vectors of half the width as one.
-template <class C, class V, size_t... I>
-GS_INLINE Vec<C> join_halves(V low, V high, std::index_sequence<I...>) {
-  return __builtin_shufflevector(low, high, I...);
-}
-// The upper half of a vector in the lower.
-template <class V, size_t... I>
-GS_INLINE V upper_half(V v, std::index_sequence<I...>) {
-  return __builtin_shufflevector(v, v, ((I + sizeof...(I) / 2) % sizeof...(I))...);
-}
-
 // The 2 * kLanes values at p as the values at even and at odd positions.
 template <class C>
 GS_INLINE void load_pairs(const C* p, Vec<C>* even, Vec<C>* odd) {

@@ -187,8 +187,8 @@ TEST(Conv, Depthwise) {
         }
 }
 
-// Every height of kernel, bands of large planes, and images two by two (an odd number of them) where
-// rows are short.
+// Every height of kernel, bands of large planes, and images two by two (an odd number of them)
+// where rows are short.
 TEST(Conv, DepthwiseSizes) {
   for (int64_t stride : {1, 2, 3})
     for (int64_t kernel : {2, 4, 6, 7})
@@ -348,12 +348,13 @@ TEST(Conv, PositiveData) {
         const int64_t source = gradient ? yi : xi, target = gradient ? xi : yi;
         to.add(target, static_cast<double>(from[source]) * static_cast<double>(weight[wi]));
       });
-      check_runs<float>(to.value.size(), to, "positive", [&](const cpu::KernelTable& t, float* out) {
-        if (gradient)
-          t.conv2d_input_grad({v, from.data(), weight.data(), out});
-        else
-          t.conv2d({v, from.data(), weight.data(), nullptr, out, Activation::None});
-      });
+      check_runs<float>(
+          to.value.size(), to, "positive", [&](const cpu::KernelTable& t, float* out) {
+            if (gradient)
+              t.conv2d_input_grad({v, from.data(), weight.data(), out});
+            else
+              t.conv2d({v, from.data(), weight.data(), nullptr, out, Activation::None});
+          });
       if (HasFatalFailure()) return;
     }
   }
