@@ -24,6 +24,9 @@ inline constexpr int64_t kBlockRows = 16;
 // them did not.
 inline constexpr int64_t kStepGrain = 1 << 17;
 
+// A sequence of fewer values is still in the core's own cache from the product that made it.
+inline constexpr int64_t kFarValues = 1 << 17;
+
 // The place in time of the step that is run as number `s`.
 GS_INLINE int64_t time_of(int64_t s, int64_t steps, bool reverse) {
   return reverse ? steps - 1 - s : s;
@@ -40,6 +43,26 @@ GS_INLINE void store_first(C* p, Vec<C> v, int64_t n) {
     store(p, v);
   } else {
     store_some(p, v, static_cast<int>(n));
+  }
+}
+
+// Asks for part `piece` of `pieces` of a table (rows x width), in the order of memory. A step's share
+// of a sequence comes from far away and its cells take it in short strips, which no hardware
+// foresees; asked for piece by piece during the products of the step before, it is there in time.
+// The empty statement stands for an effect: GCC takes calls of functions that only prefetch for
+// calls that do nothing, and drops them.
+template <class C>
+GS_INLINE void fetch_rows(const C* p, int64_t row_stride, int64_t rows, int64_t width,
+                          int64_t piece, int64_t pieces) {
+  constexpr int64_t kLine = 64 / sizeof(C);
+  __asm__ volatile("");
+  int64_t at = rows * width * piece / pieces;
+  const int64_t end = rows * width * (piece + 1) / pieces;
+  while (at < end) {
+    const int64_t row = at / width, from = at % width, to = min_of(width, from + end - at);
+    const C* line = p + row * row_stride;
+    for (int64_t j = from; j < to; j += kLine) __builtin_prefetch(line + j);
+    at += to - from;
   }
 }
 

@@ -5,24 +5,10 @@
 
 #include <cstdint>
 
-#include "core/macros.h"
-#include "cpu/vec.h"
+#include "cpu/gemm_kernel.h"
 
 namespace gs::cpu {
 namespace {
-
-// A register tile is kTileRows x kTileVectors vectors: enough independent sums to hide the latency
-// of an FMA, few enough to leave registers for a row of B.
-#if GS_ISA_LEVEL == 2
-inline constexpr int kTileRows = 8;
-#elif GS_ISA_LEVEL == 1
-inline constexpr int kTileRows = 6;
-#else
-inline constexpr int kTileRows = 4;
-#endif
-inline constexpr int kTileVectors = 2;
-template <class C>
-inline constexpr int kTileColumns = kTileVectors * kLanes<C>;
 
 // A (rows x k): element (i, l) at p[i * row + l], or at p[i + l * row] when transposed.
 template <class C, bool kTransposed>
@@ -32,15 +18,16 @@ struct LeftMatrix {
   GS_INLINE C at(int64_t i, int64_t l) const {
     return kTransposed ? p[i + l * row] : p[i * row + l];
   }
-  GS_INLINE LeftMatrix below(int64_t i) const { return {p + (kTransposed ? i : i * row), row}; }
+  GS_INLINE int64_t next_row() const { return kTransposed ? 1 : row; }
+  GS_INLINE int64_t next_column() const { return kTransposed ? row : 1; }
 };
 
-// c (M x N vectors) = or += a (M x k) b (k x N vectors); M and N are register counts. One or two
-// rows are too few sums to keep the FMA units busy, so they keep several for each element.
+// c (M x N vectors) = or += a (M x k) b (k x N vectors) for one or two rows: too few sums to keep
+// the FMA units busy, so they keep several for each element.
 template <int M, int N, class C, bool kTransposed>
-GS_INLINE void tile_product(LeftMatrix<C, kTransposed> a, int64_t k, const C* b, int64_t b_row,
-                            C* c, int64_t c_row, bool accumulate) {
-  constexpr int kSums = M == 1 ? 4 : M == 2 ? 2 : 1;
+GS_INLINE void few_rows_product(LeftMatrix<C, kTransposed> a, int64_t k, const C* b, int64_t b_row,
+                                C* c, int64_t c_row, bool accumulate) {
+  constexpr int kSums = M == 1 ? 4 : 2;
   Vec<C> sum[kSums][M][N];
 #pragma GCC unroll 4
   for (int s = 0; s < kSums; ++s)
@@ -81,20 +68,14 @@ GS_INLINE void tile_product(LeftMatrix<C, kTransposed> a, int64_t k, const C* b,
 template <int N, class C, bool kTransposed>
 GS_INLINE void column_product(LeftMatrix<C, kTransposed> a, int64_t m, int64_t k, const C* b,
                               int64_t b_row, C* c, int64_t c_row, bool accumulate) {
-  int64_t i = 0;
-  for (; i + kTileRows <= m; i += kTileRows)
-    tile_product<kTileRows, N>(a.below(i), k, b, b_row, c + i * c_row, c_row, accumulate);
-  if constexpr (kTileRows > 4) {
-    if (m - i >= 4) {
-      tile_product<4, N>(a.below(i), k, b, b_row, c + i * c_row, c_row, accumulate);
-      i += 4;
-    }
+  if (m == 1) return few_rows_product<1, N>(a, k, b, b_row, c, c_row, accumulate);
+  if (m == 2) return few_rows_product<2, N>(a, k, b, b_row, c, c_row, accumulate);
+  const int64_t tile_rows = even_part(m, kTileRows);
+  for (int64_t i = 0; i < m; i += tile_rows) {
+    const int64_t rows = min_of(tile_rows, m - i);
+    kMicroKernels<C>.of[N - 1][rows](k, a.p + i * a.next_row(), a.next_row(), a.next_column(), b,
+                                     b_row, c + i * c_row, c_row, accumulate, nullptr);
   }
-  if (m - i >= 2) {
-    tile_product<2, N>(a.below(i), k, b, b_row, c + i * c_row, c_row, accumulate);
-    i += 2;
-  }
-  if (m - i) tile_product<1, N>(a.below(i), k, b, b_row, c + i * c_row, c_row, accumulate);
 }
 
 // c (m x n) = or += a (m x k) b (k x n) where n is a multiple of kLanes<C>. The order of a
@@ -104,14 +85,14 @@ __attribute__((noinline)) void product(LeftMatrix<C, kTransposed> a, int64_t m, 
                                        int64_t k, const C* b, int64_t b_row, C* c, int64_t c_row,
                                        bool accumulate) {
   int64_t j = 0;
-  for (; j + kTileColumns<C> <= n; j += kTileColumns<C>)
-    column_product<kTileVectors>(a, m, k, b + j, b_row, c + j, c_row, accumulate);
+  for (; j + kTileCols<C> <= n; j += kTileCols<C>)
+    column_product<2>(a, m, k, b + j, b_row, c + j, c_row, accumulate);
   if (j < n) column_product<1>(a, m, k, b + j, b_row, c + j, c_row, accumulate);
 }
 
 template <class C>
 GS_INLINE int64_t round_up_to_lanes(int64_t n) {
-  return (n + kLanes<C> - 1) / kLanes<C> * kLanes<C>;
+  return round_up(n, kLanes<C>);
 }
 
 }  // namespace

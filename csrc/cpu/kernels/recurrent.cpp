@@ -20,14 +20,14 @@ struct Layer {
   int64_t steps, batch, hidden, out_stride;
   const C *x_gates, *bias;
   C *out, *saved, *cells;
-  const C* panels;  // W_hh^T: [chunk of kTileColumns hidden units][gate][H][kTileColumns]
+  const C* panels;  // W_hh^T: [chunk of kTileCols hidden units][gate][H][kTileCols]
   C* h[2];          // (B, H): the states before and after a step, by turns
   C* c;             // (B, H)
 };
 
 template <class C>
 void pack_weights(const C* w, int64_t gates, int64_t hidden, C* panels) {
-  constexpr int64_t kColumns = kTileColumns<C>;
+  constexpr int64_t kColumns = kTileCols<C>;
   const int64_t chunks = (hidden + kColumns - 1) / kColumns;
   parallel_for(0, chunks * gates, 1 + 32768 / (hidden * kColumns), [=](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
@@ -42,18 +42,18 @@ void pack_weights(const C* w, int64_t gates, int64_t hidden, C* panels) {
   });
 }
 
-// The tile of a step: for batch rows [b0, b0 + rows) and kTileColumns hidden units from `first` on,
+// The tile of a step: for batch rows [b0, b0 + rows) and kTileCols hidden units from `first` on,
 // each gate's part of h W_hh^T. kWhole: the units exist to the last.
 template <class C>
 struct Tile {
   int64_t t, b0, rows, first;
-  C* gates[4];  // rows x kTileColumns each
+  C* gates[4];  // rows x kTileCols each
 };
 
 // f(at, n) for every vector of the tile: where it stands, its place in (B, H), and its units.
 template <bool kWhole, class C, class F>
 GS_INLINE void each_vector(const Layer<C>& a, const Tile<C>& tile, F f) {
-  constexpr int64_t kColumns = kTileColumns<C>;
+  constexpr int64_t kColumns = kTileCols<C>;
   for (int64_t r = 0; r < tile.rows; ++r) {
     for (int64_t j = 0; j < kColumns; j += kLanes<C>) {
       const int64_t n = kWhole ? kLanes<C> : a.hidden - tile.first - j;
@@ -134,16 +134,18 @@ void run_cells(const Layer<C>& a, const Tile<C>& tile, const C* h_before, C* h_a
       });
 }
 
-// Gate g of the input's part lies in short pieces far apart, which no hardware foresees: it is
-// asked for before the product that takes long enough for it to come.
+// What step s reads and writes from far away, for the given batch rows and chunks of hidden units.
 template <int kGates, class C>
-void fetch_input(const Layer<C>& a, const Tile<C>& tile, int g) {
-  constexpr int64_t kLine = 64 / sizeof(C);
-  for (int64_t r = 0; r < tile.rows; ++r) {
-    const int64_t row = tile.t * a.batch + tile.b0 + r;
-    const C* x = a.x_gates + (row * kGates + g) * a.hidden + tile.first;
-    for (int64_t j = 0; j < kTileColumns<C>; j += kLine) __builtin_prefetch(x + j);
-  }
+void fetch_step(const Layer<C>& a, int64_t s, int64_t b0, int64_t rows, int64_t chunk0,
+                int64_t chunk1, int64_t piece, int64_t pieces) {
+  if (s >= a.steps || a.steps * a.batch * a.hidden * kGates < kFarValues) return;
+  const int64_t row = time_of(s, a.steps, a.reverse) * a.batch + b0;
+  const int64_t first = chunk0 * kTileCols<C>;
+  const int64_t width = min_of(a.hidden, chunk1 * kTileCols<C>) - first;
+  fetch_rows(a.x_gates + row * kGates * a.hidden + first, a.hidden, rows * kGates, width, piece,
+             pieces);
+  fetch_rows(a.out + row * a.out_stride + first, a.out_stride, rows, width, piece, pieces);
+  if (a.cells) fetch_rows(a.cells + row * a.hidden + first, a.hidden, rows, width, piece, pieces);
 }
 
 // Step s for batch rows [b0, b0 + rows) and chunks [chunk0, chunk1) of hidden units; rows <=
@@ -152,7 +154,7 @@ template <CellKind kKind, class C>
 void run_step(const Layer<C>& a, int64_t s, int64_t b0, int64_t rows, int64_t chunk0,
               int64_t chunk1) {
   constexpr int kGates = gate_count(kKind);
-  constexpr int64_t kColumns = kTileColumns<C>;
+  constexpr int64_t kColumns = kTileCols<C>;
   const int64_t t = time_of(s, a.steps, a.reverse), hidden = a.hidden;
   const C* h_before = a.h[s % 2];
   C* h_after = a.h[1 - s % 2];
@@ -161,7 +163,8 @@ void run_step(const Layer<C>& a, int64_t s, int64_t b0, int64_t rows, int64_t ch
     Tile<C> tile{t, b0, rows, chunk * kColumns, {}};
     for (int g = 0; g < kGates; ++g) {
       tile.gates[g] = products[g];
-      fetch_input<kGates>(a, tile, g);
+      fetch_step<kGates>(a, s + 1, b0, rows, chunk0, chunk1, (chunk - chunk0) * kGates + g,
+                         (chunk1 - chunk0) * kGates);
       product(LeftMatrix<C, false>{h_before + b0 * hidden, hidden}, rows, kColumns, hidden,
               a.panels + (chunk * kGates + g) * hidden * kColumns, kColumns, products[g], kColumns,
               false);
@@ -176,7 +179,7 @@ void run_step(const Layer<C>& a, int64_t s, int64_t b0, int64_t rows, int64_t ch
 
 template <CellKind kKind, class C>
 void run_layer(const Layer<C>& a) {
-  constexpr int64_t kColumns = kTileColumns<C>;
+  constexpr int64_t kColumns = kTileCols<C>;
   const int64_t chunks = (a.hidden + kColumns - 1) / kColumns;
   const int64_t blocks = (a.batch + kBlockRows - 1) / kBlockRows;
   const int64_t chunk_work = gate_count(kKind) * a.hidden * kColumns;  // multiply-adds per row
@@ -202,7 +205,7 @@ template <class C>
 void run(const Recurrent& p) {
   const int64_t gates = gate_count(p.kind), state = p.batch * p.hidden;
   if (state == 0) return;
-  constexpr int64_t kColumns = kTileColumns<C>;
+  constexpr int64_t kColumns = kTileCols<C>;
   const int64_t chunks = (p.hidden + kColumns - 1) / kColumns;
   Scratch<C> panels(p.steps ? chunks * gates * p.hidden * kColumns : 0), states(3 * state);
   if (p.steps) pack_weights(static_cast<const C*>(p.w_hh), gates, p.hidden, panels.get());

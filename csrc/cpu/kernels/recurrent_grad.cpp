@@ -20,7 +20,7 @@ struct LayerGrad {
   int64_t steps, batch, hidden, out_stride, dout_stride;
   const C *out, *dout, *saved, *cells, *h0, *c0;
   C *dgates, *dgates_hh;  // the same buffer except for GRU
-  const C* panels;        // W_hh: [chunk of kTileColumns columns][gate rows][kTileColumns]
+  const C* panels;        // W_hh: [chunk of kTileCols columns][gate rows][kTileCols]
   C* dh;                  // (B, padded): gradient of h after the step, then of h before it
   int64_t padded;         // hidden, rounded up to whole vectors
   C* dc;                  // (B, H)
@@ -28,7 +28,7 @@ struct LayerGrad {
 
 template <class C>
 void pack_weights(const C* w, int64_t rows, int64_t hidden, C* panels) {
-  constexpr int64_t kColumns = kTileColumns<C>;
+  constexpr int64_t kColumns = kTileCols<C>;
   const int64_t chunks = (hidden + kColumns - 1) / kColumns;
   parallel_for(0, chunks, 1 + 32768 / (rows * kColumns), [=](int64_t begin, int64_t end) {
     for (int64_t chunk = begin; chunk < end; ++chunk) {
@@ -95,15 +95,38 @@ void run_cells(const LayerGrad<C>& a, int64_t s, int64_t b0, int64_t rows) {
     for (int64_t j = 0; j < a.hidden; j += kLanes<C>) run_cell<kKind>(a, s, b, j, a.hidden - j);
 }
 
+// What the cells of step s read and write from far away.
+template <CellKind kKind, class C>
+void fetch_step(const LayerGrad<C>& a, int64_t s, int64_t b0, int64_t rows, int64_t piece,
+                int64_t pieces) {
+  constexpr int kGates = gate_count(kKind);
+  if (s < 0 || a.steps * a.batch * a.hidden * kGates < kFarValues) return;
+  const int64_t hidden = a.hidden, row = time_of(s, a.steps, a.reverse) * a.batch + b0;
+  const auto fetch = [&](const C* p, int64_t row_stride, int64_t count, int64_t width) {
+    fetch_rows(p, row_stride, count, width, piece, pieces);
+  };
+  if (kGates > 1) fetch(a.saved + row * 4 * hidden, 4 * hidden, rows, 4 * hidden);
+  fetch(a.dgates + row * kGates * hidden, hidden, rows * kGates, hidden);
+  if (a.dgates_hh != a.dgates)
+    fetch(a.dgates_hh + row * kGates * hidden, hidden, rows * kGates, hidden);
+  if (a.dout) fetch(a.dout + row * a.dout_stride, a.dout_stride, rows, hidden);
+  if (kKind != CellKind::Lstm) fetch(a.out + row * a.out_stride, a.out_stride, rows, hidden);
+  if (kKind == CellKind::Lstm && s > 0) {
+    const int64_t before = time_of(s - 1, a.steps, a.reverse) * a.batch + b0;
+    fetch(a.cells + before * hidden, hidden, rows, hidden);
+  }
+}
+
 // dh = or += dgates_hh W_hh of step s, for rows [b0, b0 + rows) and chunks of hidden units.
 template <CellKind kKind, class C>
 void run_product(const LayerGrad<C>& a, int64_t s, int64_t b0, int64_t rows, int64_t chunk0,
                  int64_t chunk1) {
-  constexpr int64_t kColumns = kTileColumns<C>;
+  constexpr int64_t kColumns = kTileCols<C>;
   const int64_t depth = gate_count(kKind) * a.hidden;
   const C* gates = a.dgates_hh + (time_of(s, a.steps, a.reverse) * a.batch + b0) * depth;
   for (int64_t chunk = chunk0; chunk < chunk1; ++chunk) {
     const int64_t left = a.padded - chunk * kColumns;
+    fetch_step<kKind>(a, s - 1, b0, rows, chunk - chunk0, chunk1 - chunk0);
     product(LeftMatrix<C, false>{gates, depth}, rows, left < kColumns ? left : kColumns, depth,
             a.panels + chunk * depth * kColumns, kColumns, a.dh + b0 * a.padded + chunk * kColumns,
             a.padded, kKind == CellKind::Gru);
@@ -112,7 +135,7 @@ void run_product(const LayerGrad<C>& a, int64_t s, int64_t b0, int64_t rows, int
 
 template <CellKind kKind, class C>
 void run_layer(const LayerGrad<C>& a) {
-  constexpr int64_t kColumns = kTileColumns<C>;
+  constexpr int64_t kColumns = kTileCols<C>;
   const int64_t chunks = (a.hidden + kColumns - 1) / kColumns;
   const int64_t blocks = (a.batch + kBlockRows - 1) / kBlockRows;
   const int64_t chunk_work = gate_count(kKind) * a.hidden * kColumns;
@@ -192,7 +215,7 @@ void run(const RecurrentGrad& p) {
     if (p.db_hh) std::memset(p.db_hh, 0, gate_rows * sizeof(C));
   }
   if (state == 0) return;
-  constexpr int64_t kColumns = kTileColumns<C>;
+  constexpr int64_t kColumns = kTileCols<C>;
   const int64_t chunks = (p.hidden + kColumns - 1) / kColumns;
   const int64_t padded = round_up_to_lanes<C>(p.hidden);
   Scratch<C> panels(chunks * gate_rows * kColumns), dh(p.batch * padded), dc(lstm ? state : 0);
