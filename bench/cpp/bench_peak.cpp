@@ -1,12 +1,18 @@
 // What this machine can do at most: multiply-adds in registers, and a copy. The other figures are
-// given as shares of these.
+// given as shares of these. `share/...` runs the multiply-adds and a matrix product by turns, so
+// that both see the same clock, which moves with the load and with the neighbours of a virtual
+// machine.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "core/parallel.h"
+#include "cpu/isa.h"
 
 namespace {
 
@@ -61,6 +67,60 @@ void copy(benchmark::State& state, int threads) {
   std::free(to);
 }
 
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// A square product of float32 beside the peak of its instruction set: medians of the rates over the
+// iterations, and of their quotient.
+void share_of_peak(benchmark::State& state, gs::cpu::Isa isa, int64_t n, int threads) {
+  void (*const loop)() = isa == gs::cpu::Isa::Avx512 ? multiply_add_avx512
+                         : isa == gs::cpu::Isa::Avx2 ? multiply_add_avx2
+                                                     : multiply_add_baseline;
+  const int bytes = isa == gs::cpu::Isa::Avx512 ? 64 : isa == gs::cpu::Isa::Avx2 ? 32 : 16;
+  std::vector<float> a(n * n), b(n * n), c(n * n);
+  for (int64_t i = 0; i < n * n; ++i) a[i] = b[i] = float(i % 1000) * 1e-3f - 0.5f;
+  gs::Gemm g{};
+  g.dtype = gs::DType::Float32, g.m = g.n = g.k = n;
+  g.a = a.data(), g.b = b.data(), g.c = c.data();
+  g.a_row = g.b_row = g.c_row = n, g.a_col = g.b_col = 1;
+  const double product_flops = 2.0 * double(n) * double(n) * double(n);
+  const double peak_flops = 2.0 * 12 * (bytes / 4) * double(kSteps) * threads;
+  const int repeats = static_cast<int>(std::max(1.0, peak_flops / product_flops));
+  std::vector<double> peaks, products, shares;
+  gs::set_num_threads(threads);
+  for (auto _ : state) {
+    const double start = seconds();
+    gs::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) loop();
+    });
+    const double middle = seconds();
+    for (int i = 0; i < repeats; ++i) gs::cpu::table(isa).gemm(g);
+    peaks.push_back(peak_flops / (middle - start));
+    products.push_back(product_flops * repeats / (seconds() - middle));
+    shares.push_back(products.back() / peaks.back());
+  }
+  gs::set_num_threads(1);
+  const auto median = [](std::vector<double> v) {
+    std::nth_element(v.begin(), v.begin() + v.size() / 2, v.end());
+    return v[v.size() / 2];
+  };
+  state.counters["peak FLOP/s"] = median(peaks);
+  state.counters["FLOP/s"] = median(products);
+  state.counters["share"] = median(shares);
+}
+
+void register_shares(gs::cpu::Isa isa, int threads) {
+  if (isa > gs::cpu::best_isa()) return;
+  for (int64_t n : {64, 128, 256, 512, 1024, 2048}) {
+    const std::string name = std::string("share/") + gs::cpu::name_of(isa) + "/" +
+                             std::to_string(n) + "/threads:" + std::to_string(threads);
+    benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+      share_of_peak(state, isa, n, threads);
+    })->UseRealTime();
+  }
+}
+
 bool register_all() {
   for (int threads : {1, 2}) {
     const auto named = [&](const char* what) {
@@ -78,6 +138,8 @@ bool register_all() {
     benchmark::RegisterBenchmark(named("copy").c_str(), [=](benchmark::State& state) {
       copy(state, threads);
     })->UseRealTime();
+    for (gs::cpu::Isa isa : {gs::cpu::Isa::Baseline, gs::cpu::Isa::Avx2, gs::cpu::Isa::Avx512})
+      register_shares(isa, threads);
   }
   return true;
 }

@@ -46,8 +46,8 @@ GS_INLINE void store_first(C* p, Vec<C> v, int64_t n) {
   }
 }
 
-// Asks for part `piece` of `pieces` of a table (rows x width), in the order of memory. A step's share
-// of a sequence comes from far away and its cells take it in short strips, which no hardware
+// Asks for part `piece` of `pieces` of a table (rows x width), in the order of memory. A step's
+// share of a sequence comes from far away and its cells take it in short strips, which no hardware
 // foresees; asked for piece by piece during the products of the step before, it is there in time.
 // The empty statement stands for an effect: GCC takes calls of functions that only prefetch for
 // calls that do nothing, and drops them.

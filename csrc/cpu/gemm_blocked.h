@@ -37,11 +37,13 @@ struct PanelsA {
   int64_t next;      // from one panel to the next
   int64_t panel_rows;
 };
-// Panels of B: kTileCols wide, except that the last one may be one vector wide.
+// Panels of B: kTileCols wide, except that the last one may be one vector wide. `row` is from one
+// value of k to the next, 0 where that is the width of the panel.
 template <class C>
 struct PanelsB {
   const C* data;
   int64_t next;
+  int64_t row;
 };
 
 template <class C>
@@ -80,13 +82,14 @@ void multiply_block(const Epilogue<T>& e, const Block<T>& block, const PanelsA<c
       const int64_t width = panel_width<C>(cols);
       const MicroKernel<C> kernel = kMicroKernels<C>.of[width > kLanes<C>][rows];
       const C* b_panel = b.data + panel_j * b.next;
+      const int64_t b_row = b.row ? b.row : width;
       C* partial = block.partial ? block.partial + i * block.partial_row + j : nullptr;
       if (direct && cols == width) {
-        kernel(block.depth, a_panel, a.row, a.col, b_panel, width, partial, block.partial_row,
+        kernel(block.depth, a_panel, a.row, a.col, b_panel, b_row, partial, block.partial_row,
                accumulate, nullptr);
         continue;
       }
-      kernel(block.depth, a_panel, a.row, a.col, b_panel, width, tile, kTileCols<C>, false,
+      kernel(block.depth, a_panel, a.row, a.col, b_panel, b_row, tile, kTileCols<C>, false,
              nullptr);
       write_tile<T>(e, tile, kTileCols<C>, rows, cols, block.row + i, block.col + j,
                     block.c + i * block.c_row + j, block.c_row, partial, block.partial_row,
@@ -103,17 +106,23 @@ struct BlockedProduct {
 
   const Product<T>& p;
   int64_t panel_rows, depth, slab;
-  bool a_direct;  // A is read where it is
+  bool a_direct, b_direct;  // the operand is read where it is
 
   explicit BlockedProduct(const Product<T>& product) : p(product) {
     panel_rows = even_part(p.m, kTileRows);
     depth = even_part(p.k, kBlocks<C>.depth);
     slab = kNative ? kBlocks<C>.slab : kBlocks<C>.slab / 2;
-    // With few columns a packed value would be used too seldom to pay. Rows a multiple of half a
-    // page apart fall into the same cache sets.
+    // With few columns a packed value would be used too seldom to pay: packing takes about as long
+    // as a product with 64 columns, or 256 where A lies in rows and is read ahead by itself. Rows a
+    // multiple of half a page apart fall into the same cache sets.
     const int64_t step = max_of(p.a_row, p.a_col) * static_cast<int64_t>(sizeof(C));
     const bool spread = step % 2048 != 0 || p.m * p.k <= 8192;
-    a_direct = kNative && p.n <= 2 * kTileCols<C> && spread && (p.a_col == 1 || p.a_row == 1);
+    const bool few_cols = p.n <= 2 * kTileCols<C> || (p.n <= 8 * kTileCols<C> && p.a_col == 1);
+    a_direct = kNative && few_cols && spread && (p.a_col == 1 || p.a_row == 1);
+    // B in rows of whole vectors is as good as packed where it stays in the second cache, and
+    // better where too few rows of A would use it.
+    const bool near = p.k * p.n * static_cast<int64_t>(sizeof(C)) <= 512 << 10;
+    b_direct = kNative && p.b_col == 1 && p.n % kLanes<C> == 0 && (near || p.m <= 32);
   }
 
   int64_t panel_a_size() const { return panel_rows * depth + kPanelSlack<C>; }
@@ -141,7 +150,7 @@ struct BlockedProduct {
     const int64_t row_blocks = ceil_div(rows, block_rows), col_blocks = ceil_div(cols, block_cols);
     // An operand that several blocks need is packed once, before them; the other by the block
     // itself, into memory that stays in its core's cache.
-    const bool share_a = !a_direct && col_blocks > 1, share_b = row_blocks > 1;
+    const bool share_a = !a_direct && col_blocks > 1, share_b = !b_direct && row_blocks > 1;
     const int64_t panels_a = ceil_div(rows, panel_rows), panels_b = ceil_div(cols, kTileCols<C>);
     const Scratch<C> packed_a(share_a ? panels_a * panel_a_size() : 0);
     const Scratch<C> packed_b(share_b ? panels_b * panel_b_size() : 0);
@@ -168,7 +177,7 @@ struct BlockedProduct {
           0, row_blocks * col_blocks, max_of(1, 250000 / work), [&](int64_t begin, int64_t end) {
             const Scratch<C> own_a(
                 share_a || a_direct ? 0 : ceil_div(block_rows, panel_rows) * panel_a_size());
-            const Scratch<C> own_b(share_b ? 0 : block_cols * depth);
+            const Scratch<C> own_b(share_b || b_direct ? 0 : block_cols * depth);
             for (int64_t i = begin; i < end; ++i) {
               const int64_t r = i / col_blocks * block_rows, q = i % col_blocks * block_cols;
               Block<T> block;
@@ -219,10 +228,13 @@ struct BlockedProduct {
 
   PanelsB<C> panels_of_b(const Block<T>& block, int64_t k, const C* shared, int64_t panel,
                          C* own) const {
-    if (!own) return {shared + panel * panel_b_size(), panel_b_size()};
+    if constexpr (kNative) {
+      if (b_direct) return {p.b + k * p.b_row + block.col, kTileCols<C>, p.b_row};
+    }
+    if (!own) return {shared + panel * panel_b_size(), panel_b_size(), 0};
     for (int64_t j = 0; j < block.cols; j += kTileCols<C>)
       pack_b(block.col + j, k, block.depth, own + j / kTileCols<C> * panel_b_size());
-    return {own, panel_b_size()};
+    return {own, panel_b_size(), 0};
   }
 };
 
