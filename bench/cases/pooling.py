@@ -41,4 +41,16 @@ CASES = [
         lambda T, x: T.nn.functional.adaptive_avg_pool2d(x, 1),
         4.0 * 32 * 512 * 49,
     ),
+    *pool(
+        "adaptive_avg_pool2d/32x1280x4x4-1",
+        (32, 1280, 4, 4),
+        lambda T, x: T.nn.functional.adaptive_avg_pool2d(x, 1),
+        4.0 * 32 * 1280 * 16,
+    ),
+    *pool(
+        "adaptive_avg_pool2d/32x64x56x56-1",
+        (32, 64, 56, 56),
+        lambda T, x: T.nn.functional.adaptive_avg_pool2d(x, 1),
+        4.0 * 32 * 64 * 3136,
+    ),
 ]

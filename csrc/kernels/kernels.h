@@ -22,7 +22,7 @@
   K(cross_entropy_grad, CrossEntropyGrad) K(pointwise_loss, PointwiseLoss) \
   K(pointwise_loss_grad, PointwiseLossGrad) \
   K(layer_norm, LayerNorm) K(layer_norm_grad, LayerNormGrad) K(batch_norm, BatchNorm) \
-  K(batch_norm_grad, BatchNormGrad) \
+  K(batch_norm_grad, BatchNormGrad) K(group_norm, GroupNorm) K(group_norm_grad, GroupNormGrad) \
   K(recurrent, Recurrent) K(recurrent_grad, RecurrentGrad) \
   K(attention, Attention) K(attention_grad, AttentionGrad) \
   K(index_select, IndexSelect) K(index_add, IndexAdd) K(gather, Gather) K(scatter, Scatter) \

@@ -1,33 +1,11 @@
-// Batch, layer and group normalisation.
+// Batch and layer normalisation.
 #include "autograd/recompute.h"
-#include "ops/common.h"
+#include "ops/norm_common.h"
 
 namespace gs::ops {
 namespace {
 
 using autograd::recompute_gradient;
-
-DType compute_dtype(DType t) { return t == DType::Float64 ? t : DType::Float32; }
-const void* raw_or_null(const Tensor& t) { return t.defined() ? t.raw() : nullptr; }
-Tensor contiguous_or_none(const Tensor& t) { return t.defined() ? contiguous(t) : Tensor(); }
-Tensor mean_over(const Tensor& x, const Dims& dims) { return mean(x, dims, true, std::nullopt); }
-
-void check_eps(const char* op, double eps) {
-  GS_CHECK(eps >= 0, Value, op, "expected eps of 0 or more, got ", eps, ".");
-}
-
-// y * weight + bias, each optional and already of a shape that broadcasts.
-Tensor affine(Tensor y, const Tensor& weight, const Tensor& bias, const Shape& shape) {
-  if (weight.defined()) y = mul(y, reshape(weight, shape));
-  if (bias.defined()) y = add(y, reshape(bias, shape), 1);
-  return y;
-}
-
-// (x - mean) / sqrt(var + eps) over dims, by differentiable operations.
-Tensor standardized(const Tensor& x, const Dims& dims, double eps) {
-  const Tensor d = sub(x, mean_over(x, dims), 1);
-  return mul(d, rsqrt(add(mean_over(square(d), dims), eps, 1)));
-}
 
 // Running statistics are written in place; a strided one is worked on as a dense copy.
 struct Running {
@@ -213,37 +191,6 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
   const auto flat = [&](const Tensor& t) { return t.defined() ? reshape(contiguous(t), {n}) : t; };
   const Tensor x = reshape(contiguous(input), {input.numel() / n, n});
   return reshape(layer_norm_rows(x, flat(weight), flat(bias), eps), input.shape());
-}
-
-// Each group of channels of each sample is one row of layer_norm; weight and bias are per channel.
-Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight, const Tensor& bias,
-                  double eps) {
-  const char* op = "group_norm";
-  check_floating(op, input);
-  GS_CHECK(input.dim() >= 2, Value, op, "expected input of shape (N, C, ...), got ", input.shape(),
-           ".");
-  check_same_device(op, {&input, &weight, &bias});
-  check_same_dtype(op, {&input, &weight, &bias});
-  check_eps(op, eps);
-  const Shape channels{input.size(1)};
-  GS_CHECK(num_groups >= 1 && channels[0] % num_groups == 0, Value, op,
-           "expected num_groups that divides the ", channels[0], " channels of input ",
-           input.shape(), ", got ", num_groups, ".");
-  for (const Tensor* t : {&weight, &bias})
-    GS_CHECK(!t->defined() || t->shape() == channels, Value, op, "expected ",
-             t == &weight ? "weight" : "bias", " of shape ", channels, " to match input ",
-             input.shape(), ", got ", t->defined() ? t->shape() : Shape{}, ".");
-  Shape per_channel(input.dim(), 1);
-  per_channel[1] = channels[0];
-  if (input.numel() == 0) return affine(mul(input, 1.0), weight, bias, per_channel);
-
-  const int64_t rows = input.size(0) * num_groups;
-  GS_CHECK(input.numel() != rows || rows != num_groups, Value, op,
-           "expected more than 1 value per group, got input ", input.shape(), " in ", num_groups,
-           " groups.");
-  const Tensor x = reshape(contiguous(input), {rows, input.numel() / rows});
-  const Tensor y = reshape(layer_norm_rows(x, {}, {}, eps), input.shape());
-  return affine(y, weight, bias, per_channel);
 }
 
 }  // namespace gs::ops

@@ -1,4 +1,4 @@
-// Layer and batch normalisation on every instruction set, against plain loops in double.
+// Layer, batch and group normalisation on every instruction set, against plain loops in double.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -225,6 +225,56 @@ TEST(BatchNorm, FarFromZeroNothingCancels) {
   });
 }
 
+// ---------------------------------------------------------------- group norm
+
+template <class T>
+void check_group_norm(DType dtype, double tolerance) {
+  using C = compute_t<T>;
+  const double eps = 1e-5;
+  struct Case {
+    int64_t n, c, groups;
+  };
+  for (const Case k : {Case{0, 4, 2}, {1, 1, 1}, {1, 6, 3}, {3, 8, 8}, {2, 70, 1}, {5, 12, 4}})
+    for (int64_t inner : {1, 3, 5, 16, 49, 255, 257, 700, 5000}) {
+      const int64_t count = k.n * k.c * inner, rows = k.n * k.groups;
+      if (count > 120000 || k.c / k.groups * inner < 6) continue;
+      const auto x = random_values<T>(count, 1, 3), dy = random_values<T>(count, -1, 1, 2);
+      const auto w = random_values<T>(k.c, 0.5, 1.5, 3), b = random_values<T>(k.c, -1, 1, 4);
+      std::vector<int64_t> group(count), channel(count);
+      for (int64_t i = 0; i < count; ++i) {
+        channel[i] = i / inner % k.c;
+        group[i] = i / (k.c / k.groups * inner);
+      }
+      for (bool affine : {true, false}) {
+        const T *weight = affine ? w.data() : nullptr, *bias = affine ? b.data() : nullptr;
+        const Reference r = reference(x, dy, affine ? &w : nullptr, affine ? &b : nullptr, group,
+                                      rows, channel, k.c, eps);
+        on_every_isa([&](const KernelTable& table) {
+          std::vector<T> y(count), dx(count), dw(k.c), db(k.c);
+          std::vector<C> mean(rows), rstd(rows);
+          table.group_norm({x.data(), weight, bias, y.data(), mean.data(), rstd.data(), dtype, k.n,
+                            k.c, inner, k.groups, eps});
+          table.group_norm_grad({dy.data(), x.data(), weight, mean.data(), rstd.data(), dx.data(),
+                                 dw.data(), db.data(), dtype, k.n, k.c, inner, k.groups});
+          expect_near(y, r.y, tolerance, "y");
+          expect_near(dx, r.dx, 5 * tolerance, "dx");
+          expect_near(dw, r.dweight, 5 * tolerance, "dweight");
+          expect_near(db, r.dbias, 5 * tolerance, "dbias");
+          table.group_norm_grad({dy.data(), x.data(), weight, mean.data(), rstd.data(), nullptr,
+                                 nullptr, db.data(), dtype, k.n, k.c, inner, k.groups});
+          expect_near(db, r.dbias, 5 * tolerance, "dbias alone");
+        });
+      }
+    }
+}
+
+TEST(GroupNorm, EverySize) {
+  check_group_norm<float>(DType::Float32, 4e-6);
+  check_group_norm<double>(DType::Float64, 1e-11);
+  check_group_norm<Half>(DType::Float16, 2e-3);
+  check_group_norm<BFloat16>(DType::BFloat16, 1.2e-2);
+}
+
 TEST(Norm, SameBitsForAnyNumberOfThreads) {
   const int64_t n = 64, c = 5, inner = 1600, count = n * c * inner;
   const auto x = random_values<float>(count, -1, 1), dy = random_values<float>(count, -1, 1, 2);
@@ -232,8 +282,8 @@ TEST(Norm, SameBitsForAnyNumberOfThreads) {
     std::vector<float> first;
     for (int threads : {1, 2, 3}) {
       set_num_threads(threads);
-      std::vector<float> out(4 * count + 8000), mean(2000), rstd(2000);
-      float *y = out.data(), *extra = y + 4 * count;
+      std::vector<float> out(6 * count + 8000), mean(2000), rstd(2000);
+      float *y = out.data(), *extra = y + 6 * count;
       table.batch_norm({x.data(), nullptr, nullptr, y, mean.data(), rstd.data(), nullptr, nullptr,
                         DType::Float32, n, c, inner, true, 0.1, 1e-5});
       table.batch_norm_grad({dy.data(), x.data(), nullptr, mean.data(), rstd.data(), y + count,
@@ -242,6 +292,11 @@ TEST(Norm, SameBitsForAnyNumberOfThreads) {
                         DType::Float32, n * c, inner, 1e-5});
       table.layer_norm_grad({dy.data(), x.data(), nullptr, mean.data(), rstd.data(), y + 3 * count,
                              extra + 3200, extra + 4800, DType::Float32, n * c, inner});
+      table.group_norm({x.data(), nullptr, nullptr, y + 4 * count, mean.data(), rstd.data(),
+                        DType::Float32, n, c, inner, c, 1e-5});
+      table.group_norm_grad({dy.data(), x.data(), nullptr, mean.data(), rstd.data(),
+                             y + 5 * count, extra + 6400, extra + 7200, DType::Float32, n, c,
+                             inner, c});
       if (first.empty()) first = out;
       ASSERT_EQ(0, std::memcmp(out.data(), first.data(), out.size() * sizeof(float)));
     }

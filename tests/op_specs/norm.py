@@ -120,6 +120,9 @@ ROWS = [
             Sample(normal(2, 6, 4), 3, normal(6), normal(6)),
             Sample(normal(2, 4, 3, 3), 2),
             Sample(normal(3, 6), 2, normal(6)),
+            Sample(normal(2, 3, 2, 2), 3, None, normal(3), 1e-3),
+            Sample(normal(0, 4, 3), 2, normal(4), normal(4)),
+            Sample(normal(2, 4, 16, 17), 2, normal(4), normal(4), grad=False),
             Sample(normal(2, 3, 17), 1, normal(3), normal(3), grad=False),
         ],
         errors=(

@@ -5,6 +5,7 @@
 
 #include "cpu/isa.h"
 #include "cpu/planes.h"
+#include "cpu/rows.h"
 
 namespace gs::cpu {
 namespace {
@@ -17,11 +18,8 @@ GS_INLINE int64_t window_end(int64_t i, int64_t size, int64_t count) {
 template <class C>
 GS_INLINE C row_sum(const C* x, int64_t n) {
   Vec<C> sum{};
-  int64_t i = 0;
-  for (; i + kLanes<C> <= n; i += kLanes<C>) sum += load(x + i);
-  C total = horizontal_sum(sum);
-  for (; i < n; ++i) total += x[i];
-  return total;
+  each_vector<C>(n, [&](int64_t i, int count) { sum += load_part(x + i, count); });
+  return tree_sum<kLanes<C>>(sum);
 }
 
 template <class C>
@@ -73,6 +71,82 @@ void adaptive_average_grad_plane(const AdaptiveAvgPool2dGrad& s, const C* dy, C*
   }
 }
 
+// ---------------------------------------------------------------- windows of a whole plane
+
+inline constexpr int64_t kGrain = 32768;      // elements worth a task
+inline constexpr int64_t kSmallPlane = 1024;  // from here on a plane's own sum is cheap beside it
+
+// The sums of neighbours in a, then those in b.
+template <class V, size_t... I>
+GS_INLINE V add_neighbours(V a, V b, std::index_sequence<I...>) {
+  return __builtin_shufflevector(a, b, (2 * I)...) + __builtin_shufflevector(a, b, (2 * I + 1)...);
+}
+
+// Lane i is the sum of the lanes of sums[i]: pairs of vectors become one until one is left.
+template <class C>
+GS_INLINE Vec<C> sums_of_each(Vec<C>* sums) {
+  for (int count = kLanes<C>; count > 1; count /= 2)
+    for (int k = 0; k < count / 2; ++k)
+      sums[k] =
+          add_neighbours(sums[2 * k], sums[2 * k + 1], std::make_index_sequence<kLanes<C>>{});
+  return sums[0];
+}
+
+// Means of `count` <= kLanes planes of n.
+template <class C>
+[[gnu::noinline]] void small_means(const C* x, int64_t n, int count, C* y) {
+  Vec<C> sums[kLanes<C>] = {};
+  for (int k = 0; k < count; ++k) {
+    Vec<C> sum{};
+    each_vector<C>(n, [&](int64_t i, int lanes) { sum += load_part(x + k * n + i, lanes); });
+    sums[k] = sum;
+  }
+  store_part(y, sums_of_each<C>(sums) / static_cast<C>(n), count);
+}
+
+template <class T>
+void global_average(const AdaptivePool2d& s) {
+  using C = compute_t<T>;
+  constexpr int64_t lanes = kLanes<C>;
+  const int64_t n = s.h * s.w, together = n < kSmallPlane ? lanes : 1;
+  const int64_t grain = (kGrain / (n * together) + 1) * together;
+  parallel_for(0, s.planes, grain, [&](int64_t begin, int64_t end) {
+    const RowBuffer<T> in(together * n);
+    for (int64_t plane = begin; plane < end; plane += together) {
+      const int64_t count = end - plane < together ? end - plane : together;
+      const C* x = in.in(static_cast<const T*>(s.x) + plane * n, count * n);
+      C y[lanes];
+      if (together == 1) {
+        const double sum = sum_vectors<C>(n, [x](int64_t i, int k) {
+          prefetch_ahead<kLanes<C>>(x + i);
+          return load_part(x + i, k);
+        });
+        y[0] = static_cast<C>(sum / static_cast<double>(n));
+      } else {
+        small_means(x, n, static_cast<int>(count), y);
+      }
+      for (int64_t k = 0; k < count; ++k)
+        static_cast<T*>(s.y)[plane + k] = static_cast<T>(y[k]);
+    }
+  });
+}
+
+template <class T>
+void global_average_grad(const AdaptiveAvgPool2dGrad& s) {
+  using C = compute_t<T>;
+  const int64_t n = s.h * s.w;
+  parallel_for(0, s.planes, kGrain / n + 1, [&](int64_t begin, int64_t end) {
+    const RowBuffer<T> out(n);
+    for (int64_t plane = begin; plane < end; ++plane) {
+      const C g = static_cast<C>(static_cast<const T*>(s.dy)[plane]) / static_cast<C>(n);
+      T* to = static_cast<T*>(s.dx) + plane * n;
+      C* dx = out.out(to);
+      each_vector<C>(n, [=](int64_t i, int k) { store_part(dx + i, splat(g), k); });
+      out.flush(to, n);
+    }
+  });
+}
+
 }  // namespace
 
 namespace GS_ISA {
@@ -81,6 +155,7 @@ void adaptive_pool2d(const AdaptivePool2d& s) {
   visit_floating(s.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = compute_t<T>;
+    if (s.p == 1 && s.q == 1 && !s.indices) return global_average<T>(s);
     for_planes<T>(s.x, s.h * s.w, s.y, s.p * s.q, s.planes, no_state,
                   [&](Nothing, const C* x, C* y, int64_t plane) {
                     if (s.indices) {
@@ -96,6 +171,7 @@ void adaptive_avg_pool2d_grad(const AdaptiveAvgPool2dGrad& s) {
   visit_floating(s.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = compute_t<T>;
+    if (s.p == 1 && s.q == 1) return global_average_grad<T>(s);
     for_planes<T>(
         s.dy, s.p * s.q, s.dx, s.h * s.w, s.planes, no_state,
         [&](Nothing, const C* dy, C* dx, int64_t) { adaptive_average_grad_plane(s, dy, dx); });
