@@ -1,9 +1,9 @@
-// The pool. One job at a time stands in `Pool`. Its chunks are cut into one slice a thread, the same
-// part of the memory for the same thread from one operation to the next: what a core has written
-// lies in its own cache, and cores without a common one read each other's fresh data at a third of
-// the speed. Whoever is through with his slice helps with the others, so a worker that wakes late
-// finds nothing left and goes back to sleep, and the caller waits only for chunks that somebody is
-// working on. A chunk is claimed by lowering `unclaimed` of its slice.
+// The pool. One job at a time stands in `Pool`. Its chunks are cut into one slice a thread, the
+// same part of the memory for the same thread from one operation to the next: what a core has
+// written lies in its own cache, and cores without a common one read each other's fresh data at a
+// third of the speed. Whoever is through with his slice helps with the others, so a worker that
+// wakes late finds nothing left and goes back to sleep, and the caller waits only for chunks that
+// somebody is working on. A chunk is claimed by lowering `unclaimed` of its slice.
 //
 // A worker whose core another program takes in the middle of a chunk makes everybody wait for the
 // scheduler, milliseconds that a small job never earns back. The caller sees it: it waited, and

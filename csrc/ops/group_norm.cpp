@@ -29,7 +29,8 @@ Tensors group_norm_gradient(Backward& b, const Tensor& x, const Tensor& weight, 
   if (b.needs(1)) dweight = empty({s.c}, x.dtype(), x.device());
   if (b.needs(2)) dbias = empty({s.c}, x.dtype(), x.device());
   GroupNormGrad p{dy.raw(), x.raw(), raw_or_null(weight), mean.raw(), rstd.raw(), nullptr,
-                  nullptr,  nullptr, x.dtype(), s.n, s.c, s.inner, s.groups};
+                  nullptr,  nullptr, x.dtype(),           s.n,        s.c,        s.inner,
+                  s.groups};
   if (dx.defined()) p.dx = dx.raw();
   if (dweight.defined()) p.dweight = dweight.raw();
   if (dbias.defined()) p.dbias = dbias.raw();
@@ -39,8 +40,8 @@ Tensors group_norm_gradient(Backward& b, const Tensor& x, const Tensor& weight, 
 
 }  // namespace
 
-Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight_in, const Tensor& bias_in,
-                  double eps) {
+Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight_in,
+                  const Tensor& bias_in, double eps) {
   const char* op = "group_norm";
   check_floating(op, input);
   GS_CHECK(input.dim() >= 2, Value, op, "expected input of shape (N, C, ...), got ", input.shape(),
@@ -72,8 +73,9 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight_
   const Tensor mean = empty({rows}, statistics, x.device()),
                rstd = empty({rows}, statistics, x.device());
   Tensor y = empty_like(x);
-  kernels::group_norm(x.device(), {x.raw(), raw_or_null(weight), raw_or_null(bias), y.raw(),
-                                   mean.raw(), rstd.raw(), x.dtype(), n, c, s.inner, num_groups, eps});
+  kernels::group_norm(
+      x.device(), {x.raw(), raw_or_null(weight), raw_or_null(bias), y.raw(), mean.raw(), rstd.raw(),
+                   x.dtype(), n, c, s.inner, num_groups, eps});
   if (needs_grad(x, weight, bias)) {
     record(op, y, inputs(x, weight, bias),
            [x = Saved(x), weight = Saved(weight), mean, rstd, s](Backward& b) -> Tensors {

@@ -8,7 +8,9 @@ namespace gs::ops {
 inline DType compute_dtype(DType t) { return t == DType::Float64 ? t : DType::Float32; }
 inline const void* raw_or_null(const Tensor& t) { return t.defined() ? t.raw() : nullptr; }
 inline Tensor contiguous_or_none(const Tensor& t) { return t.defined() ? contiguous(t) : Tensor(); }
-inline Tensor mean_over(const Tensor& x, const Dims& dims) { return mean(x, dims, true, std::nullopt); }
+inline Tensor mean_over(const Tensor& x, const Dims& dims) {
+  return mean(x, dims, true, std::nullopt);
+}
 
 inline void check_eps(const char* op, double eps) {
   GS_CHECK(eps >= 0, Value, op, "expected eps of 0 or more, got ", eps, ".");

@@ -294,9 +294,8 @@ TEST(Norm, SameBitsForAnyNumberOfThreads) {
                              extra + 3200, extra + 4800, DType::Float32, n * c, inner});
       table.group_norm({x.data(), nullptr, nullptr, y + 4 * count, mean.data(), rstd.data(),
                         DType::Float32, n, c, inner, c, 1e-5});
-      table.group_norm_grad({dy.data(), x.data(), nullptr, mean.data(), rstd.data(),
-                             y + 5 * count, extra + 6400, extra + 7200, DType::Float32, n, c,
-                             inner, c});
+      table.group_norm_grad({dy.data(), x.data(), nullptr, mean.data(), rstd.data(), y + 5 * count,
+                             extra + 6400, extra + 7200, DType::Float32, n, c, inner, c});
       if (first.empty()) first = out;
       ASSERT_EQ(0, std::memcmp(out.data(), first.data(), out.size() * sizeof(float)));
     }

@@ -157,8 +157,8 @@ TYPED_TEST(Pool, AverageAndItsGradient) {
 TYPED_TEST(Pool, Adaptive) {
   using T = TypeParam;
   const double tolerance = sizeof(T) == 8 ? 1e-12 : sizeof(T) == 4 ? 1e-5 : 0.05;
-  const int64_t sizes[][4] = {
-      {7, 7, 1, 1}, {33, 31, 1, 1}, {1, 3, 1, 1}, {4, 4, 1, 1}, {8, 9, 3, 4}, {5, 3, 7, 7}, {17, 65, 4, 5}};
+  const int64_t sizes[][4] = {{7, 7, 1, 1}, {33, 31, 1, 1}, {1, 3, 1, 1},  {4, 4, 1, 1},
+                              {8, 9, 3, 4}, {5, 3, 7, 7},   {17, 65, 4, 5}};
   for (Isa isa : all_isas()) {
     for (const auto& [h, w, p, q] : sizes) {
       const int64_t planes = p == 1 ? 37 : 3;

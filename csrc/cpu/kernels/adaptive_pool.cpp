@@ -87,8 +87,7 @@ template <class C>
 GS_INLINE Vec<C> sums_of_each(Vec<C>* sums) {
   for (int count = kLanes<C>; count > 1; count /= 2)
     for (int k = 0; k < count / 2; ++k)
-      sums[k] =
-          add_neighbours(sums[2 * k], sums[2 * k + 1], std::make_index_sequence<kLanes<C>>{});
+      sums[k] = add_neighbours(sums[2 * k], sums[2 * k + 1], std::make_index_sequence<kLanes<C>>{});
   return sums[0];
 }
 
@@ -125,8 +124,7 @@ void global_average(const AdaptivePool2d& s) {
       } else {
         small_means(x, n, static_cast<int>(count), y);
       }
-      for (int64_t k = 0; k < count; ++k)
-        static_cast<T*>(s.y)[plane + k] = static_cast<T>(y[k]);
+      for (int64_t k = 0; k < count; ++k) static_cast<T*>(s.y)[plane + k] = static_cast<T>(y[k]);
     }
   });
 }

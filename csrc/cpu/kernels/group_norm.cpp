@@ -17,7 +17,9 @@ struct Spread {
   Scratch<C> elements;
   const C* values;  // null stays null
   Spread(const void* p, int64_t c, int64_t inner)
-      : channels(p, c), elements(p && inner < kShortPlane ? c * inner : 0), values(channels.values) {
+      : channels(p, c),
+        elements(p && inner < kShortPlane ? c * inner : 0),
+        values(channels.values) {
     C* to = elements.get();
     if (!to) return;
     for (int64_t i = 0; i < c; ++i)
@@ -133,7 +135,8 @@ template <class C>
                                   RowGrad<C> g) {
   const C scale = weight * g.rstd;
   each_vector<C>(n, [=](int64_t i, int count) {
-    store_part(dx + i, load_part(dy + i, count) * scale + ((load_part(x + i, count) - g.mean) * g.b + g.c),
+    store_part(dx + i,
+               load_part(dy + i, count) * scale + ((load_part(x + i, count) - g.mean) * g.b + g.c),
                count);
   });
 }
@@ -190,8 +193,8 @@ void group_norm_grad_as(const GroupNormGrad& p) {
         grad_short(dy, x, w ? weight.values + channel * p.inner : nullptr, dx, size, g);
       } else {
         for (int64_t c = 0; c < rows.per_group; ++c)
-          grad_plane(dy + c * p.inner, x + c * p.inner, w ? w[channel + c] : C(1),
-                     dx + c * p.inner, p.inner, g);
+          grad_plane(dy + c * p.inner, x + c * p.inner, w ? w[channel + c] : C(1), dx + c * p.inner,
+                     p.inner, g);
       }
       out.flush(to, size);
     }
