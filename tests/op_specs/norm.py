@@ -42,7 +42,8 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
 
 
 def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
-    y = normalised(x.reshape(len(x), num_groups, -1), (2,), eps).reshape(x.shape)
+    rows = x.reshape(len(x), num_groups, int(np.prod(x.shape[1:])) // num_groups)
+    y = normalised(rows, (2,), eps).reshape(x.shape)
     return affine(y, weight, bias, (1, -1) + (1,) * (x.ndim - 2))
 
 
