@@ -18,6 +18,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -170,6 +171,7 @@ def alternate(
             if name in errors:
                 continue
             try:
+                time.sleep(0.005)  # the other library's threads stop spinning meanwhile
                 times[name].append(worker.time(case, seconds))
             except RuntimeError as error:
                 errors[name] = str(error)

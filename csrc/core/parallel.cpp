@@ -7,8 +7,9 @@
 //
 // A worker whose core another program takes in the middle of a chunk makes everybody wait for the
 // scheduler, milliseconds that a small job never earns back. The caller sees it: it waited, and
-// this process did not run meanwhile. For eight times as long it then works alone, so that a
-// contended machine costs about an eighth of one thread's speed and not a multiple of it.
+// this process did not run meanwhile. For twice as long it then works alone, and when that happens
+// again soon, for four times as long, up to sixteen: one disturbance costs little, and a machine
+// that stays contended costs a sixteenth of one thread's speed and not a multiple of it.
 #include "core/parallel.h"
 
 #include <pthread.h>
@@ -34,10 +35,11 @@ namespace {
 constexpr int kSpins = 1000;
 constexpr int kMaxThreads = 1024;
 // Waiting for a worker that does not run: from where it counts as contention, for how many times as
-// long the caller then works alone, and at most how long.
+// long the caller then works alone, at most how long, and how soon after that is again.
 constexpr int64_t kContended = 200'000;  // ns
-constexpr int64_t kAloneFactor = 8;
+constexpr int64_t kAloneFactor = 2, kAloneFactorAtMost = 16;
 constexpr int64_t kAloneAtMost = 250'000'000;  // ns
+constexpr int64_t kSoon = 50'000'000;          // ns
 
 thread_local bool inside_chunk = false;
 
@@ -89,6 +91,7 @@ class Pool {
   alignas(64) std::atomic<bool> busy_{false};
   std::atomic<bool> caller_sleeps_{false};
   std::atomic<int64_t> alone_until_{0};  // CLOCK_MONOTONIC, 0 for never
+  int64_t was_alone_until_ = 0, alone_factor_ = kAloneFactor;
   std::mutex mutex_;
   std::condition_variable done_;
 
@@ -219,7 +222,10 @@ void Pool::wait_for_chunks_in_flight() {
   const int64_t now = clock_ns(CLOCK_MONOTONIC);
   const int64_t lost = now - from - (clock_ns(CLOCK_PROCESS_CPUTIME_ID) - ran_from);
   if (lost > kContended) {
-    alone_until_.store(now + std::min(kAloneFactor * lost, kAloneAtMost));
+    alone_factor_ = now - was_alone_until_ < kSoon ? std::min(2 * alone_factor_, kAloneFactorAtMost)
+                                                   : kAloneFactor;
+    was_alone_until_ = now + std::min(alone_factor_ * lost, kAloneAtMost);
+    alone_until_.store(was_alone_until_);
   }
 }
 
