@@ -42,6 +42,7 @@ constexpr int64_t kAloneAtMost = 250'000'000;  // ns
 constexpr int64_t kSoon = 50'000'000;          // ns
 
 thread_local bool inside_chunk = false;
+thread_local int slot_of_thread = 0;
 
 void relax() {
 #if defined(__x86_64__)
@@ -164,6 +165,7 @@ bool Pool::do_one_chunk(int first_slice) {
 
 void Pool::work(int id) {
   inside_chunk = true;
+  slot_of_thread = id + 1;
   for (;;) {
     for (int spin = 0; spin < kSpins; ++spin) {
       if (id < helpers_.load(std::memory_order_relaxed)) {
@@ -323,6 +325,8 @@ void set_num_threads(int n) {
 }
 
 bool in_parallel() { return inside_chunk; }
+
+int thread_slot() { return slot_of_thread; }
 
 void run_parallel(int64_t begin, int64_t end, int64_t grain, RangeFunction f) {
   if (begin >= end) return;

@@ -47,5 +47,8 @@ int num_threads();            // threads a parallel_for may use, the caller incl
 void set_num_threads(int n);  // ValueError when n < 1
 int available_cpus();         // affinity mask and cgroup quota
 bool in_parallel();           // inside a chunk
+// 0 for the caller of a parallel_for, 1, 2 ... for the pool's threads: below the number of threads
+// as it was when the job began.
+int thread_slot();
 
 }  // namespace gs

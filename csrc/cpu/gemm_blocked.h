@@ -10,6 +10,7 @@
 
 #include "core/parallel.h"
 #include "cpu/gemm_kernel.h"
+#include "cpu/gemm_own_panels.h"
 #include "cpu/gemm_pack.h"
 #include "cpu/gemm_write.h"
 #include "cpu/scratch.h"
@@ -148,10 +149,14 @@ struct BlockedProduct {
     const int64_t block_rows = round_up(even_part(rows, kBlocks<C>.rows), panel_rows);
     const int64_t block_cols = round_up(even_part(cols, kBlocks<C>.cols), kTileCols<C>);
     const int64_t row_blocks = ceil_div(rows, block_rows), col_blocks = ceil_div(cols, block_cols);
-    // An operand that several blocks need is packed once, before them; the other by the block
-    // itself, into memory that stays in its core's cache.
-    const bool share_a = !a_direct && col_blocks > 1, share_b = !b_direct && row_blocks > 1;
     const int64_t panels_a = ceil_div(rows, panel_rows), panels_b = ceil_div(cols, kTileCols<C>);
+    const OwnPanels<C> own(own_threads(panels_a, row_blocks * col_blocks),
+                           a_direct ? 0 : panels_a * panel_a_size(),
+                           b_direct ? 0 : block_cols * depth, row_blocks);
+    // Otherwise an operand that several blocks need is packed once, before them; the other by the
+    // block itself, into memory that stays in its core's cache.
+    const bool share_a = !own.used() && !a_direct && col_blocks > 1;
+    const bool share_b = !own.used() && !b_direct && row_blocks > 1;
     const Scratch<C> packed_a(share_a ? panels_a * panel_a_size() : 0);
     const Scratch<C> packed_b(share_b ? panels_b * panel_b_size() : 0);
     const bool has_partial = !kNative && p.k > depth;
@@ -159,27 +164,21 @@ struct BlockedProduct {
 
     for (int64_t k = 0; k == 0 || k < p.k; k += depth) {
       const int64_t k_count = min_of(depth, p.k - k);
-      const int64_t shared_a = share_a ? panels_a : 0, shared_b = share_b ? panels_b : 0;
-      parallel_for(
-          0, shared_a + shared_b, max_of(1, 32768 / panel_b_size()),
-          [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) {
-              const int64_t j = i - shared_a;
-              if (j < 0) {
-                pack_a(row + i * panel_rows, k, k_count, packed_a.get() + i * panel_a_size());
-              } else {
-                pack_b(col + j * kTileCols<C>, k, k_count, packed_b.get() + j * panel_b_size());
-              }
-            }
-          });
+      pack_shared(row, col, k, k_count, packed_a.get(), share_a ? panels_a : 0, packed_b.get(),
+                  share_b ? panels_b : 0);
       const int64_t work = block_rows * block_cols * max_of(k_count, 1);
       parallel_for(
           0, row_blocks * col_blocks, max_of(1, 250000 / work), [&](int64_t begin, int64_t end) {
-            const Scratch<C> own_a(
-                share_a || a_direct ? 0 : ceil_div(block_rows, panel_rows) * panel_a_size());
-            const Scratch<C> own_b(share_b || b_direct ? 0 : block_cols * depth);
+            const bool keeps = own.serves_this_thread();
+            const Scratch<C> own_a(keeps || share_a || a_direct
+                                       ? 0
+                                       : ceil_div(block_rows, panel_rows) * panel_a_size());
+            const Scratch<C> own_b(keeps || share_b || b_direct ? 0 : block_cols * depth);
             for (int64_t i = begin; i < end; ++i) {
-              const int64_t r = i / col_blocks * block_rows, q = i % col_blocks * block_cols;
+              // Columns outside where each thread packs: its part of the blocks then has few.
+              const int64_t r_block = own.used() ? i % row_blocks : i / col_blocks;
+              const int64_t q_block = own.used() ? i / row_blocks : i % col_blocks;
+              const int64_t r = r_block * block_rows, q = q_block * block_cols;
               Block<T> block;
               block.rows = min_of(block_rows, rows - r);
               block.cols = min_of(block_cols, cols - q);
@@ -191,14 +190,49 @@ struct BlockedProduct {
               block.first = k == 0;
               block.last = k + k_count >= p.k;
               set_partial(block, partial.get(), r * cols + q, cols);
+              C* const kept_a = keeps ? own.a() + r / panel_rows * panel_a_size() : nullptr;
               const PanelsA<C> a =
-                  panels_of_a(block, k, packed_a.get(), r / panel_rows, own_a.get());
+                  keeps
+                      ? panels_of_a(block, k, kept_a, !a_direct && own.lacks(r_block, k))
+                      : panels_of_a(block, k,
+                                    own_a.get() ? own_a.get()
+                                                : packed_a.get() + r / panel_rows * panel_a_size(),
+                                    own_a.get() != nullptr);
               const PanelsB<C> b =
-                  panels_of_b(block, k, packed_b.get(), q / kTileCols<C>, own_b.get());
+                  keeps ? panels_of_b(block, k, own.b(),
+                                      !b_direct && own.lacks(row_blocks, k * col_blocks + q_block))
+                        : panels_of_b(block, k,
+                                      own_b.get()
+                                          ? own_b.get()
+                                          : packed_b.get() + q / kTileCols<C> * panel_b_size(),
+                                      own_b.get() != nullptr);
               multiply_block(p.epilogue, block, a, b);
             }
           });
     }
+  }
+
+  // How many threads pack for themselves; 0 where panels are shared.
+  int own_threads(int64_t panels_a, int64_t blocks) const {
+    const int threads = num_threads();
+    const bool few = threads > 1 && threads <= OwnPanels<C>::kMostThreads && !in_parallel();
+    return few && blocks > 1 && panels_a * panel_a_size() <= OwnPanels<C>::kMostValues ? threads
+                                                                                       : 0;
+  }
+
+  void pack_shared(int64_t row, int64_t col, int64_t k, int64_t k_count, C* a, int64_t panels_a,
+                   C* b, int64_t panels_b) const {
+    parallel_for(0, panels_a + panels_b, max_of(1, 32768 / panel_b_size()),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t i = begin; i < end; ++i) {
+                     const int64_t j = i - panels_a;
+                     if (j < 0) {
+                       pack_a(row + i * panel_rows, k, k_count, a + i * panel_a_size());
+                     } else {
+                       pack_b(col + j * kTileCols<C>, k, k_count, b + j * panel_b_size());
+                     }
+                   }
+                 });
   }
 
   void set_partial(Block<T>& block, C* partial, int64_t at, int64_t cols) const {
@@ -211,30 +245,25 @@ struct BlockedProduct {
     }
   }
 
-  PanelsA<C> panels_of_a(const Block<T>& block, int64_t k, const C* shared, int64_t panel,
-                         C* own) const {
+  // The block's panels at `at`, packed there first when they are not yet.
+  PanelsA<C> panels_of_a(const Block<T>& block, int64_t k, C* at, bool pack) const {
     if constexpr (kNative) {
       if (a_direct)
         return {p.a + block.row * p.a_row + k * p.a_col, p.a_row, p.a_col, panel_rows * p.a_row,
                 panel_rows};
     }
-    if (own) {
-      for (int64_t i = 0; i < block.rows; i += panel_rows)
-        pack_a(block.row + i, k, block.depth, own + i / panel_rows * panel_a_size());
-      return {own, 1, panel_rows, panel_a_size(), panel_rows};
-    }
-    return {shared + panel * panel_a_size(), 1, panel_rows, panel_a_size(), panel_rows};
+    for (int64_t i = 0; pack && i < block.rows; i += panel_rows)
+      pack_a(block.row + i, k, block.depth, at + i / panel_rows * panel_a_size());
+    return {at, 1, panel_rows, panel_a_size(), panel_rows};
   }
 
-  PanelsB<C> panels_of_b(const Block<T>& block, int64_t k, const C* shared, int64_t panel,
-                         C* own) const {
+  PanelsB<C> panels_of_b(const Block<T>& block, int64_t k, C* at, bool pack) const {
     if constexpr (kNative) {
       if (b_direct) return {p.b + k * p.b_row + block.col, kTileCols<C>, p.b_row};
     }
-    if (!own) return {shared + panel * panel_b_size(), panel_b_size(), 0};
-    for (int64_t j = 0; j < block.cols; j += kTileCols<C>)
-      pack_b(block.col + j, k, block.depth, own + j / kTileCols<C> * panel_b_size());
-    return {own, panel_b_size(), 0};
+    for (int64_t j = 0; pack && j < block.cols; j += kTileCols<C>)
+      pack_b(block.col + j, k, block.depth, at + j / kTileCols<C> * panel_b_size());
+    return {at, panel_b_size(), 0};
   }
 };
 

@@ -136,7 +136,7 @@ void check(const Case& s) {
 
   for_each_isa([&](const cpu::KernelTable& table) {
     std::vector<T> first;
-    for (int threads : {1, 2, 3}) {
+    for (int threads : {1, 2, 3, 5}) {  // few threads pack for themselves, more share
       set_num_threads(threads);
       auto c = c_before;
       g.c = c.data() + s.misalign;
@@ -212,6 +212,16 @@ TEST(Gemm, DeepHalfKeepsItsPartialSumsInFloat) {
 TEST(Gemm, WideAndTallSlabs) {
   check<float>({20, 4100, 30});
   check<float>({4100, 40, 20, false, true});
+}
+
+TEST(Gemm, OperandsReadWhereTheyAre) {
+  for (int t = 0; t < 2; ++t) {
+    check<float>({32, 512, 800, t == 1});   // B, for few rows, in several passes
+    check<float>({100, 128, 900, t == 1});  // B, because it stays near
+    check<double>({30, 96, 700, t == 1});
+    check<float>({600, 48, 500, t == 1});  // A, for few columns
+    if (HasFatalFailure()) return;
+  }
 }
 
 TEST(Gemm, VectorsInBothOrders) {
