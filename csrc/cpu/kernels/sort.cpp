@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/parallel.h"
+#include "cpu/convert.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 
@@ -145,8 +146,53 @@ GS_INLINE void sink(Item* heap, int64_t n, int64_t at) {
   heap[at] = item;
 }
 
+template <class Item>
+void heap_sort(Item* heap, int64_t n) {
+  for (int64_t last = n - 1; last > 0; --last) {
+    const Item top = heap[0];
+    heap[0] = heap[last];
+    heap[last] = top;
+    sink(heap, last, 0);
+  }
+}
+
 // The k smallest in order, without sorting the rest: a heap of the best so far, whose top few items
-// beat.
+// beat. Candidates of a span, often none, are picked by comparing its values with the top's alone:
+// equal ones come later and lose. `in` is dense.
+template <bool descending, class Item, class T>
+void best_items(const T* in, int64_t n, int64_t k, Item* heap) {
+  using C = compute_t<T>;
+  constexpr int64_t span = 64;
+  alignas(64) C buffer[span];
+  uint8_t places[span];
+  const auto item_at = [&](int64_t i) { return make_item<Item>(ordered(in[i]), i, descending); };
+  for (int64_t i = 0; i < k; ++i) heap[i] = item_at(i);
+  for (int64_t i = k / 2; i-- > 0;) sink(heap, k, i);
+  C top = static_cast<C>(in[position_of(heap[0])]);
+  for (int64_t i = k; i < n; i += span) {
+    const int64_t m = n - i < span ? n - i : span;
+    const C* v = as_compute(in + i, buffer, m);
+    int any = m < span;
+    if (!any)  // NaN is not below anything, and never falls out here
+      for (int64_t j = 0; j < span; ++j) any |= descending ? !(v[j] <= top) : !(v[j] >= top);
+    if (!any) continue;
+    int count = 0;
+    for (int64_t j = 0; j < m; ++j) {
+      places[count] = static_cast<uint8_t>(j);
+      count += descending ? !(v[j] <= top) : !(v[j] >= top);
+    }
+    for (int c = 0; c < count; ++c) {
+      const Item item = item_at(i + places[c]);
+      if (item >= heap[0]) continue;
+      heap[0] = item;
+      sink(heap, k, 0);
+    }
+    top = static_cast<C>(in[position_of(heap[0])]);
+  }
+  heap_sort(heap, k);
+}
+
+// The same for elements `stride` apart.
 template <class Item, class MakeItem>
 GS_INLINE void smallest_items(Item* heap, int64_t k, int64_t n, MakeItem item_at) {
   for (int64_t i = 0; i < k; ++i) heap[i] = item_at(i);
@@ -158,12 +204,7 @@ GS_INLINE void smallest_items(Item* heap, int64_t k, int64_t n, MakeItem item_at
     heap[0] = item;
     sink(heap, k, 0);
   }
-  for (int64_t last = k - 1; last > 0; --last) {
-    const Item top = heap[0];
-    heap[0] = heap[last];
-    heap[last] = top;
-    sink(heap, last, 0);
-  }
+  heap_sort(heap, k);
 }
 
 // ---------------------------------------------------------------- lanes
@@ -184,7 +225,12 @@ void sort_lanes(const Sort& p) {
         return make_item<Item>(ordered(in[i * p.inner]), i, p.descending);
       };
       const Item* sorted = items.get();
-      if (heap) {
+      if (heap && p.inner == 1) {
+        if (p.descending)
+          best_items<true>(in, p.n, p.k, items.get());
+        else
+          best_items<false>(in, p.n, p.k, items.get());
+      } else if (heap) {
         smallest_items(items.get(), p.k, p.n, item_at);
       } else {
         for (int64_t i = 0; i < p.n; ++i) items.get()[i] = item_at(i);
