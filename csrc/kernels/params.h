@@ -649,7 +649,7 @@ struct IndexRange {
   int64_t* high;
 };
 // Flat positions of the true elements of a dense bool array; *count receives how many. positions
-// has room for all n.
+// has room for as many, or is null: then they are counted and no more.
 struct Nonzero {
   const bool* mask;
   int64_t n;

@@ -1,5 +1,8 @@
 // Advanced indexing: integer and bool tensors as indices, with NumPy's rules.
 #include <algorithm>
+#include <vector>
+
+#include "core/parallel.h"
 
 #include "ops/advanced.h"
 #include "ops/common.h"
@@ -8,19 +11,64 @@ namespace gs::ops {
 
 namespace {
 
+// Flat positions of the true elements: counted first, so that they fill their memory.
+Tensor positions_in(const Tensor& mask) {
+  int64_t count = 0;
+  if (mask.numel())
+    kernels::nonzero(mask.device(), {mask.data<bool>(), mask.numel(), nullptr, &count});
+  Tensor out = empty({count}, DType::Int64);
+  if (count)
+    kernels::nonzero(mask.device(), {mask.data<bool>(), mask.numel(), out.data<int64_t>(), &count});
+  return out;
+}
+
 // The integer indices of a bool mask's true elements, one tensor per dimension of the mask.
 Tensors positions_of(const Tensor& mask) {
+  if (mask.dim() == 1) return {positions_in(contiguous(mask))};
   const Tensor rows = nonzero(mask);
   Tensors out;
   for (int64_t i = 0; i < mask.dim(); ++i) out.push_back(contiguous(select(rows, 1, i)));
   return out;
 }
 
+// True when a mask of several dimensions can be seen as one flat mask over one flat dimension of x.
+bool has_wide_mask(const Tensor& x, const Tensors& indices) {
+  bool wide = false;
+  int64_t at = 0;
+  for (const Tensor& t : indices) {
+    const bool mask = t.defined() && t.dtype() == DType::Bool;
+    for (int64_t i = 0; mask && i < t.dim(); ++i)
+      if (at + i >= x.dim() || t.size(i) != x.size(at + i)) return false;
+    wide = wide || (mask && t.dim() > 1);
+    at += mask ? t.dim() : 1;
+  }
+  return wide && at <= x.dim() && x.numel() > 0 && x.is_contiguous();
+}
+
+// x[indices] with such masks flattened: positions in them are offsets, with no coordinates between.
+Tensor index_flat(const Tensor& x, const Tensors& indices) {
+  Shape shape;
+  Tensors flat;
+  int64_t at = 0;
+  for (const Tensor& t : indices) {
+    const bool mask = t.defined() && t.dtype() == DType::Bool;
+    const int64_t dims = mask ? t.dim() : 1;
+    int64_t size = 1;
+    for (int64_t i = 0; i < dims; ++i) size *= x.size(at++);
+    if (dims > 0) shape.push_back(size);
+    flat.push_back(mask && dims > 1 ? reshape(t, {-1}) : t);
+  }
+  while (at < x.dim()) shape.push_back(x.size(at++));
+  return index(reshape(x, shape), flat);
+}
+
 }  // namespace
 
 Advanced::Advanced(const char* op, const Tensor& x, const Tensors& indices) {
   autograd::GradGuard no_grad(false);
+  std::vector<bool> from_mask;  // per dimension: the index is in range
   for (const Tensor& t : indices) {
+    from_mask.resize(index.size(), true);
     if (!t.defined()) {
       index.push_back(t);
       continue;
@@ -36,12 +84,14 @@ Advanced::Advanced(const char* op, const Tensor& x, const Tensors& indices) {
       for (Tensor& p : positions_of(t)) index.push_back(std::move(p));
     } else {
       check_integral(op, t, "an index");
+      from_mask.push_back(false);
       index.push_back(t);
     }
   }
   GS_CHECK(static_cast<int64_t>(index.size()) <= x.dim(), Index, op, "too many indices (",
            index.size(), ") for a tensor of shape ", x.shape(), ".");
   index.resize(static_cast<size_t>(x.dim()));
+  from_mask.resize(index.size(), true);
   bool first = true;
   for (int64_t d = 0; d < x.dim(); ++d) {
     const Tensor& t = index[static_cast<size_t>(d)];
@@ -59,7 +109,8 @@ Advanced::Advanced(const char* op, const Tensor& x, const Tensors& indices) {
     t = as_index(t);
     GS_CHECK(t.numel() == 0 || x.size(d) > 0, Index, op, "cannot index dimension ", d, " of shape ",
              x.shape(), ": it has no elements.");
-    if (check_index_range(op, t, x.size(d), "index", true) < 0)
+    const bool known = from_mask[static_cast<size_t>(d)];
+    if (!known && check_index_range(op, t, x.size(d), "index", true) < 0)
       t = where(lt(t, 0), add(t, x.size(d), 1), t);
     t = contiguous(broadcast_to(t, common));
   }
@@ -79,18 +130,22 @@ Tensor Advanced::offsets(const Tensor& x, int64_t* inner) const {
   *inner = 1;
   while (tail > 0 && (x.stride(rest[tail - 1]) == *inner || x.size(rest[tail - 1]) == 1))
     *inner *= x.size(rest[--tail]);
+  if (tail == 0 && advanced.size() == 1 && x.stride(advanced[0]) == 1)
+    return index[static_cast<size_t>(advanced[0])];
   int64_t per_index = 1, rows = 1;
   for (int64_t i = 0; i < tail; ++i) per_index *= x.size(rest[i]);
   for (int64_t n : common) rows *= n;
   Tensor out = empty({rows, per_index}, DType::Int64);
   int64_t* p = out.data<int64_t>();
   if (out.numel() == 0) return out;
-  std::fill(p, p + rows, 0);
-  for (int64_t d : advanced) {
-    const int64_t* from = index[static_cast<size_t>(d)].data<int64_t>();
-    const int64_t stride = x.stride(d);
-    for (int64_t i = 0; i < rows; ++i) p[i] += from[i] * stride;
-  }
+  parallel_for(0, rows, 32768, [&](int64_t begin, int64_t end) {
+    std::fill(p + begin, p + end, 0);
+    for (int64_t d : advanced) {
+      const int64_t* from = index[static_cast<size_t>(d)].data<int64_t>();
+      const int64_t stride = x.stride(d);
+      for (int64_t i = begin; i < end; ++i) p[i] += from[i] * stride;
+    }
+  });
   for (int64_t i = rows - 1; i >= 0 && per_index > 1;
        --i) {  // from the back: row i spreads over i * per_index
     const int64_t start = p[i];
@@ -154,6 +209,7 @@ Tensor index_grad(const Tensor& g, const Tensors& indices, const Shape& shape) {
 
 Tensor index(const Tensor& x, const Tensors& indices) {
   check_defined("index", x, "input");
+  if (has_wide_mask(x, indices)) return index_flat(x, indices);
   Tensor y;
   Tensors fixed;
   {
@@ -211,21 +267,29 @@ Tensor index_put_(const Tensor& x, const Tensors& indices, const Operand& values
 Tensor nonzero(const Tensor& x) {
   check_defined("nonzero", x, "input");
   autograd::GradGuard no_grad(false);
-  const Tensor mask = contiguous(x.dtype() == DType::Bool ? x : ne(x, 0));
-  Tensor flat = empty({mask.numel()}, DType::Int64);
-  int64_t count = 0;
-  if (mask.numel())
-    kernels::nonzero(x.device(), {mask.data<bool>(), mask.numel(), flat.data<int64_t>(), &count});
-  Tensor out = empty({count, x.dim()}, DType::Int64);
-  int64_t* p = out.data<int64_t>();
+  const Tensor flat = positions_in(contiguous(x.dtype() == DType::Bool ? x : ne(x, 0)));
+  if (x.dim() == 1) return reshape(flat, {-1, 1});
+  const int64_t ndim = x.dim(), last = ndim - 1;
+  Tensor out = empty({flat.numel(), ndim}, DType::Int64);
+  if (out.numel() == 0) return out;
   const int64_t* from = flat.data<int64_t>();
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t at = from[i];
-    for (int64_t d = x.dim() - 1; d >= 0; --d) {
-      p[i * x.dim() + d] = at % x.size(d);
-      at /= x.size(d);
+  int64_t* to = out.data<int64_t>();
+  const int64_t inner = x.size(last);
+  parallel_for(0, flat.numel(), 16384, [&](int64_t begin, int64_t end) {
+    int64_t row[kMaxDims], start = -inner;  // coordinates of a row, worked out when it begins
+    for (int64_t i = begin; i < end; ++i) {
+      if (from[i] >= start + inner) {
+        int64_t at = from[i] / inner;
+        start = at * inner;
+        for (int64_t d = last - 1; d >= 0; --d) {
+          row[d] = at % x.size(d);
+          at /= x.size(d);
+        }
+      }
+      for (int64_t d = 0; d < last; ++d) to[i * ndim + d] = row[d];
+      to[i * ndim + last] = from[i] - start;
     }
-  }
+  });
   return out;
 }
 

@@ -251,6 +251,8 @@ TEST(Index, Nonzero) {
           if (mask[i]) expected.push_back(i);
         }
         int64_t count = -1;
+        cpu::table(isa).nonzero({mask.get(), n, nullptr, &count});  // counted alone
+        ASSERT_EQ(count, int64_t(expected.size()));
         cpu::table(isa).nonzero({mask.get(), n, positions.data(), &count});
         ASSERT_EQ(count, int64_t(expected.size()));
         EXPECT_EQ(positions[static_cast<size_t>(n)], -7);

@@ -22,6 +22,21 @@ GS_INLINE void copy_short_rows(char* out, int64_t begin, int64_t end, Cursor cur
   for (int64_t r = begin; r < end; ++r) __builtin_memcpy(out + r * bytes, cursor.next(), bytes);
 }
 
+// Rows that lie anywhere: the memory is asked for a few rows before they are read.
+template <class Cursor>
+GS_INLINE void copy_long_rows(char* out, int64_t bytes, int64_t begin, int64_t end, Cursor cursor) {
+  constexpr int64_t depth = 4, most = 2048;  // of longer rows the hardware fetches the rest
+  Cursor ahead = cursor;
+  for (int64_t r = begin; r < end && r < begin + depth; ++r) ahead.next();
+  for (int64_t r = begin; r < end; ++r) {
+    if (r + depth < end) {
+      const char* row = ahead.next();
+      for (int64_t at = 0; at < bytes && at < most; at += 64) __builtin_prefetch(row + at);
+    }
+    std::memcpy(out + r * bytes, cursor.next(), bytes);
+  }
+}
+
 template <class Cursor>
 GS_INLINE void copy_rows(char* out, int64_t bytes, int64_t begin, int64_t end, Cursor cursor) {
   switch (bytes) {
@@ -34,7 +49,7 @@ GS_INLINE void copy_rows(char* out, int64_t bytes, int64_t begin, int64_t end, C
     case 8:
       return copy_short_rows<8>(out, begin, end, cursor);
     default:
-      for (int64_t r = begin; r < end; ++r) std::memcpy(out + r * bytes, cursor.next(), bytes);
+      return copy_long_rows(out, bytes, begin, end, cursor);
   }
 }
 
@@ -107,7 +122,7 @@ void gather_elements(const Gather& p) {
   });
 }
 
-// Writes the positions of the true elements of [begin, end), `count` of them. The store is
+// Writes the positions of the true elements of [begin, ...), `count` of them. The store is
 // unconditional, so that random masks cost no mispredictions.
 GS_INLINE void write_positions(const bool* mask, int64_t begin, int64_t count, int64_t* to) {
   for (int64_t i = begin, done = 0; done < count; ++i) {
@@ -200,11 +215,12 @@ void nonzero(const Nonzero& p) {
     starts.get()[c] = total;
     total += counts.get()[c];
   }
+  *p.count = total;
+  if (!p.positions) return;
   parallel_for(0, p.n, grain, [&](int64_t begin, int64_t) {
     const int64_t c = begin / grain;
     write_positions(p.mask, begin, counts.get()[c], p.positions + starts.get()[c]);
   });
-  *p.count = total;
 }
 
 void triangle(const Triangle& p) {
