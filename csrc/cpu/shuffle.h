@@ -38,14 +38,10 @@ GS_INLINE void store_pairs(C* p, Vec<C> even, Vec<C> odd) {
   store(p + kLanes<C>, alternate<kLanes<C> / 2>(even, odd, LaneSequence<C>{}));
 }
 
-// to[j * to_row + i] = from[i * from_row + j] for i, j < kLanes: log2(kLanes) rounds of perfect
-// shuffles.
+// rows[j][i] = rows[i][j] of kLanes vectors: log2(kLanes) rounds of perfect shuffles.
 template <class C>
-GS_INLINE void transpose_block(const C* from, int64_t from_row, C* to, int64_t to_row) {
+GS_INLINE void transpose_vectors(Vec<C>* rows) {
   constexpr int n = kLanes<C>;
-  Vec<C> rows[n];
-#pragma GCC unroll 16
-  for (int i = 0; i < n; ++i) rows[i] = load(from + i * from_row);
 #pragma GCC unroll 4
   for (int round = 1; round < n; round *= 2) {
     Vec<C> next[n];
@@ -57,6 +53,16 @@ GS_INLINE void transpose_block(const C* from, int64_t from_row, C* to, int64_t t
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) rows[i] = next[i];
   }
+}
+
+// to[j * to_row + i] = from[i * from_row + j] for i, j < kLanes.
+template <class C>
+GS_INLINE void transpose_block(const C* from, int64_t from_row, C* to, int64_t to_row) {
+  constexpr int n = kLanes<C>;
+  Vec<C> rows[n];
+#pragma GCC unroll 16
+  for (int i = 0; i < n; ++i) rows[i] = load(from + i * from_row);
+  transpose_vectors<C>(rows);
 #pragma GCC unroll 16
   for (int i = 0; i < n; ++i) store(to + i * to_row, rows[i]);
 }

@@ -1,7 +1,7 @@
 // Reductions over any dimensions. Two shapes of work: along the reduced dimensions (contiguous ones
 // go straight through vector accumulators, others through a small buffer), and, where the kept
-// dimension is the dense one, across columns. Either is cut into chunks by shape alone; chunk
-// results are joined in order.
+// dimension is the dense one, across columns; short rows are transposed and become columns. All is
+// cut into chunks by shape alone; chunk results are joined in order.
 #include <limits>
 
 #include "core/parallel.h"
@@ -10,6 +10,7 @@
 #include "cpu/isa.h"
 #include "cpu/prefetch.h"
 #include "cpu/scratch.h"
+#include "cpu/short_rows.h"
 #include "cpu/vmath.h"
 
 namespace gs::cpu {
@@ -19,8 +20,11 @@ inline constexpr int64_t kChunk = 16384;  // elements of one partial result
 inline constexpr int64_t kBuffer = 512;   // elements gathered at a time
 inline constexpr int64_t kColumns =
     2048;  // columns accumulated at a time: long rows suit the prefetcher
-inline constexpr int64_t kFolded = 512;   // columns that narrow rows are joined to
-inline constexpr int64_t kGrain = 32768;  // elements worth a task
+inline constexpr int64_t kFolded = 512;         // columns that narrow rows are joined to
+inline constexpr int64_t kGrain = 32768;        // elements worth a task
+inline constexpr int64_t kGroupedRow = 1024;    // longest row that shares a vector of results
+inline constexpr int64_t kLargeGrain = 262144;  // of tensors that have plenty: what one task asks
+                                                // the memory for ahead is another's to read
 
 // ---------------------------------------------------------------- operations
 
@@ -89,61 +93,164 @@ GS_INLINE Vec<double> load_wide(const float* p) {
   return __builtin_convertvector(v, Vec<double>);
 }
 
+// The first `count` values, and `fill` behind them. `over`: a whole vector may be read.
+template <class W, class C>
+GS_INLINE Vec<W> load_first(const C* p, int count, bool over, C fill) {
+#if GS_ISA_LEVEL == 2
+  (void)over;
+  if constexpr (std::is_same_v<W, C>) {
+    return load_part(p, count, fill);
+  } else {
+    typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
+    const Vec<float> v = load_part(p, count, fill);
+    const Narrow low = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7);
+    return __builtin_convertvector(low, Vec<double>);
+  }
+#else
+  using Int = std::conditional_t<sizeof(W) == 4, int32_t, int64_t>;
+  Vec<W> v = splat(static_cast<W>(fill));
+  if (over) {
+    Vec<Int> place;
+    for (int i = 0; i < kLanes<W>; ++i) place[i] = i;
+    if constexpr (std::is_same_v<W, C>)
+      v = place < splat(static_cast<Int>(count)) ? load(p) : v;
+    else
+      v = place < splat(static_cast<Int>(count)) ? load_wide(p) : v;
+  } else {
+    for (int i = 0; i < kLanes<W>; ++i)
+      if (i < count) v[i] = static_cast<W>(p[i]);
+  }
+  return v;
+#endif
+}
+
+template <ReduceOp op, class V>
+GS_INLINE V join_vectors(V a, V b) {
+  if constexpr (op == ReduceOp::Max)
+    return ((b > a) | (b != b)) ? b : a;
+  else if constexpr (op == ReduceOp::Min)
+    return ((b < a) | (b != b)) ? b : a;
+  else if constexpr (op == ReduceOp::Prod)
+    return a * b;
+  else
+    return a + b;
+}
+template <ReduceOp op, class V, size_t... I>
+GS_INLINE auto join_halves(V v, std::index_sequence<I...>) {
+  return join_vectors<op>(__builtin_shufflevector(v, v, I...),
+                          __builtin_shufflevector(v, v, (I + sizeof...(I))...));
+}
+// All lanes joined in a fixed tree order.
+template <ReduceOp op, int kCount, class V>
+GS_INLINE auto join_lanes(V v) {
+  if constexpr (kCount == 1)
+    return v[0];
+  else if constexpr (kCount == 2)
+    return join_vectors<op>(v, __builtin_shufflevector(v, v, 1, 0))[0];
+  else
+    return join_lanes<op, kCount / 2>(join_halves<op>(v, std::make_index_sequence<kCount / 2>{}));
+}
+
+// Lane i of the result is rows[i] with its lanes joined, in the order of join_lanes.
+template <ReduceOp op, class W>
+GS_INLINE Vec<W> join_rows(Vec<W>* rows) {
+  constexpr int n = kLanes<W>;
+#pragma GCC unroll 4
+  for (int half = n / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < half; ++i)
+      rows[i] = join_vectors<op>(alternate<0>(rows[i], rows[i + half], LaneSequence<W>{}),
+                                 alternate<n / 2>(rows[i], rows[i + half], LaneSequence<W>{}));
+  }
+  return rows[0];
+}
+
+// What float and double are summed, multiplied or compared in, with vectors; void where they are
+// not.
+template <ReduceOp op, class C>
+using vector_of = std::conditional_t<std::is_integral_v<C> || is_logic(op), void,
+                                     std::conditional_t<is_order(op), C, double>>;
+
+// A contiguous span as one vector, whose lanes remain to be joined. `over`: kLanes values behind it
+// may be read.
+template <ReduceOp op, class C>
+GS_INLINE auto reduce_lanes(const C* x, int64_t n, bool over) {
+  using W = vector_of<op, C>;
+  constexpr int lanes = kLanes<W>, ways = is_order(op) ? 4 : 8;
+  constexpr W identity = Reducer<op, C>::identity();
+  const auto terms = [](Vec<W> v) {
+    if constexpr (op == ReduceOp::SumSquares)
+      return v * v;
+    else if constexpr (op == ReduceOp::SumAbs)
+      return vabs<W>(v);
+    else
+      return v;
+  };
+  const auto whole = [&](const C* p) {
+    if constexpr (std::is_same_v<W, C>)
+      return terms(load(p));
+    else
+      return terms(load_wide(p));
+  };
+  int64_t i = 0;
+  Vec<W> a = splat(identity), b = a;
+  if (n >= lanes * ways) {
+    Vec<W> acc[ways];
+    for (auto& v : acc) v = a;
+    for (; i + lanes * ways <= n; i += lanes * ways) {
+      prefetch_ahead<lanes * ways>(x + i);
+      for (int k = 0; k < ways; ++k) acc[k] = join_vectors<op>(acc[k], whole(x + i + k * lanes));
+    }
+    for (int width = ways / 2; width > 0; width /= 2)
+      for (int k = 0; k < width; ++k) acc[k] = join_vectors<op>(acc[k], acc[k + width]);
+    a = acc[0];
+  }
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    a = join_vectors<op>(a, whole(x + i));
+    b = join_vectors<op>(b, whole(x + i + lanes));
+  }
+  if (i + lanes <= n) {
+    a = join_vectors<op>(a, whole(x + i));
+    i += lanes;
+  }
+  if (i < n)
+    b = join_vectors<op>(
+        b, terms(load_first<W>(x + i, static_cast<int>(n - i), over, static_cast<C>(identity))));
+  return join_vectors<op>(a, b);
+}
+
 // One contiguous span.
 template <ReduceOp op, class C>
 [[gnu::noinline]] typename Reducer<op, C>::State reduce_span(const C* x, int64_t n) {
   using R = Reducer<op, C>;
-  using State = typename R::State;
-  State total = R::identity();
-  int64_t i = 0;
-  if constexpr (std::is_same_v<State, double> && !is_order(op)) {
-    constexpr int lanes = kLanes<double>, ways = 8;
-    if (n >= lanes * ways) {
-      Vec<double> acc[ways];
-      for (auto& a : acc) a = splat(R::identity());
-      for (; i + lanes * ways <= n; i += lanes * ways) {
-        prefetch_ahead<lanes * ways>(x + i);
-        for (int k = 0; k < ways; ++k) {
-          const Vec<double> v = load_wide(x + i + k * lanes);
-          if constexpr (op == ReduceOp::Prod)
-            acc[k] *= v;
-          else if constexpr (op == ReduceOp::SumSquares)
-            acc[k] += v * v;
-          else if constexpr (op == ReduceOp::SumAbs)
-            acc[k] += vabs<double>(v);
-          else
-            acc[k] += v;
-        }
-      }
-      for (int width = ways / 2; width > 0; width /= 2)
-        for (int k = 0; k < width; ++k)
-          acc[k] = op == ReduceOp::Prod ? acc[k] * acc[k + width] : acc[k] + acc[k + width];
-      for (int k = 0; k < lanes; ++k) total = R::join(total, acc[0][k]);
-    }
-  } else if constexpr (is_order(op) && std::is_floating_point_v<C>) {
-    constexpr int lanes = kLanes<C>, ways = 4;
-    if (n >= lanes * ways) {
-      Vec<C> acc[ways];
-      for (auto& a : acc) a = splat(R::identity());
-      for (; i + lanes * ways <= n; i += lanes * ways) {
-        prefetch_ahead<lanes * ways>(x + i);
-        for (int k = 0; k < ways; ++k) {
-          const Vec<C> v = load(x + i + k * lanes);
-          const auto better = op == ReduceOp::Max ? v > acc[k] : v < acc[k];
-          acc[k] = (better | (v != v)) ? v : acc[k];
-        }
-      }
-      for (const auto& a : acc)
-        for (int k = 0; k < lanes; ++k) total = R::join(total, a[k]);
-    }
+  using W = vector_of<op, C>;
+  if constexpr (std::is_void_v<W>) {
+    typename R::State total = R::identity();
+    for (int64_t i = 0; i < n; ++i) total = R::join(total, R::lift(x[i]));
+    return total;
+  } else {
+    return join_lanes<op, kLanes<W>>(reduce_lanes<op>(x, n, false));
   }
-  const C* rest = x + i;
-  for (int64_t left = n - i; left > 0; --left) total = R::join(total, R::lift(*rest++));
-  return total;
 }
 
-// acc[j] joins column j of `count` rows, four at a time.
-template <ReduceOp op, class C>
+// Rows of n one after the other, as many as a vector has lanes. `over`: kLanes values behind the
+// last one may be read.
+template <ReduceOp op, class C, class W>
+[[gnu::noinline]] void reduce_row_group(const C* x, int64_t n, bool over, W* to) {
+  constexpr int lanes = kLanes<W>;
+  const int64_t bytes = lanes * n * static_cast<int64_t>(sizeof(C));
+  if (n < 8 * lanes)  // longer rows ask for themselves
+    for (int64_t at = 0; at < bytes; at += 64)
+      __builtin_prefetch(reinterpret_cast<const char*>(x) + kAhead + at);
+  Vec<W> rows[lanes];
+  for (int k = 0; k < lanes; ++k)
+    rows[k] = reduce_lanes<op>(x + k * n, n, over || (lanes - 1 - k) * n >= lanes);
+  store(to, join_rows<op, W>(rows));
+}
+
+// acc[j] joins column j of `count` rows, four at a time. `rough`: a sum of four floats may round in
+// float.
+template <ReduceOp op, bool rough, class C>
 [[gnu::noinline]] void reduce_rows(typename Reducer<op, C>::State* acc, const C* const* rows,
                                    int count, int64_t columns) {
   using R = Reducer<op, C>;
@@ -151,7 +258,7 @@ template <ReduceOp op, class C>
     const C *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];
 #pragma GCC ivdep
     for (int64_t j = 0; j < columns; ++j) {
-      if constexpr (op == ReduceOp::Sum && std::is_same_v<C, float>)
+      if constexpr (rough && op == ReduceOp::Sum && std::is_same_v<C, float>)
         // Four terms in float round no more than the result will, and cost one conversion.
         acc[j] += static_cast<double>((r0[j] + r1[j]) + (r2[j] + r3[j]));
       else
@@ -198,20 +305,22 @@ Reader reader_of(DType t) {
 }
 
 template <class State>
-void write_result(const Reduce& p, int64_t at, State value, int64_t reduced) {
+void write_results(const Reduce& p, int64_t at, const State* values, int64_t n, int64_t reduced) {
   visit(p.out_dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* out = static_cast<T*>(p.out) + at;
     if (p.op == ReduceOp::Mean) {
-      const double mean = static_cast<double>(value) / static_cast<double>(reduced);
-      if constexpr (std::is_integral_v<T>)
-        *out = reduced ? static_cast<T>(mean) : T(0);
-      else
-        *out = static_cast<T>(mean);
+      for (int64_t i = 0; i < n; ++i) {
+        const double mean = static_cast<double>(values[i]) / static_cast<double>(reduced);
+        if constexpr (std::is_integral_v<T>)
+          out[i] = reduced ? static_cast<T>(mean) : T(0);
+        else
+          out[i] = static_cast<T>(mean);
+      }
     } else if constexpr (std::is_same_v<T, bool>) {
-      *out = value != 0;
+      for (int64_t i = 0; i < n; ++i) out[i] = values[i] != 0;
     } else {
-      *out = static_cast<T>(value);
+      for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(values[i]);
     }
   });
 }
@@ -222,6 +331,7 @@ template <ReduceOp op, class C>
 class Job {
   using R = Reducer<op, C>;
   using State = typename R::State;
+  using W = vector_of<op, C>;
 
  public:
   Job(const Reduce& p, const Axes& kept, const Axes& reduced)
@@ -235,7 +345,13 @@ class Job {
   void run() const {
     const bool dense_kept = kept_.ndim > 0 && kept_.strides[kept_.ndim - 1] == 1;
     const bool dense_reduced = reduced_.ndim > 0 && reduced_.strides[reduced_.ndim - 1] == 1;
-    if (dense_kept && !dense_reduced && reduced_.count > 1)
+    const bool rows = dense_reduced && reduced_.ndim == 1 && kept_.ndim == 1 &&
+                      kept_.strides[0] == reduced_.count;
+    if (rows && same_ && !std::is_void_v<W> && reduced_.count > 1 && reduced_.count <= kGroupedRow)
+      by_row_groups();
+    else if (rows && is_short_row(kept_.count, reduced_.count))
+      by_short_rows();
+    else if (dense_kept && !dense_reduced && reduced_.count > 1)
       by_columns();
     else
       by_runs();
@@ -252,7 +368,7 @@ class Job {
       for (int64_t k = begin; k < end; ++k) {
         State total = partial[k];
         for (int64_t c = 1; c < chunks; ++c) total = R::join(total, partial[c * kept_.count + k]);
-        write_result(p_, k, total, reduced_.count);
+        write_results(p_, k, &total, 1, reduced_.count);
       }
     });
   }
@@ -263,21 +379,92 @@ class Job {
     const int64_t chunks = reduced_.count > 2 * kChunk ? (reduced_.count + kChunk - 1) / kChunk : 1;
     const int64_t length = chunks > 1 ? kChunk : reduced_.count;
     Scratch<State> partial(chunks > 1 ? chunks * kept_.count : 0);
-    const int64_t grain = length >= kGrain ? 1 : kGrain / (length + 4);
+    const int64_t grain = 1 + grain_of(kept_.count * reduced_.count) / (length + 4);
     parallel_for(0, kept_.count * chunks, grain, [&](int64_t begin, int64_t end) {
+      constexpr int64_t most = 64;
+      State results[most];
       Odometer kept(kept_, kept_.ndim, begin / chunks);
+      int64_t k = begin / chunks, c = begin % chunks, written = k;
       for (int64_t task = begin; task < end; ++task) {
-        const int64_t k = task / chunks, c = task % chunks, from = c * length;
+        const int64_t from = c * length;
         const int64_t to = from + length < reduced_.count ? from + length : reduced_.count;
         const State total = reduce_range(kept.offset(), from, to);
         if (chunks > 1)
           partial.get()[c * kept_.count + k] = total;
         else
-          write_result(p_, k, total, reduced_.count);
-        if (c == chunks - 1) kept.step();
+          results[k - written] = total;
+        if (++c < chunks) continue;
+        c = 0;
+        ++k;
+        kept.step();
+        if (chunks == 1 && (k - written == most || task + 1 == end)) {
+          write_results(p_, written, results, k - written, reduced_.count);
+          written = k;
+        }
       }
     });
     if (chunks > 1) join_chunks(partial.get(), chunks);
+  }
+
+  // ---- along rows that lie one after the other
+
+  void by_row_groups() const {
+    if constexpr (!std::is_void_v<W>) {
+      constexpr int lanes = kLanes<W>;
+      constexpr int64_t block = 64;
+      const int64_t n = reduced_.count, blocks = (kept_.count + block - 1) / block;
+      const int64_t grain = 1 + grain_of(kept_.count * n) / (block * n);
+      const C* past = reinterpret_cast<const C*>(input(kept_.count * n));
+      parallel_for(0, blocks, grain, [&](int64_t begin, int64_t end) {
+        alignas(64) W results[block];
+        for (int64_t b = begin; b < end; ++b) {
+          const int64_t first = b * block;
+          const int64_t rows = kept_.count - first < block ? kept_.count - first : block;
+          const C* x = reinterpret_cast<const C*>(input(first * n));
+          int64_t r = 0;
+          for (; r + lanes <= rows; r += lanes)
+            reduce_row_group<op>(x + r * n, n, x + (r + lanes) * n + lanes <= past, results + r);
+          for (; r < rows; ++r) results[r] = reduce_span<op>(x + r * n, n);
+          write_results(p_, first, results, rows, n);
+        }
+      });
+    }
+  }
+
+  // Other types: short rows are transposed and go the way of columns.
+  void by_short_rows() const {
+    const int64_t n = reduced_.count, block = short_rows_of(n);
+    const int64_t blocks = (kept_.count + block - 1) / block;
+    const int64_t grain = 1 + grain_of(kept_.count * n) / (block * n);
+    parallel_for(0, blocks, grain, [&](int64_t begin, int64_t end) {
+      alignas(64) C raw[kShortElements + kLanes<C>], columns[kShortElements];
+      alignas(64) State acc[kMostShortRows];
+      for (int64_t b = begin; b < end; ++b) {
+        const int64_t first = b * block;
+        const int64_t rows = kept_.count - first < block ? kept_.count - first : block;
+        const C* x = reinterpret_cast<const C*>(input(first * n));
+        const C* past = reinterpret_cast<const C*>(input(kept_.count * n));
+        if (!same_) {
+          reader_(raw, input(first * n), 1, rows * n);
+          x = raw;
+          past = raw + kShortElements + kLanes<C>;
+        }
+        transpose_rows(x, past, rows, n, columns, block);
+        for (int64_t r = 0; r < rows; ++r) acc[r] = R::identity();
+        for (int64_t j = 0; j < n; j += 4) {
+          const C* const four[4] = {columns + j * block, columns + (j + 1) * block,
+                                    columns + (j + 2) * block, columns + (j + 3) * block};
+          reduce_rows<op, false, C>(acc, four, n - j < 4 ? static_cast<int>(n - j) : 4, rows);
+        }
+        write_results(p_, first, acc, rows, n);
+      }
+    });
+  }
+
+  // Elements of one task.
+  static int64_t grain_of(int64_t elements) {
+    const int64_t part = elements / 64;
+    return part < kGrain ? kGrain : part < kLargeGrain ? part : kLargeGrain;
   }
 
   State reduce_range(int64_t base, int64_t from, int64_t to) const {
@@ -289,7 +476,9 @@ class Job {
     }
     const int last = reduced_.ndim - 1;
     const int64_t inner = reduced_.shape[last], stride = reduced_.strides[last];
-    const bool direct = same_ && stride == 1 && (last == 0 || inner >= 64);
+    if (last == 0 && stride == 1 && same_)
+      return reduce_span<op, C>(reinterpret_cast<const C*>(input(base + from)), to - from);
+    const bool direct = same_ && stride == 1 && inner >= 64;
     State total = R::identity();
     alignas(64) C buffer[kBuffer];
     int64_t filled = 0, i = from % inner;
@@ -337,12 +526,10 @@ class Job {
         const int64_t from = c * length, to = from + length < rows ? from + length : rows;
         reduce_block(Odometer(kept_, last, o).offset() + j, from, to, n, n == width, acc);
         const int64_t at = o * width + j;
-        for (int64_t i = 0; i < n; ++i) {
-          if (chunks > 1)
-            partial.get()[c * kept_.count + at + i] = acc[i];
-          else
-            write_result(p_, at + i, acc[i], rows);
-        }
+        if (chunks > 1)
+          for (int64_t i = 0; i < n; ++i) partial.get()[c * kept_.count + at + i] = acc[i];
+        else
+          write_results(p_, at, acc, n, rows);
       }
     });
     if (chunks > 1) join_chunks(partial.get(), chunks);
@@ -391,7 +578,7 @@ class Job {
           if (!same_) reader_(buffer[k], x, 1, m);
           rows[k] = same_ ? reinterpret_cast<const C*>(x) : buffer[k];
         }
-        reduce_rows<op, C>(acc + j, rows, group, m);
+        reduce_rows<op, true, C>(acc + j, rows, group, m);
       }
     }
   }

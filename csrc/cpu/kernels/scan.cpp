@@ -5,7 +5,9 @@
 #include "cpu/convert.h"
 #include "cpu/isa.h"
 #include "cpu/moments.h"
+#include "cpu/scan_rows.h"
 #include "cpu/scratch.h"
+#include "cpu/short_rows.h"
 
 namespace gs::cpu {
 namespace {
@@ -13,6 +15,7 @@ namespace {
 inline constexpr int64_t kGrain = 32768;  // elements worth a task
 inline constexpr int64_t kChunk = 16384;  // elements of one partial result
 inline constexpr int64_t kBlock = 256;    // columns worked on together
+static_assert(kBlock >= kMostShortRows && kMomentColumns >= kMostShortRows);
 
 GS_INLINE int64_t grain_for(int64_t work) {
   return work >= kGrain ? 1 : kGrain / (work > 0 ? work : 1);
@@ -100,35 +103,80 @@ void extreme_rows(const ArgExtreme& p) {
   }
 }
 
+// best[j] and index[j] of `width` <= kBlock columns of n rows, `stride` elements apart.
+template <bool largest, class T>
+GS_INLINE void extreme_block(const T* x, int64_t stride, int64_t n, int64_t width,
+                             compute_t<T>* best, int64_t* index) {
+  using C = compute_t<T>;
+  alignas(64) C buffer[kBlock];
+  for (int64_t j = 0; j < width; ++j) {
+    best[j] = static_cast<C>(x[j]);
+    index[j] = 0;
+  }
+  for (int64_t i = 1; i < n; ++i) {
+    const C* v = as_compute(x + i * stride, buffer, width);
+    for (int64_t j = 0; j < width; ++j) {
+      const bool take = beats<largest>(v[j], best[j]);
+      best[j] = take ? v[j] : best[j];
+      index[j] = take ? i : index[j];
+    }
+  }
+}
+
 template <bool largest, class T>
 void extreme_columns(const ArgExtreme& p) {
-  using C = compute_t<T>;
   const T* in = static_cast<const T*>(p.in);
   const int64_t blocks = (p.inner + kBlock - 1) / kBlock;
   parallel_for(0, p.outer * blocks, grain_for(p.n * min_of(p.inner, kBlock)),
                [&](int64_t begin, int64_t end) {
-                 alignas(64) C buffer[kBlock], best[kBlock];
+                 alignas(64) compute_t<T> best[kBlock];
                  alignas(64) int64_t index[kBlock];
                  for (int64_t task = begin; task < end; ++task) {
                    const int64_t o = task / blocks, j0 = task % blocks * kBlock;
                    const int64_t width = min_of(kBlock, p.inner - j0);
                    const T* x = in + o * p.n * p.inner + j0;
-                   for (int64_t j = 0; j < width; ++j) {
-                     best[j] = static_cast<C>(x[j]);
-                     index[j] = 0;
-                   }
-                   for (int64_t i = 1; i < p.n; ++i) {
-                     const C* v = as_compute(x + i * p.inner, buffer, width);
-                     for (int64_t j = 0; j < width; ++j) {
-                       const bool take = beats<largest>(v[j], best[j]);
-                       best[j] = take ? v[j] : best[j];
-                       index[j] = take ? i : index[j];
-                     }
-                   }
+                   extreme_block<largest>(x, p.inner, p.n, width, best, index);
                    for (int64_t j = 0; j < width; ++j)
                      store_extreme(p, o * p.inner + j0 + j, index[j], x[index[j] * p.inner + j]);
                  }
                });
+}
+
+// f(first, count, columns, stride) for blocks of rows of n, transposed.
+template <class T, class F>
+void each_short_block(const void* in, int64_t rows, int64_t n, F f) {
+  using C = compute_t<T>;
+  const T* x = static_cast<const T*>(in);
+  const int64_t block = short_rows_of(n), blocks = (rows + block - 1) / block;
+  parallel_for(0, blocks, grain_for(block * n), [&](int64_t begin, int64_t end) {
+    alignas(64) C wide[std::is_same_v<T, C> ? 1 : kShortElements + kLanes<float>];
+    alignas(64) C columns[kShortElements];
+    for (int64_t b = begin; b < end; ++b) {
+      const int64_t first = b * block, count = min_of(block, rows - first);
+      const C* from = as_compute(x + first * n, wide, count * n);
+      const C* past;
+      if constexpr (std::is_same_v<T, C>)
+        past = x + rows * n;
+      else
+        past = wide + kShortElements + kLanes<float>;
+      transpose_rows(from, past, count, n, columns, block);
+      f(first, count, columns, block);
+    }
+  });
+}
+
+template <bool largest, class T>
+void extreme_short_rows(const ArgExtreme& p) {
+  using C = compute_t<T>;
+  const T* x = static_cast<const T*>(p.in);
+  each_short_block<T>(p.in, p.outer, p.n,
+                      [&](int64_t first, int64_t count, const C* columns, int64_t stride) {
+                        alignas(64) C best[kBlock];
+                        alignas(64) int64_t index[kBlock];
+                        extreme_block<largest>(columns, stride, p.n, count, best, index);
+                        for (int64_t r = 0; r < count; ++r)
+                          store_extreme(p, first + r, index[r], x[(first + r) * p.n + index[r]]);
+                      });
 }
 
 // ---------------------------------------------------------------- moments
@@ -160,6 +208,18 @@ void moment_rows(const Moments& p) {
     for (int64_t c = 0; c < chunks; ++c) total.join(partial.get()[o * chunks + c]);
     store_moment<T>(p, o, total.mean, total.m2);
   }
+}
+
+template <class T>
+void moment_short_rows(const Moments& p) {
+  using C = compute_t<T>;
+  each_short_block<T>(p.in, p.outer, p.n,
+                      [&](int64_t first, int64_t count, const C* columns, int64_t stride) {
+                        double mean[kMomentColumns], m2[kMomentColumns];
+                        column_moments(columns, stride, p.n, count, mean, m2);
+                        for (int64_t r = 0; r < count; ++r)
+                          store_moment<T>(p, first + r, mean[r], m2[r]);
+                      });
 }
 
 // Tasks: outer x blocks of columns x chunks of rows; partial results lie (outer, chunk, inner).
@@ -194,22 +254,15 @@ void moment_columns(const Moments& p) {
 
 // ---------------------------------------------------------------- running sums and products
 
-template <bool sum, class State>
-GS_INLINE State step(State total, State v) {
-  if constexpr (std::is_integral_v<State>) {  // wraps
-    const uint64_t a = static_cast<uint64_t>(total), b = static_cast<uint64_t>(v);
-    return static_cast<State>(sum ? a + b : a * b);
-  } else {
-    return sum ? total + v : total * v;
-  }
-}
-
 template <bool sum, class T>
 void scan_as(const Scan& p) {
   using State = std::conditional_t<std::is_integral_v<T>, int64_t, double>;
   const int64_t blocks = (p.inner + kBlock - 1) / kBlock;
   const T* in = static_cast<const T*>(p.in);
   T* out = static_cast<T*>(p.out);
+  if constexpr (!std::is_integral_v<T> || std::is_same_v<T, int64_t>) {  // others are not summed
+    if (p.inner == 1) return RowScan<sum, T>::run(in, out, p.outer, p.n, p.reverse);
+  }
   parallel_for(0, p.outer * blocks, grain_for(p.n * min_of(p.inner, kBlock)),
                [&](int64_t begin, int64_t end) {
                  alignas(64) State total[kBlock];
@@ -222,7 +275,7 @@ void scan_as(const Scan& p) {
                      const int64_t at = start + (p.reverse ? p.n - 1 - i : i) * p.inner;
 #pragma GCC ivdep
                      for (int64_t j = 0; j < width; ++j) {
-                       total[j] = step<sum>(total[j], static_cast<State>(in[at + j]));
+                       total[j] = scan_step<sum>(total[j], static_cast<State>(in[at + j]));
                        out[at + j] = static_cast<T>(total[j]);
                      }
                    }
@@ -239,7 +292,9 @@ void arg_extreme(const ArgExtreme& p) {
   visit(p.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     using Word = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
-    if (p.inner == 1)
+    if (p.inner == 1 && is_short_row(p.outer, p.n))
+      p.largest ? extreme_short_rows<true, Word>(p) : extreme_short_rows<false, Word>(p);
+    else if (p.inner == 1)
       p.largest ? extreme_rows<true, Word>(p) : extreme_rows<false, Word>(p);
     else
       p.largest ? extreme_columns<true, Word>(p) : extreme_columns<false, Word>(p);
@@ -252,6 +307,8 @@ void moments(const Moments& p) {
     if (p.n == 0) {
       constexpr double nan = std::numeric_limits<double>::quiet_NaN();
       for (int64_t at = 0; at < p.outer * p.inner; ++at) store_moment<T>(p, at, nan, nan);
+    } else if (p.inner == 1 && is_short_row(p.outer, p.n)) {
+      moment_short_rows<T>(p);
     } else if (p.inner == 1) {
       moment_rows<T>(p);
     } else {
