@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstring>
-#include <type_traits>
 
 #include "core/parallel.h"
 #include "cpu/convert.h"
@@ -49,21 +48,8 @@ GS_INLINE void repeat(char* to, const char* from, int64_t n) {
   for (int64_t i = 0; i < n; ++i) std::memcpy(to + i * Size, &word, Size);
 }
 
-// Copies n elements of `Size` bytes between a dense buffer and memory where they lie `stride` bytes
-// apart.
-template <int Size, bool kGather>
-GS_INLINE void walk_run(char* dense, char* row, int64_t stride, int64_t n) {
-  if (stride == Size && n >= 16) {
-    kGather ? std::memcpy(dense, row, n * Size) : std::memcpy(row, dense, n * Size);
-  } else if (kGather && stride == 0) {
-    repeat<Size>(dense, row, n);
-  } else {
-    for (int64_t i = 0; i < n; ++i, row += stride)
-      kGather ? std::memcpy(dense + i * Size, row, Size) : std::memcpy(row, dense + i * Size, Size);
-  }
-}
-
-// The same for a whole operand, from flat index `at` on.
+// Copies n elements of `Size` bytes between a dense buffer and a strided operand, from flat index
+// `at` on.
 template <int Size, bool kGather>
 inline void walk(const Loop& loop, const LoopOperand& operand, char* dense, int64_t at, int64_t n) {
   int64_t index[kMaxDims];
@@ -77,7 +63,15 @@ inline void walk(const Loop& loop, const LoopOperand& operand, char* dense, int6
   const int64_t stride = operand.strides[last];
   while (true) {
     const int64_t left = loop.shape[last] - index[last], run = n < left ? n : left;
-    walk_run<Size, kGather>(dense, row, stride, run);
+    if (stride == Size && run >= 16) {
+      kGather ? std::memcpy(dense, row, run * Size) : std::memcpy(row, dense, run * Size);
+    } else if (kGather && stride == 0) {
+      repeat<Size>(dense, row, run);
+    } else {
+      char* p = row;
+      for (int64_t i = 0; i < run; ++i, p += stride)
+        kGather ? std::memcpy(dense + i * Size, p, Size) : std::memcpy(p, dense + i * Size, Size);
+    }
     n -= run;
     if (n == 0) return;
     dense += run * Size;
@@ -92,28 +86,19 @@ inline void walk(const Loop& loop, const LoopOperand& operand, char* dense, int6
   }
 }
 
-template <class F>
-GS_INLINE void visit_bytes(int64_t size, F&& f) {
-  switch (size) {
-    case 1:
-      return f(std::integral_constant<int, 1>{});
-    case 2:
-      return f(std::integral_constant<int, 2>{});
-    case 4:
-      return f(std::integral_constant<int, 4>{});
-    default:
-      return f(std::integral_constant<int, 8>{});
-  }
-}
 template <bool kGather>
 inline void walk_by_size(const Loop& loop, const LoopOperand& operand, char* dense, int64_t at,
                          int64_t n) {
-  visit_bytes(size_of(operand.dtype),
-              [&](auto size) { walk<size, kGather>(loop, operand, dense, at, n); });
-}
-template <bool kGather>
-inline void walk_run_by_size(int64_t size, char* dense, char* row, int64_t stride, int64_t n) {
-  visit_bytes(size, [&](auto bytes) { walk_run<bytes, kGather>(dense, row, stride, n); });
+  switch (size_of(operand.dtype)) {
+    case 1:
+      return walk<1, kGather>(loop, operand, dense, at, n);
+    case 2:
+      return walk<2, kGather>(loop, operand, dense, at, n);
+    case 4:
+      return walk<4, kGather>(loop, operand, dense, at, n);
+    default:
+      return walk<8, kGather>(loop, operand, dense, at, n);
+  }
 }
 
 GS_INLINE bool is_half(DType t) { return t == DType::Float16 || t == DType::BFloat16; }
@@ -138,7 +123,6 @@ enum class Access : uint8_t {
   Direct,    // the kernel works on the memory itself
   Constant,  // one element, copied all over a buffer once
   Convert,   // dense 16-bit floats
-  Repeat,    // one element a row, copied over a buffer when the row begins
   Walk       // gathered or scattered element by element
 };
 
@@ -177,113 +161,77 @@ struct SpanLoop {
       for (int d = 0; d < loop.ndim; ++d) constant &= operand.strides[d] == 0 || loop.shape[d] == 1;
       const bool direct = by_rows ? operand.strides[last] == size_of(operand.dtype) : dense[k];
       const bool convert = widen && is_half(operand.dtype);
-      access[k] = constant && loop.numel > 1                       ? Access::Constant
-                  : by_rows && k > 0 && operand.strides[last] == 0 ? Access::Repeat
-                  : !direct                                        ? Access::Walk
-                  : convert                                        ? Access::Convert
-                                                                   : Access::Direct;
+      access[k] = constant && loop.numel > 1 ? Access::Constant
+                  : !direct                  ? Access::Walk
+                  : convert                  ? Access::Convert
+                                             : Access::Direct;
       all_direct &= access[k] == Access::Direct;
     }
   }
 
-  // One element n times in `buffer`; `raw` holds 16-bit floats on their way.
-  void spread(const LoopOperand& operand, char* from, char* buffer, char* raw, int64_t n) const {
+  // Reads n elements from flat index `at` into `buffer`; `raw` holds 16-bit floats on their way.
+  void gather(const LoopOperand& operand, Access how, char* source, char* buffer, char* raw,
+              int64_t at, int64_t n) const {
     const bool convert = widen && is_half(operand.dtype);
-    walk_run_by_size<true>(size_of(operand.dtype), convert ? raw : buffer, from, 0, n);
-    if (convert) widen_span(operand.dtype, buffer, raw, n);
+    if (how == Access::Walk) {
+      walk_by_size<true>(loop, operand, convert ? raw : buffer, at, n);
+      source = raw;
+    }
+    if (convert) widen_span(operand.dtype, buffer, source, n);
+  }
+  void scatter(const LoopOperand& operand, Access how, char* target, char* buffer, char* raw,
+               int64_t at, int64_t n) const {
+    const bool convert = widen && is_half(operand.dtype);
+    if (convert) narrow_span(operand.dtype, how == Access::Walk ? raw : target, buffer, n);
+    if (how == Access::Walk) walk_by_size<false>(loop, operand, convert ? raw : buffer, at, n);
   }
 
-  // n elements. memory[k] is where operand k's are, where they are dense; read(k, to) and
-  // write(from) gather and scatter the others.
-  template <class Read, class Write>
-  GS_INLINE void run_span(char* const* memory, char (*buffers)[kSpan * 8], char* raw, int64_t n,
-                          Read read, Write write) const {
-    char* spans[4];
-    for (int k = 0; k < loop.count; ++k) {
-      spans[k] = access[k] == Access::Direct ? memory[k] : buffers[k];
-      if (k == 0 || (access[k] != Access::Convert && access[k] != Access::Walk)) continue;
-      const DType type = loop.operands[k].dtype;
-      const bool convert = widen && is_half(type);
-      if (access[k] == Access::Walk) read(k, convert ? raw : buffers[k]);
-      if (convert) widen_span(type, buffers[k], access[k] == Access::Walk ? raw : memory[k], n);
+  GS_INLINE char* address(const LoopOperand& operand, int64_t at) const {
+    if (!by_rows) return operand.data + at * size_of(operand.dtype);
+    char* p = operand.data;
+    for (int d = loop.ndim - 1; d >= 0; --d) {
+      p += at % loop.shape[d] * operand.strides[d];
+      at /= loop.shape[d];
     }
-    kernel(spans, n, context);
-    if (access[0] == Access::Direct) return;
-    const DType type = loop.operands[0].dtype;
-    const bool convert = widen && is_half(type), walks = access[0] == Access::Walk;
-    if (convert) narrow_span(type, walks ? raw : memory[0], buffers[0], n);
-    if (walks) write(convert ? raw : buffers[0]);
+    return p;
   }
 
   // The elements with flat index in [begin, end).
   void operator()(int64_t begin, int64_t end) const {
     alignas(64) char buffers[4][kSpan * 8];
     alignas(64) char raw[kSpan * 2];
-    for (int k = 1; k < loop.count; ++k)
-      if (access[k] == Access::Constant)
-        spread(loop.operands[k], loop.operands[k].data, buffers[k], raw,
-               end - begin < kSpan ? end - begin : kSpan);
-    if (by_rows)
-      rows(begin, end, buffers, raw);
-    else
-      flat(begin, end, buffers, raw);
-  }
-
-  void flat(int64_t begin, int64_t end, char (*buffers)[kSpan * 8], char* raw) const {
-    for (int64_t at = begin, n; at < end; at += n) {
-      n = !all_direct && end - at > kSpan ? kSpan : end - at;
+    for (int k = 1; k < loop.count; ++k) {
+      if (access[k] != Access::Constant) continue;
+      const LoopOperand& operand = loop.operands[k];
+      Loop repeat = {};
+      repeat.ndim = 1;
+      repeat.shape[0] = kSpan;
+      LoopOperand one = operand;
+      one.strides[0] = 0;
+      const int64_t n = end - begin < kSpan ? end - begin : kSpan;
+      const bool convert = widen && is_half(operand.dtype);
+      walk_by_size<true>(repeat, one, convert ? raw : buffers[k], 0, n);
+      if (convert) widen_span(operand.dtype, buffers[k], raw, n);
+    }
+    const int64_t inner = loop.shape[loop.ndim - 1];
+    for (int64_t at = begin; at < end;) {
+      int64_t n = end - at;
+      if (by_rows && n > inner - at % inner) n = inner - at % inner;
+      if (!all_direct && n > kSpan) n = kSpan;
+      char* spans[4];
       char* memory[4];
-      for (int k = 0; k < loop.count; ++k)
-        memory[k] = loop.operands[k].data + at * size_of(loop.operands[k].dtype);
-      run_span(
-          memory, buffers, raw, n,
-          [&](int k, char* to) { walk_by_size<true>(loop, loop.operands[k], to, at, n); },
-          [&](char* from) { walk_by_size<false>(loop, loop.operands[0], from, at, n); });
-    }
-  }
-
-  // Row after row: places are counted on, since dividing an index anew for every short row and
-  // operand would take as long as its elements.
-  void rows(int64_t begin, int64_t end, char (*buffers)[kSpan * 8], char* raw) const {
-    const int last = loop.ndim - 1;
-    const int64_t inner = loop.shape[last], most = all_direct ? inner : kSpan;
-    int64_t index[kMaxDims], row = begin / inner, column = begin % inner;
-    char* starts[4];
-    for (int k = 0; k < loop.count; ++k) starts[k] = loop.operands[k].data;
-    for (int d = last - 1; d >= 0; --d) {
-      index[d] = row % loop.shape[d];
-      row /= loop.shape[d];
-      for (int k = 0; k < loop.count; ++k) starts[k] += index[d] * loop.operands[k].strides[d];
-    }
-    for (int64_t left = end - begin; left > 0; column = 0) {
-      const int64_t stop = inner - column < left ? inner : column + left;
-      left -= stop - column;
-      for (int k = 1; k < loop.count; ++k)
-        if (access[k] == Access::Repeat)
-          spread(loop.operands[k], starts[k], buffers[k], raw,
-                 stop - column < kSpan ? stop - column : kSpan);
-      for (int64_t n; column < stop; column += n) {
-        n = stop - column < most ? stop - column : most;
-        char* memory[4];
-        for (int k = 0; k < loop.count; ++k)
-          memory[k] = starts[k] + column * loop.operands[k].strides[last];
-        run_span(
-            memory, buffers, raw, n,
-            [&](int k, char* to) {
-              const LoopOperand& x = loop.operands[k];
-              walk_run_by_size<true>(size_of(x.dtype), to, memory[k], x.strides[last], n);
-            },
-            [&](char* from) {
-              const LoopOperand& y = loop.operands[0];
-              walk_run_by_size<false>(size_of(y.dtype), from, memory[0], y.strides[last], n);
-            });
+      for (int k = 0; k < loop.count; ++k) {
+        const LoopOperand& operand = loop.operands[k];
+        const bool here = access[k] == Access::Direct || access[k] == Access::Convert;
+        memory[k] = here ? address(operand, at) : nullptr;
+        spans[k] = access[k] == Access::Direct ? memory[k] : buffers[k];
+        if (k > 0 && access[k] != Access::Direct && access[k] != Access::Constant)
+          gather(operand, access[k], memory[k], buffers[k], raw, at, n);
       }
-      for (int d = last - 1; d >= 0; --d) {
-        for (int k = 0; k < loop.count; ++k) starts[k] += loop.operands[k].strides[d];
-        if (++index[d] < loop.shape[d]) break;
-        for (int k = 0; k < loop.count; ++k) starts[k] -= index[d] * loop.operands[k].strides[d];
-        index[d] = 0;
-      }
+      kernel(spans, n, context);
+      if (access[0] != Access::Direct)
+        scatter(loop.operands[0], access[0], memory[0], buffers[0], raw, at, n);
+      at += n;
     }
   }
 };
