@@ -13,7 +13,6 @@
 #include "core/parallel.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #include <algorithm>
@@ -23,10 +22,9 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <system_error>
-#include <thread>
 
 #include "core/error.h"
+#include "core/threads.h"
 
 namespace gs {
 namespace {
@@ -183,18 +181,11 @@ void Pool::work(int id) {
 
 // Only the caller that holds busy_ comes here. A system that gives no more threads is no error.
 void Pool::start_workers(int wanted) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals go to the threads of the program
-  try {
-    while (started_ < wanted) {
-      workers_[started_] = std::make_unique<Worker>();
-      std::thread([this, id = started_] { work(id); }).detach();
-      ++started_;
-    }
-  } catch (const std::system_error&) {
+  while (started_ < wanted) {
+    workers_[started_] = std::make_unique<Worker>();
+    if (!start_thread([this, id = started_] { work(id); })) return;
+    ++started_;
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Pool::wake_workers() {
@@ -327,6 +318,8 @@ void set_num_threads(int n) {
 bool in_parallel() { return inside_chunk; }
 
 int thread_slot() { return slot_of_thread; }
+
+void run_serially_on_this_thread() { inside_chunk = true; }
 
 void run_parallel(int64_t begin, int64_t end, int64_t grain, RangeFunction f) {
   if (begin >= end) return;

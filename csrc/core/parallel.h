@@ -51,4 +51,7 @@ bool in_parallel();           // inside a chunk
 // as it was when the job began.
 int thread_slot();
 
+// From now on this thread never asks the pool: every parallel_for on it runs as inside a chunk.
+void run_serially_on_this_thread();
+
 }  // namespace gs

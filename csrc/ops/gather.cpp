@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ops/common.h"
+#include "ops/fill.h"
 
 namespace gs::ops {
 namespace {
@@ -168,6 +169,24 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
            });
   }
   return y;
+}
+
+// Without a gradient.
+Rows rows_of_select(const Tensor& x, const Tensor& index) {
+  check_same_device("index_select", {&x, &index});
+  autograd::GradGuard no_grad(false);
+  const Tensor at = checked_vector("index_select", index, x.size(0));
+  const Tensor from = detached(contiguous(x));
+  Shape shape = x.shape();
+  shape[0] = at.numel();
+  const Tensor y = empty(shape, x.dtype(), x.device());
+  const Span s = span_at(x.shape(), 0);
+  const auto write = [=, size = size_of(x.dtype())](int64_t begin, int64_t end) {
+    kernels::index_select(
+        y.device(), {from.raw(), at.data<int64_t>() + begin,
+                     y.data<char>() + begin * s.inner * size, size, 1, s.n, end - begin, s.inner});
+  };
+  return {y, write};
 }
 
 Tensor index_add_(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,

@@ -1,6 +1,7 @@
 // Batches of images from data sets that keep bytes: gathered, cropped, mirrored and normalised at
 // once, so that a training loop never sees single images.
 #include "ops/common.h"
+#include "ops/fill.h"
 
 namespace gs::ops {
 namespace {
@@ -43,8 +44,8 @@ Tensor checked_flip(const Tensor& flip, int64_t n) {
 
 }  // namespace
 
-Tensor image_batch(const Tensor& images, const Tensor& index, const Tensor& table, const Dims& size,
-                   const Tensor& corners, const Tensor& flip, int64_t fill) {
+Rows rows_of_images(const Tensor& images, const Tensor& index, const Tensor& table,
+                    const Dims& size, const Tensor& corners, const Tensor& flip, int64_t fill) {
   check_images(images, table);
   check_integral(kOp, index);
   check_same_device(kOp, {&images, &index, &table, &corners, &flip});
@@ -57,16 +58,26 @@ Tensor image_batch(const Tensor& images, const Tensor& index, const Tensor& tabl
   check_index_range(kOp, at, images.size(0), "index");
   const int64_t n = at.numel(), c = images.size(1);
   const Tensor where = checked_corners(corners, n), mirrored = checked_flip(flip, n);
-  const Tensor values = contiguous(detached(table));
-  Tensor y = empty({n, c, size[0], size[1]}, DType::Float32, images.device());
-  kernels::image_batch(
-      images.device(),
-      {static_cast<const uint8_t*>(images.raw()), at.data<int64_t>(), values.data<float>(),
-       where.defined() ? where.data<int64_t>() : nullptr,
-       mirrored.defined() ? mirrored.data<bool>() : nullptr, y.data<float>(), n, c, images.size(2),
-       images.size(3), size[0], size[1], images.stride(0), images.stride(1), images.stride(2),
-       images.stride(3), static_cast<uint8_t>(fill)});
-  return y;
+  const Tensor values = contiguous(detached(table)), from = detached(images);
+  const Tensor y = empty({n, c, size[0], size[1]}, DType::Float32, images.device());
+  const auto write = [=, h = size[0], w = size[1]](int64_t begin, int64_t end) {
+    kernels::image_batch(
+        y.device(),
+        {static_cast<const uint8_t*>(from.raw()), at.data<int64_t>() + begin, values.data<float>(),
+         where.defined() ? where.data<int64_t>() + 2 * begin : nullptr,
+         mirrored.defined() ? mirrored.data<bool>() + begin : nullptr,
+         y.data<float>() + begin * c * h * w, end - begin, c, from.size(2), from.size(3), h, w,
+         from.stride(0), from.stride(1), from.stride(2), from.stride(3),
+         static_cast<uint8_t>(fill)});
+  };
+  return {y, write};
+}
+
+Tensor image_batch(const Tensor& images, const Tensor& index, const Tensor& table, const Dims& size,
+                   const Tensor& corners, const Tensor& flip, int64_t fill) {
+  const Rows rows = rows_of_images(images, index, table, size, corners, flip, fill);
+  rows.write(0, index.numel());
+  return rows.out;
 }
 
 }  // namespace gs::ops

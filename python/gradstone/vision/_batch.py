@@ -52,10 +52,15 @@ class BatchPlan:
         self._flip = flip
         self._rest = rest
 
-    def __call__(self, images: Tensor, index: Tensor) -> Tensor | None:
-        """Images (N, C, H, W) of bytes by index; None when a transform knows single images only."""
+    def __call__(
+        self, images: Tensor, index: Tensor, fill: _C._Fill | None = None
+    ) -> Tensor | None:
+        """Images (N, C, H, W) of bytes by index; None when a transform knows single images only.
+
+        With `fill` they may be written later, unless a transform of the whole batch reads them.
+        """
         n, crop = index.size(0), self._crop
-        size = crop.size if crop else tuple(images.shape[-2:])
+        size = crop.size if crop else (images.size(2), images.size(3))
         corners: Tensor | None = None
         flip: Tensor | None = None
         if crop or self._flip:
@@ -72,8 +77,9 @@ class BatchPlan:
                     # A window of the mirrored image is the mirrored window from the other side.
                     left = _C._where(flip, crop.columns - 1 - left, left)
                 corners = _C.stack([top - crop.top, left - crop.left], 1)
-        fill = crop.fill if crop else 0
-        out: Tensor | None = _C._image_batch(images, index, self._table, size, corners, flip, fill)
+        make = _C._image_batch if fill is None or self._rest else fill.image_batch
+        outside = crop.fill if crop else 0
+        out: Tensor | None = make(images, index, self._table, size, corners, flip, outside)
         for transform in self._rest:
             if out is not None:
                 out = transform(out)

@@ -175,10 +175,16 @@ class MNIST(Dataset[tuple[Any, Any]]):
 
     def gather(self, index: Tensor) -> list[Any] | None:
         """Images (N, 1, H, W) and labels (N) at once, when the transform works on whole batches."""
+        return self._gather(index, None)
+
+    def gather_later(self, index: Tensor, fill: _C._Fill) -> list[Any] | None:
+        return self._gather(index, fill) if type(self).gather is MNIST.gather else None
+
+    def _gather(self, index: Tensor, fill: _C._Fill | None) -> list[Any] | None:
         if self.target_transform is not None or type(self).__getitem__ is not MNIST.__getitem__:
             return None
         plan = self._planner(self.transform, 1, *self.data.shape[1:])
-        images = None if plan is None else plan(self.data.unsqueeze(1), index)
+        images = None if plan is None else plan(self.data.unsqueeze(1), index, fill)
         if images is None:
             return None
         return [images, _C.index_select(self.targets, 0, index)]

@@ -10,6 +10,7 @@ from gradstone import _C
 from gradstone._C import Generator, Tensor
 from gradstone._checks import whole
 from gradstone.random import stream
+from gradstone.utils.data.ahead import Batches
 from gradstone.utils.data.collate import default_collate, default_convert
 from gradstone.utils.data.dataset import Dataset, IterableDataset
 from gradstone.utils.data.draws import Draws
@@ -19,11 +20,14 @@ from gradstone.utils.data.sampler import (
     RandomSampler,
     Sampler,
     SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
     fresh_generator,
 )
 from gradstone.utils.data.worker_pool import WorkerPool
 
 Collate = Callable[[Any], Any]
+_DRAWN_AT_ONCE = (SubsetRandomSampler, WeightedRandomSampler)  # when a pass begins
 
 
 class DataLoader:
@@ -37,6 +41,12 @@ class DataLoader:
     raised here with its traceback. A data set that gathers whole batches (tensors, the digits of
     ``gradstone.vision``) needs no worker and uses none, unless there is a ``worker_init_fn``. The
     random transforms of ``gradstone.vision`` draw the same numbers with any number of workers.
+
+    A large gathered batch is written by a thread in the background while the loop works with the
+    one before, when there is more than one thread (``set_num_threads``) and a CPU is idle. As
+    with workers, a batch may therefore have been read before the loop changes the data: changes
+    made in the middle of a pass may show one batch late, or in a part of that batch.
+
     ``pin_memory`` is accepted and changes nothing: there is no device to copy to.
     """
 
@@ -213,20 +223,18 @@ class DataLoader:
             return False  # item by item shows the data set's own error
 
     def _iterate_gathered(self) -> Iterator[Any]:
-        gather, position = self.dataset.gather, 0
-        draws = Draws(self._seed())
-        for index in self._index_vectors():
-            with draws.at(position):
-                batch = gather(index)
-            yield batch
-            position += index.size(0)
-
-    def _index_vectors(self) -> Iterator[Tensor]:
-        order = self._whole_order()
-        if order is None:
-            for batch in self.batch_sampler:  # type: ignore[union-attr]
-                yield _C.tensor_from_data(list(batch), _C.int64, "cpu")
+        draws, order = Draws(self._seed()), self._whole_order()
+        if order is not None:
+            yield from Batches(self.dataset, draws, self._parts(order)).ahead()
             return
+        # Somebody's sampler: it may draw numbers, or look at what the loop did.
+        assert self.batch_sampler is not None
+        lists = iter(self.batch_sampler)
+        vectors = (_C.tensor_from_data(list(index), _C.int64, "cpu") for index in lists)
+        yield from Batches(self.dataset, draws, vectors).one_by_one()
+
+    def _parts(self, order: Tensor) -> Iterator[Tensor]:
+        """The order cut into batches."""
         size = self.batch_size
         assert size is not None
         count = order.size(0)
@@ -242,6 +250,8 @@ class DataLoader:
             return _C._arange(0, len(self.sampler), 1, _C.int64)
         if type(self.sampler) is RandomSampler:
             return self.sampler.order()
+        if isinstance(self.sampler, Sampler) and type(self.sampler) in _DRAWN_AT_ONCE:
+            return _C.tensor_from_data(list(self.sampler), _C.int64, "cpu")
         return None
 
 

@@ -1,7 +1,10 @@
 """Data sets: indexed (``__getitem__`` and ``__len__``) or iterated.
 
 A data set that can give a whole batch at once has ``gather(index)``: a list of batched tensors for
-a vector of indices, or None when it cannot. The loader then calls it once for each batch.
+a vector of indices, or None when it cannot. The loader then calls it once for each batch. Ours that
+hand the tensors on as kernels write them have ``gather_later(index, fill)`` as well: the same list,
+with the large tensors left to `fill`, which writes them in the background. It answers None for a
+subclass with a ``gather`` of its own, which would see memory that nobody has written.
 """
 
 from __future__ import annotations
@@ -30,6 +33,10 @@ class Dataset(Generic[T_co]):
 
     def gather(self, index: Tensor) -> list[Any] | None:
         """A whole batch for a vector of indices, or None: items are then fetched one by one."""
+        return None
+
+    def gather_later(self, index: Tensor, fill: _C._Fill) -> list[Any] | None:
+        """The same, not to be read before fill.finish(); None: only gather() knows how."""
         return None
 
 
@@ -69,6 +76,14 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
             return None
         return [_C.index_select(t, 0, index) for t in self.tensors]
 
+    def gather_later(self, index: Tensor, fill: _C._Fill) -> list[Any] | None:
+        if (
+            type(self).gather is not TensorDataset.gather
+            or type(self).__getitem__ is not TensorDataset.__getitem__
+        ):
+            return None
+        return [fill.select(t, index) for t in self.tensors]
+
 
 class Subset(Dataset[T_co]):
     """The items of a data set at these indices."""
@@ -91,9 +106,22 @@ class Subset(Dataset[T_co]):
             self.dataset, Dataset
         ):
             return None
+        return self.dataset.gather(self._of_dataset(index))
+
+    def gather_later(self, index: Tensor, fill: _C._Fill) -> list[Any] | None:
+        if (
+            type(self).gather is not Subset.gather
+            or type(self).__getitem__ is not Subset.__getitem__
+            or not isinstance(self.dataset, Dataset)
+        ):
+            return None
+        return self.dataset.gather_later(self._of_dataset(index), fill)
+
+    def _of_dataset(self, index: Tensor) -> Tensor:
+        """The data set's own indices."""
         if self._tensor is None:
             self._tensor = _C.tensor_from_data([int(i) for i in self.indices], _C.int64, "cpu")
-        return self.dataset.gather(_C.index_select(self._tensor, 0, index))
+        return _C.index_select(self._tensor, 0, index)
 
 
 class ConcatDataset(Dataset[T_co]):

@@ -6,18 +6,27 @@ on the size of the batch, or on whether the batch is made item by item or at onc
 
 from __future__ import annotations
 
+import threading
+
 from gradstone._C import Generator
 from gradstone.utils.data.sampler import fresh_generator
 
 # Streams that one item may use; the next item's begin behind them.
 STREAMS_PER_ITEM = 1 << 16
 
-_current: Generator | None = None
+
+class _Current(threading.local):
+    """Each thread has its own: loaders may run in several."""
+
+    generator: Generator | None = None
+
+
+_current = _Current()
 
 
 def current() -> Generator | None:
     """The generator of the item that is being made; None, the default one, outside a loader."""
-    return _current
+    return _current.generator
 
 
 class Draws:
@@ -33,16 +42,14 @@ class Draws:
         return self
 
     def __enter__(self) -> Draws:
-        global _current
-        self._before, _current = _current, self._generator
+        self._before, _current.generator = _current.generator, self._generator
         return self
 
     def __exit__(self, *error: object) -> None:
-        global _current
-        _current = self._before
+        _current.generator = self._before
 
 
 def batch_stream() -> tuple[int, int, int]:
     """(seed, offset, step): item i of a batch that is made at once begins at offset + i * step."""
-    generator = _current or fresh_generator()
+    generator = _current.generator or fresh_generator()
     return generator.initial_seed(), generator.offset, STREAMS_PER_ITEM

@@ -1,0 +1,29 @@
+// Threads of ours: they run until the process ends, and leave signals to the program's own threads.
+#pragma once
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <system_error>
+#include <thread>
+#include <utility>
+
+namespace gs {
+
+// False when the system gives no more threads, which is no error: the caller works alone.
+template <class F>
+bool start_thread(F&& f) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool started = true;
+  try {
+    std::thread(std::forward<F>(f)).detach();
+  } catch (const std::system_error&) {
+    started = false;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started;
+}
+
+}  // namespace gs
