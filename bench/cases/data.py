@@ -23,13 +23,38 @@ def _passing(loader):
     return step
 
 
-def tensors(workers, shape=(1, 28, 28), batch=32, count=COUNT):
+def _working(loader, work):
+    """A pass over the loader, in which something is done with each batch."""
+
+    def step():
+        for x, _ in loader:
+            work(x)
+
+    return step
+
+
+def tensors(workers, shape=(1, 28, 28), batch=32, count=COUNT, work=None):
     def make(T):
         D = _data(T)
         data = D.TensorDataset(T.randn(count, *shape), T.randint(0, 10, (count,)))
-        return _passing(D.DataLoader(data, batch, shuffle=True, num_workers=workers))
+        loader = D.DataLoader(data, batch, shuffle=True, num_workers=workers)
+        return _working(loader, work(T)) if work else _passing(loader)
 
     return make
+
+
+def _total(T):
+    return lambda x: x.sum()
+
+
+def _convolution(T):
+    weight = T.randn(8, 3, 3, 3)
+    return lambda x: T.nn.functional.conv2d(x, weight)
+
+
+def _python(T):
+    """A millisecond or so of Python, as of metrics and logs: a CPU for batches made meanwhile."""
+    return lambda x: sum(i & 3 for i in range(30_000))
 
 
 def items(workers, persistent=False):
@@ -121,6 +146,14 @@ CASES = [
     Case("data/tensors-60000x28x28-b32", tensors(0), samples=COUNT),
     Case("data/tensors-60000x28x28-b32/2-workers", tensors(2), samples=COUNT),
     Case("data/tensors-6000x3x64x64-b128", tensors(0, (3, 64, 64), 128, 6000), samples=6000),
+    *(
+        Case(
+            f"data/tensors-6000x3x64x64-b128/{name}",
+            tensors(0, (3, 64, 64), 128, 6000, work),
+            samples=6000,
+        )
+        for name, work in (("sum", _total), ("conv", _convolution), ("python", _python))
+    ),
     Case("data/items-60000x28x28-b32/2-workers", items(2), samples=COUNT),
     Case("data/items-60000x28x28-b32/2-persistent", items(2, True), samples=COUNT),
     Case("data/mnist-normalise-b32", images((28, 28), "plain", 10_000, 32), samples=10_000),
