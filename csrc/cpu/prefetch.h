@@ -12,12 +12,12 @@ namespace {
 
 inline constexpr int64_t kAhead = 16384;  // bytes
 
-// The lines of kCount values behind x + kAhead bytes, which may lie outside of any array.
+// The lines of kCount values from x + `ahead` bytes on, which may lie outside of any array.
 template <int kCount, class C>
-GS_INLINE void prefetch_ahead(const C* x) {
+GS_INLINE void prefetch_ahead(const C* x, int64_t ahead = kAhead) {
   constexpr int64_t bytes = kCount * static_cast<int64_t>(sizeof(C));
   for (int64_t at = 0; at < bytes; at += 64)
-    __builtin_prefetch(reinterpret_cast<const char*>(x) + kAhead + at);
+    __builtin_prefetch(reinterpret_cast<const char*>(x) + ahead + at);
 }
 
 }  // namespace

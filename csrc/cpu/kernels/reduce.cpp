@@ -22,6 +22,7 @@ inline constexpr int64_t kColumns =
     2048;  // columns accumulated at a time: long rows suit the prefetcher
 inline constexpr int64_t kFolded = 512;         // columns that narrow rows are joined to
 inline constexpr int64_t kGrain = 32768;        // elements worth a task
+inline constexpr int64_t kNarrowRow = 12;       // rows that are quicker as columns
 inline constexpr int64_t kGroupedRow = 1024;    // longest row that shares a vector of results
 inline constexpr int64_t kLargeGrain = 262144;  // of tensors that have plenty: what one task asks
                                                 // the memory for ahead is another's to read
@@ -172,9 +173,9 @@ using vector_of = std::conditional_t<std::is_integral_v<C> || is_logic(op), void
                                      std::conditional_t<is_order(op), C, double>>;
 
 // A contiguous span as one vector, whose lanes remain to be joined. `over`: kLanes values behind it
-// may be read.
+// may be read. `ahead`: the bytes to what is read next.
 template <ReduceOp op, class C>
-GS_INLINE auto reduce_lanes(const C* x, int64_t n, bool over) {
+GS_INLINE auto reduce_lanes(const C* x, int64_t n, bool over, int64_t ahead = kAhead) {
   using W = vector_of<op, C>;
   constexpr int lanes = kLanes<W>, ways = is_order(op) ? 4 : 8;
   constexpr W identity = Reducer<op, C>::identity();
@@ -198,7 +199,7 @@ GS_INLINE auto reduce_lanes(const C* x, int64_t n, bool over) {
     Vec<W> acc[ways];
     for (auto& v : acc) v = a;
     for (; i + lanes * ways <= n; i += lanes * ways) {
-      prefetch_ahead<lanes * ways>(x + i);
+      prefetch_ahead<lanes * ways>(x + i, ahead);
       for (int k = 0; k < ways; ++k) acc[k] = join_vectors<op>(acc[k], whole(x + i + k * lanes));
     }
     for (int width = ways / 2; width > 0; width /= 2)
@@ -221,7 +222,8 @@ GS_INLINE auto reduce_lanes(const C* x, int64_t n, bool over) {
 
 // One contiguous span.
 template <ReduceOp op, class C>
-[[gnu::noinline]] typename Reducer<op, C>::State reduce_span(const C* x, int64_t n) {
+[[gnu::noinline]] typename Reducer<op, C>::State reduce_span(const C* x, int64_t n,
+                                                             int64_t ahead = kAhead) {
   using R = Reducer<op, C>;
   using W = vector_of<op, C>;
   if constexpr (std::is_void_v<W>) {
@@ -229,7 +231,7 @@ template <ReduceOp op, class C>
     for (int64_t i = 0; i < n; ++i) total = R::join(total, R::lift(x[i]));
     return total;
   } else {
-    return join_lanes<op, kLanes<W>>(reduce_lanes<op>(x, n, false));
+    return join_lanes<op, kLanes<W>>(reduce_lanes<op>(x, n, false, ahead));
   }
 }
 
@@ -347,7 +349,9 @@ class Job {
     const bool dense_reduced = reduced_.ndim > 0 && reduced_.strides[reduced_.ndim - 1] == 1;
     const bool rows = dense_reduced && reduced_.ndim == 1 && kept_.ndim == 1 &&
                       kept_.strides[0] == reduced_.count;
-    if (rows && same_ && !std::is_void_v<W> && reduced_.count > 1 && reduced_.count <= kGroupedRow)
+    const bool narrow = reduced_.count <= kNarrowRow && is_short_row(kept_.count, reduced_.count);
+    if (rows && same_ && !narrow && !std::is_void_v<W> && reduced_.count > 1 &&
+        reduced_.count <= kGroupedRow)
       by_row_groups();
     else if (rows && is_short_row(kept_.count, reduced_.count))
       by_short_rows();
@@ -479,6 +483,9 @@ class Job {
     if (last == 0 && stride == 1 && same_)
       return reduce_span<op, C>(reinterpret_cast<const C*>(input(base + from)), to - from);
     const bool direct = same_ && stride == 1 && inner >= 64;
+    // A span shorter than the usual distance is followed by one that lies elsewhere.
+    const bool jumps = last > 0 && inner * size_ < kAhead;
+    const int64_t ahead = jumps ? reduced_.strides[last - 1] * size_ : kAhead;
     State total = R::identity();
     alignas(64) C buffer[kBuffer];
     int64_t filled = 0, i = from % inner;
@@ -488,7 +495,7 @@ class Job {
       left -= run;
       const char* x = input(base + outer.offset() + i * stride);
       if (direct) {
-        total = R::join(total, reduce_span<op, C>(reinterpret_cast<const C*>(x), run));
+        total = R::join(total, reduce_span<op, C>(reinterpret_cast<const C*>(x), run, ahead));
         continue;
       }
       while (run > 0) {
