@@ -291,7 +291,19 @@ def main() -> None:
         mean = math.exp(statistics.fmean(map(math.log, ratios)))
         print(
             f"geometric mean of {len(ratios)} ratios: {mean:.2f}; "
-            f"below 1: {sum(r < 1 for r in ratios)}"
+            f"below 1: {sum(r < 1 for r in ratios)}; below 0.95: {sum(r < 0.95 for r in ratios)}"
+        )
+    shares = {
+        row["case"]: before[row["case"]] / row["gradstone"]
+        for row in rows
+        if row["case"] in before and "gradstone" in row
+    }
+    if shares:
+        low = sum(share < 0.8 for share in shares.values())
+        least = min(shares, key=shares.__getitem__)
+        print(
+            f"gradstone's one-thread time in {args.against.name} over its time now: "
+            f"lowest {shares[least]:.2f} ({least}); {low} of {len(shares)} below 0.8"
         )
     write_json(args.json, {"machine": about, "peaks": peak, "rows": rows})
 

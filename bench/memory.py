@@ -3,9 +3,9 @@
     python bench/memory.py [--only NAME ...] [--steps 3] [--json FILE]
 
 Resident memory as the system counts it (VmRSS and VmHWM of /proc/self/status, so Linux only), in MB
-beyond what the process holds once the library is imported and has trained a tiny network for a step
-(what a library loads at its first use is not the network's): parameters, gradients, optimizer state,
-saved tensors, and whatever allocator and kernels keep.
+beyond what the process holds once the library is imported and has trained a tiny network for a
+step (what a library loads at its first use is not the network's): parameters, gradients, optimizer
+state, saved tensors, and whatever allocator and kernels keep.
 """
 
 import argparse
