@@ -1,4 +1,5 @@
-// One layer through time, the input's product left out: FLOP/s of h W_hh^T and of its gradients.
+// One layer through time, with as many inputs as hidden units: FLOP/s of the forward's products and
+// of those in the gradient's kernel, which leaves out the input's.
 #include "register.h"
 
 namespace gs::bench {
@@ -22,15 +23,17 @@ void add_recurrent(Size z, bool grad) {
     const bool gru = z.kind == CellKind::Gru;
     const int64_t gates = z.kind == CellKind::Lstm ? 4 : gru ? 3 : 1;
     const int64_t rows = z.steps * z.batch, g = gates * z.hidden, h = z.hidden;
-    const Tensor x = small({rows, g}), w = small({g, h}), bias = small({g});
+    const Tensor x = small({rows, h}), w = small({g, h}), bias = small({g});
     const Tensor h0 = small({z.batch, h}), h_n = small({z.batch, h}), c_n = small({z.batch, h});
     const Tensor out = small({rows, h}), saved = small({rows, 4 * h}), cells = small({rows, h});
     const Tensor dgates = small({rows, g}), dgates_hh = small({rows, g});
     const Tensor dw = small({g, h}), db = small({g});
     Recurrent forward{};
     forward.kind = z.kind, forward.dtype = DType::Float32;
-    forward.steps = z.steps, forward.batch = z.batch, forward.hidden = h;
-    forward.x_gates = x.raw(), forward.w_hh = w.raw(), forward.b_hh = bias.raw();
+    forward.steps = z.steps, forward.batch = z.batch;
+    forward.inputs = h, forward.hidden = h;
+    forward.x = x.raw(), forward.w_ih = w.raw(), forward.b_ih = bias.raw();
+    forward.w_hh = w.raw(), forward.b_hh = bias.raw();
     forward.h0 = h0.raw(), forward.c0 = h0.raw();
     forward.out = out.raw(), forward.out_stride = h;
     forward.saved = saved.raw(), forward.cells = cells.raw();
@@ -59,7 +62,7 @@ void add_recurrent(Size z, bool grad) {
                                  h_n.raw(),
                                  c_n.raw()};
     b.kernels.recurrent(forward);
-    b.flops((grad ? 4.0 : 2.0) * rows * g * h,
+    b.flops(4.0 * rows * g * h,
             [&] { grad ? b.kernels.recurrent_grad(backward) : b.kernels.recurrent(forward); });
   });
 }

@@ -477,32 +477,33 @@ struct BatchNormGrad {
 
 enum class CellKind : uint8_t { Lstm, Gru, RnnTanh, RnnRelu };
 
-// One layer, one direction. x_gates (T, B, G*H) holds x W_ih^T + b_ih for all steps (one GEMM made
-// by the operation); gate order is torch's: i f g o (LSTM), r z n (GRU). w_hh (G*H, H), b_hh (G*H)
-// or null. h0, c0 (B, H). out (T, B, H) with row stride out_stride elements between (t, b) rows, so
-// that the two directions of a layer write side by side. Step t runs from T-1 down when reverse.
-// saved (T, B, S*H), S = 4 for LSTM (activated i f g o), 4 for GRU (r, z, n, and h-part of n before
-// r), 0 (null) for plain RNN; cells (T, B, H) for LSTM: c after each step. h_n, c_n (B, H) are
-// written.
+// One layer, one direction: x (T, B, I), w_ih (G*H, I), w_hh (G*H, H), b_ih and b_hh (G*H) or null;
+// gate order is torch's: i f g o (LSTM), r z n (GRU). h0, c0 (B, H). out (T, B, H) with row stride
+// out_stride elements between (t, b) rows, so that the two directions of a layer write side by
+// side. Step t runs from T-1 down when reverse. saved (T, B, S*H), S = 4 for LSTM (activated i f g
+// o), 4 for GRU (r, z, n, and h-part of n before r), 0 (null) for plain RNN; cells (T, B, H) for
+// LSTM: c after each step. h_n, c_n (B, H) are written.
 struct Recurrent {
   CellKind kind;
   DType dtype;
   bool reverse;
-  int64_t steps, batch, hidden;
-  const void* x_gates;
+  int64_t steps, batch, inputs, hidden;
+  const void* x;
+  const void* w_ih;
+  const void* b_ih;
   const void* w_hh;
   const void* b_hh;
   const void* h0;
   const void* c0;
   void* out;
   int64_t out_stride;
-  void* saved;  // may be null when no gradient will be asked for; x_gates itself for the LSTM
+  void* saved;  // may be null when no gradient will be asked for
   void* cells;  // likewise (LSTM)
   void* h_n;
   void* c_n;
 };
-// Gradients through time. dgates (T, B, G*H): gradient of x_gates (from it the operation gets dx,
-// dW_ih, db_ih by GEMM). dgates_hh: the gradient of h W_hh^T + b_hh, the same as dgates except for
+// Gradients through time. dgates (T, B, G*H): gradient of x W_ih^T + b_ih (from it the
+// operation gets dx, dW_ih, db_ih by GEMM). dgates_hh: the gradient of h W_hh^T + b_hh, the same as dgates except for
 // GRU, where it is a second buffer (T, B, 3H). dh_n, dc_n may be null. dh0, dc0 (B, H) are written.
 // dw_hh and db_hh are written when not null.
 struct RecurrentGrad {

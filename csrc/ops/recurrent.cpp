@@ -1,6 +1,5 @@
-// LSTM, GRU and plain RNN. One node per layer and direction: a GEMM for the input's part of all
-// steps, then one kernel that runs through time. Gate order is torch's: i f g o (LSTM), r z n
-// (GRU).
+// LSTM, GRU and plain RNN. One node per layer and direction, one kernel that runs through time.
+// Gate order is torch's: i f g o (LSTM), r z n (GRU).
 #include <string>
 #include <vector>
 
@@ -83,20 +82,6 @@ LayerSizes sizes_of(const Cell& cell, const Tensors& in) {
 }
 
 void* raw_or_null(const Tensor& t) { return t.defined() ? t.raw() : nullptr; }
-
-// x W_ih^T + b_ih for all steps.
-Tensor input_gates(const LayerSizes& s, const Tensors& in) {
-  Tensor gates = empty({s.steps, s.batch, s.gate_rows}, s.dtype, s.device);
-  Gemm p{};
-  p.dtype = s.dtype;
-  p.m = s.rows(), p.n = s.gate_rows, p.k = s.inputs;
-  p.a = in[kX].raw(), p.a_row = s.inputs, p.a_col = 1;
-  p.b = in[kWih].raw(), p.b_row = 1, p.b_col = s.inputs;
-  p.c = gates.raw(), p.c_row = s.gate_rows;
-  p.bias = raw_or_null(in[kBih]);
-  kernels::gemm(s.device, p);
-  return gates;
-}
 
 // dx = dgates W_ih
 Tensor input_gradient(const LayerSizes& s, const Tensor& dgates, const Tensor& w_ih) {
@@ -200,21 +185,33 @@ Tensors run_layer(const Cell& cell, bool reverse, const Tensors& in, const Tenso
                   int64_t out_stride) {
   const LayerSizes s = sizes_of(cell, in);
   const bool differentiate = autograd::any_needs_grad(in);
-  const Tensor x_gates = input_gates(s, in);
   Kept kept{{}, {}, out_stride};
-  // The LSTM's four activations take the place of the four sums they are computed from.
-  if (differentiate && cell.has_c()) kept.saved = x_gates;
-  if (differentiate && cell.kind == CellKind::Gru)
+  if (differentiate && cell.gates > 1)
     kept.saved = empty({s.steps, s.batch, 4 * s.hidden}, s.dtype, s.device);
   if (differentiate && cell.has_c())
     kept.cells = empty({s.steps, s.batch, s.hidden}, s.dtype, s.device);
   Tensors result{out, empty_like(in[kH0])};
   if (cell.has_c()) result.push_back(empty_like(in[kH0]));
-  kernels::recurrent(s.device,
-                     {cell.kind, s.dtype, reverse, s.steps, s.batch, s.hidden, x_gates.raw(),
-                      in[kWhh].raw(), raw_or_null(in[kBhh]), in[kH0].raw(), raw_or_null(in[kC0]),
-                      out.raw(), out_stride, raw_or_null(kept.saved), raw_or_null(kept.cells),
-                      result[1].raw(), cell.has_c() ? result[2].raw() : nullptr});
+  kernels::recurrent(s.device, {cell.kind,
+                                s.dtype,
+                                reverse,
+                                s.steps,
+                                s.batch,
+                                s.inputs,
+                                s.hidden,
+                                in[kX].raw(),
+                                in[kWih].raw(),
+                                raw_or_null(in[kBih]),
+                                in[kWhh].raw(),
+                                raw_or_null(in[kBhh]),
+                                in[kH0].raw(),
+                                raw_or_null(in[kC0]),
+                                out.raw(),
+                                out_stride,
+                                raw_or_null(kept.saved),
+                                raw_or_null(kept.cells),
+                                result[1].raw(),
+                                cell.has_c() ? result[2].raw() : nullptr});
   if (differentiate) {
     std::vector<Saved> saved;
     autograd::InputList list;
