@@ -49,9 +49,8 @@ GS_INLINE VecF scale_exp(VecF y, ExpReduced e) {
 #endif
 }
 
-GS_INLINE VecF vexp(VecF x) {
-  x = x > 89.0f ? splat(89.0f) : x;  // written so that NaN passes
-  x = x < -104.0f ? splat(-104.0f) : x;
+// x in [-104, 89], or NaN.
+GS_INLINE VecF exp_in_range(VecF x) {
   const ExpReduced e = reduce_exp(x);
   const VecF r = e.r;
   VecF p = 1.395171846e-03f * r + 8.369598291e-03f;
@@ -61,17 +60,27 @@ GS_INLINE VecF vexp(VecF x) {
   return scale_exp((p * (r * r) + r) + 1.0f, e);
 }
 
-// exp(r) - 1 = r + r^2 P(r), then 2^n (q + 1) - 1 without cancellation.
-GS_INLINE VecF vexpm1(VecF x) {
-  VecF c = x > 89.0f ? splat(89.0f) : x;
-  c = c < -20.0f ? splat(-20.0f) : c;
-  const auto [r, whole, n] = reduce_exp(c);
+GS_INLINE VecF vexp(VecF x) {
+  x = x > 89.0f ? splat(89.0f) : x;  // written so that NaN passes
+  return exp_in_range(x < -104.0f ? splat(-104.0f) : x);
+}
+
+// exp(r) - 1 = r + r^2 P(r) for |r| <= ln2 / 2.
+GS_INLINE VecF expm1_reduced(VecF r) {
   VecF p = 1.991558597e-04f * r + 1.394204693e-03f;
   p = p * r + 8.333270693e-03f;
   p = p * r + 4.166634211e-02f;
   p = p * r + 1.666666683e-01f;
   p = p * r + 5.000000049e-01f;
-  const VecF q = p * (r * r) + r;
+  return p * (r * r) + r;
+}
+
+// 2^n (q + 1) - 1 without cancellation.
+GS_INLINE VecF vexpm1(VecF x) {
+  VecF c = x > 89.0f ? splat(89.0f) : x;
+  c = c < -20.0f ? splat(-20.0f) : c;
+  const auto [r, whole, n] = reduce_exp(c);
+  const VecF q = expm1_reduced(r);
   const VecF scale = power_of_two(n - 1);
   const VecF y = (q * scale + (scale - 0.5f)) * 2.0f;
   const VecF small = vabs<float>(x) < 0.3f ? q : y;
@@ -81,12 +90,17 @@ GS_INLINE VecF vexpm1(VecF x) {
 GS_INLINE VecF vtanh(VecF x) {
   VecF size = vabs<float>(x);
   size = size > 10.0f ? splat(10.0f) : size;
-  const VecF t = vexpm1(size * 2.0f);
+  // expm1 of a number from 0 to 20: 2^n does not overflow, and n = 0 gives q itself.
+  const auto [r, whole, n] = reduce_exp(size * 2.0f);
+  const VecF scale = power_of_two(n);
+  const VecF t = expm1_reduced(r) * scale + (scale - 1.0f);
   return vcopysign<float>(t / (t + 2.0f), x);
 }
 
 GS_INLINE VecF vsigmoid(VecF x) {
-  const VecF z = vexp(-vabs<float>(x));
+  VecF size = vabs<float>(x);
+  size = size > 104.0f ? splat(104.0f) : size;
+  const VecF z = exp_in_range(-size);
   return (x < 0.0f ? z : splat(1.0f)) / (1.0f + z);
 }
 

@@ -503,9 +503,9 @@ struct Recurrent {
   void* c_n;
 };
 // Gradients through time. dgates (T, B, G*H): gradient of x W_ih^T + b_ih (from it the
-// operation gets dx, dW_ih, db_ih by GEMM). dgates_hh: the gradient of h W_hh^T + b_hh, the same as dgates except for
-// GRU, where it is a second buffer (T, B, 3H). dh_n, dc_n may be null. dh0, dc0 (B, H) are written.
-// dw_hh and db_hh are written when not null.
+// operation gets dx, dW_ih, db_ih by GEMM). dgates_hh: the gradient of h W_hh^T + b_hh, the same as
+// dgates except for GRU, where it is a second buffer (T, B, 3H). dh_n, dc_n may be null. dh0, dc0
+// (B, H) are written. dw_hh and db_hh are written when not null.
 struct RecurrentGrad {
   CellKind kind;
   DType dtype;

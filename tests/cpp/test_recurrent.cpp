@@ -77,8 +77,8 @@ Outputs plain_forward(const Case& c, const Inputs& in) {
         for (int64_t g = 0; g < gates; ++g) {
           x[g] = c.bias ? in.b_ih[g * hidden + j] : 0;
           for (int64_t k = 0; k < c.inputs; ++k)
-            x[g] += in.x[(t * c.batch + b) * c.inputs + k] *
-                    in.w_ih[(g * hidden + j) * c.inputs + k];
+            x[g] +=
+                in.x[(t * c.batch + b) * c.inputs + k] * in.w_ih[(g * hidden + j) * c.inputs + k];
           part[g] = c.bias ? in.bias[g * hidden + j] : 0;
           for (int64_t k = 0; k < hidden; ++k)
             part[g] += before[b * hidden + k] * in.w[(g * hidden + j) * hidden + k];
@@ -135,9 +135,9 @@ struct Result {
 
 template <class T>
 Result<T> run(Isa isa, const Case& c, const Inputs& in) {
-  const auto x = cast<T>(in.x), w_ih = cast<T>(in.w_ih), b_ih = cast<T>(in.b_ih),
-             w = cast<T>(in.w), bias = cast<T>(in.bias), h0 = cast<T>(in.h0),
-             c0 = cast<T>(in.c0), dh_n = cast<T>(in.dh_n), dc_n = cast<T>(in.dc_n);
+  const auto x = cast<T>(in.x), w_ih = cast<T>(in.w_ih), b_ih = cast<T>(in.b_ih), w = cast<T>(in.w),
+             bias = cast<T>(in.bias), h0 = cast<T>(in.h0), c0 = cast<T>(in.c0),
+             dh_n = cast<T>(in.dh_n), dc_n = cast<T>(in.dc_n);
   const int64_t rows = c.steps * c.batch, g = c.gates() * c.hidden, state = c.batch * c.hidden;
   const bool lstm = c.kind == CellKind::Lstm, gru = c.kind == CellKind::Gru;
   std::vector<T> dout(rows * c.stride(), T(99));
@@ -255,11 +255,17 @@ Values inner(const std::vector<T>& v, const Case& c) {  // out without its other
 TEST(Recurrent, ForwardAgainstPlainLoops) {
   for (Isa isa : all_isas())
     for (CellKind kind : kKinds)
-      for (const auto& [hidden, inputs] : {std::pair<int64_t, int64_t>{1, 1}, {3, 40}, {7, 1},
-                                           {15, 16}, {17, 3}, {31, 65}, {33, 33}, {65, 31}})
+      for (const auto& [hidden, inputs] : {std::pair<int64_t, int64_t>{1, 1},
+                                           {3, 40},
+                                           {7, 1},
+                                           {15, 16},
+                                           {17, 3},
+                                           {31, 65},
+                                           {33, 33},
+                                           {65, 31}})
         for (int64_t batch : {1, 5, 7, 8, 9, 15, 16, 17, 35}) {
-          const Case c{kind,  hidden % 4 == 1, batch != 5, batch > 5, true, 4,
-                       batch, hidden,          inputs};
+          const Case c{kind, hidden % 4 == 1, batch != 5, batch > 5, true,
+                       4,    batch,           hidden,     inputs};
           SCOPED_TRACE(testing::Message() << name_of(isa) << " kind " << int(kind) << " H "
                                           << hidden << " I " << inputs << " B " << batch);
           const Inputs in(c);
@@ -286,8 +292,8 @@ TEST(Recurrent, GradientsAgainstFiniteDifferences) {
          {std::tuple<int64_t, int64_t, int64_t>{5, 3, 9}, {1, 2, 4}, {3, 18, 5}})
       for (int variant = 0; variant < 4; ++variant) {
         // As many inputs as gates: every gate's gradient is seen in that of x.
-        const Case c{kind,  variant % 2 == 1, variant < 3, variant < 2,
-                     variant != 2, steps, batch, hidden, 4 * hidden};
+        const Case c{kind,  variant % 2 == 1, variant < 3, variant < 2, variant != 2, steps,
+                     batch, hidden,           4 * hidden};
         const Inputs in(c);
         const Values dx = finite_differences(c, in, &Inputs::x),
                      dw = finite_differences(c, in, &Inputs::w),
@@ -340,7 +346,7 @@ TEST(Recurrent, NothingToDo) {
     }
 }
 
-// Weights too large for a core's own cache, depths of several pieces, and blocks of unlike rows.
+// Depths of several pieces, and blocks of unlike rows.
 TEST(Recurrent, LargeWeights) {
   for (Isa isa : all_isas())
     for (CellKind kind : {CellKind::Lstm, CellKind::Gru})

@@ -148,6 +148,13 @@ def layer_samples(kind):
     for hidden in (7, 15, 17, 33):
         yield layer_sample(kind, 4, 3, 5, hidden, grad=False)
     yield layer_sample(kind, 5, 9, 7, 16, bidirectional=True, grad=False)
+    # Around the batch from which a step multiplies its own input, and the rows of a block.
+    for batch, features, hidden in ((7, 1, 18), (8, 1, 18), (8, 33, 5), (17, 6, 20)):
+        yield layer_sample(kind, 3, batch, features, hidden, grad=False)
+    yield layer_sample(
+        kind, 3, 10, 5, 6, layers=2, bidirectional=True, batch_first=True, grad=False
+    )
+    yield layer_sample(kind, 2, 8, 2, 2, bidirectional=True)
 
 
 def cell_args(kind, batch, features, hidden):

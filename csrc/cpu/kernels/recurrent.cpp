@@ -18,12 +18,6 @@ namespace {
 // From so many sequences on a step multiplies its own input.
 constexpr int64_t kOwnInputRows = 8;
 
-// Rows of a block of the batch at most, and up to which size of the packed weights each thread runs
-// blocks of its own: each then reads all weights at every step, from its core's own cache. With
-// larger ones the threads share the hidden units of a step, so that each reads its part alone.
-constexpr int64_t kMostRows = 32;
-constexpr int64_t kSharedWeights = 768 * 1024;  // bytes
-
 template <class C>
 struct Layer {
   bool reverse;
@@ -117,7 +111,10 @@ GS_INLINE void save(const Layer<C>& a, const Tile<C>& tile, int slot, int64_t b,
 // One gate of the tile through its activation, in place. A gate at a time: the loop's constants fit
 // the registers and its iterations overlap, where a whole cell is one long chain.
 template <int kGates, bool kWhole, class C, class F>
-__attribute__((noinline)) void activate(const Layer<C>& a, const Tile<C>& tile, int g, F function) {
+__attribute__((noinline)) void activate(const Layer<C>& layer, const Tile<C>& of, int g,
+                                        F function) {
+  const Layer<C> a = layer;  // copies: no store of the loop can change them
+  const Tile<C> tile = of;
   each_vector<kWhole>(
       a, tile, [&](int64_t at, int64_t b, int64_t j, int64_t n) __attribute__((always_inline)) {
         const Vec<C> v = function(gate_sum<kGates>(a, tile, g, at, b, j, n));
@@ -127,7 +124,10 @@ __attribute__((noinline)) void activate(const Layer<C>& a, const Tile<C>& tile, 
 }
 
 template <CellKind kKind, bool kWhole, class C>
-void run_cells(const Layer<C>& a, const Tile<C>& tile, const C* h_before, C* h_after) {
+__attribute__((noinline)) void run_cells(const Layer<C>& layer, const Tile<C>& of,
+                                         const C* h_before, C* h_after) {
+  const Layer<C> a = layer;
+  const Tile<C> tile = of;
   constexpr int kGates = gate_count(kKind);
   const auto sigmoid = [](Vec<C> v)
                            __attribute__((always_inline)) { return VecMath<C>::sigmoid(v); };
@@ -173,9 +173,11 @@ void run_cells(const Layer<C>& a, const Tile<C>& tile, const C* h_before, C* h_a
 }
 
 // What step s reads and writes from far away, for the given batch rows and chunks of hidden units.
+// Of x and h alone the hardware brings enough.
 template <int kGates, class C>
 void fetch_step(const Layer<C>& a, int64_t s, int64_t b0, int64_t rows, int64_t chunk0,
                 int64_t chunk1, int64_t piece, int64_t pieces) {
+  if (!a.x_gates && !a.saved) return;
   if (s >= a.steps || a.steps * a.batch * a.hidden * kGates < kFarValues) return;
   const int64_t row = time_of(s, a.steps, a.reverse) * a.batch + b0;
   const int64_t first = chunk0 * kTileCols<C>;
@@ -207,7 +209,7 @@ GS_INLINE void panel_product(LeftMatrix<C, false> left, int64_t rows, int64_t de
 }
 
 // Step s for batch rows [b0, b0 + rows) and chunks [chunk0, chunk1) of hidden units; rows <=
-// kMostRows.
+// kBlockRows.
 template <CellKind kKind, class C>
 void run_step(const Layer<C>& a, int64_t s, int64_t b0, int64_t rows, int64_t chunk0,
               int64_t chunk1) {
@@ -216,7 +218,7 @@ void run_step(const Layer<C>& a, int64_t s, int64_t b0, int64_t rows, int64_t ch
   const int64_t t = time_of(s, a.steps, a.reverse), hidden = a.hidden;
   const C* h_before = a.h[s % 2];
   C* h_after = a.h[1 - s % 2];
-  alignas(64) C products[kSlots<kKind>][kMostRows * kColumns];
+  alignas(64) C products[kSlots<kKind>][kBlockRows * kColumns];
   for (int64_t chunk = chunk0; chunk < chunk1; ++chunk) {
     Tile<C> tile{t, b0, rows, chunk * kColumns, {}};
     for (int slot = 0; slot < kSlots<kKind>; ++slot) tile.gates[slot] = products[slot];
@@ -243,25 +245,23 @@ void run_layer(const Layer<C>& a) {
   constexpr int64_t kColumns = kTileCols<C>;
   const int64_t chunks = ceil_div(a.hidden, kColumns);
   const int64_t chunk_work = gate_count(kKind) * a.depth() * kColumns;  // multiply-adds per row
-  const bool share = chunks * chunk_work * int64_t{sizeof(C)} > kSharedWeights;
-  const int64_t block_rows = even_part(a.batch, share ? kMostRows : kBlockRows);
+  const int64_t block_rows = even_part(a.batch, kBlockRows);
   const int64_t blocks = ceil_div(a.batch, block_rows);
-  const auto step_of_block = [&](int64_t s, int64_t block, int64_t chunk0, int64_t chunk1) {
-    const int64_t b0 = block * block_rows;
-    run_step<kKind>(a, s, b0, min_of(block_rows, a.batch - b0), chunk0, chunk1);
-  };
-  if (blocks > 1 && !share) {
+  if (blocks > 1) {
     const int64_t work = a.steps * block_rows * chunks * chunk_work;
     parallel_for(0, blocks, 1 + 131072 / (work + 1), [&](int64_t begin, int64_t end) {
-      for (int64_t block = begin; block < end; ++block)
-        for (int64_t s = 0; s < a.steps; ++s) step_of_block(s, block, 0, chunks);
+      for (int64_t block = begin; block < end; ++block) {
+        const int64_t b0 = block * block_rows;
+        const int64_t rows = min_of(block_rows, a.batch - b0);
+        for (int64_t s = 0; s < a.steps; ++s) run_step<kKind>(a, s, b0, rows, 0, chunks);
+      }
     });
     return;
   }
   const int64_t grain = 1 + kStepGrain / (a.batch * chunk_work + 1);
   for (int64_t s = 0; s < a.steps; ++s)
     parallel_for(0, chunks, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t block = 0; block < blocks; ++block) step_of_block(s, block, begin, end);
+      run_step<kKind>(a, s, 0, a.batch, begin, end);
     });
 }
 
