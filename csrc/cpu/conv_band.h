@@ -157,8 +157,8 @@ class TapColumns {
   int64_t tap(int64_t column, int64_t r) const {
     return (up_ ? height_ - 1 - r : r) * columns_ + column;
   }
-  template <class T>
-  void make_offsets(const Band<T>& band, int64_t channels, int64_t* offsets) const {
+  template <class Place>
+  void make_offsets(const Place& band, int64_t channels, int64_t* offsets) const {
     for (int64_t channel = 0; channel < channels; ++channel)
       for (int64_t c = 0; c < columns_; ++c, ++offsets)
         *offsets = band.offset(channel, taps_.row(tap(c, 0)), taps_.col(tap(c, 0)));

@@ -12,27 +12,46 @@ namespace {
 
 inline constexpr int kRowBlock = 7;  // planes of 7, 14, 28, 56 rows leave no remainder
 
-// out[p] = bias + sum over columns of kHeight taps. `a` is the first output's place in the band.
-// Values are added in passes of 64 columns, whose sums are added up.
-template <class C>
-using RowSumsKernel = void (*)(const C* a, int64_t second, int64_t pitch, const int64_t* offsets,
-                               int64_t columns, const C* weights, C bias, Vec<C>* out);
+// What the lanes of a vector are: points of a row, points of rows of two images, or channels at one
+// point, each with its own weight.
+enum class SumLanes { Points, Pairs, Channels };
 
-template <class C, int kHeight, int kStep, int kRows, bool kPair>
-void row_sums(const C* a, int64_t second, int64_t pitch, const int64_t* offsets, int64_t columns,
-              const C* weights, C bias, Vec<C>* out) {
-  for (int p = 0; p < kRows; ++p) out[p] = splat(bias);
+// What a block of rows of outputs adds up.
+template <class C>
+struct RowTaps {
+  const C* a;      // where the first output stands in the band
+  int64_t second;  // the other image of a pair
+  int64_t pitch;
+  const int64_t* offsets;  // of the columns of taps
+  int64_t columns;
+  const C* weights;
+  int64_t begin, end;  // channels: the rows from `a` on that lie in the plane, the others are zero
+};
+
+// out[p] = bias + sum over columns of kHeight taps. Values are added in passes of 64 columns, whose
+// sums are added up.
+template <class C>
+using RowSumsKernel = void (*)(const RowTaps<C>& taps, Vec<C> bias, Vec<C>* out);
+
+template <class C, int kHeight, int kStep, int kRows, SumLanes kWhat>
+void row_sums(const RowTaps<C>& taps, Vec<C> bias, Vec<C>* out) {
+  constexpr bool kChannels = kWhat == SumLanes::Channels;
+  const int64_t columns = taps.columns, pitch = taps.pitch;
+  const C* weights = taps.weights;
+  for (int p = 0; p < kRows; ++p) out[p] = bias;
   for (int64_t begin = 0; begin < columns; begin += 64) {
     Vec<C> acc[kRows] = {};
     const int64_t end = min_of(begin + 64, columns);
-    for (int64_t c = begin; c < end; ++c, weights += kHeight) {
-      const C* from = a + offsets[c];
+    for (int64_t c = begin; c < end; ++c, weights += kHeight * (kChannels ? kLanes<C> : 1)) {
+      const C* from = taps.a + taps.offsets[c];
       Vec<C> w[kHeight];
 #pragma GCC unroll 7
-      for (int r = 0; r < kHeight; ++r) w[r] = splat(weights[r]);
+      for (int r = 0; r < kHeight; ++r)
+        w[r] = kChannels ? load(weights + r * kLanes<C>) : splat(weights[r]);
 #pragma GCC unroll 19
       for (int i = 0; i < (kRows - 1) * kStep + kHeight; ++i, from += pitch) {
-        Vec<C> v = load_points<C, kPair>(from, second);
+        if (kChannels && (i < taps.begin || i >= taps.end)) continue;
+        Vec<C> v = load_points<C, kWhat == SumLanes::Pairs>(from, taps.second);
         // Keeps the value in a register: folded into each multiply-add it would be loaded each
         // time.
         if constexpr (kHeight > 1) __asm__("" : "+v"(v));
@@ -48,12 +67,12 @@ void row_sums(const C* a, int64_t second, int64_t pitch, const int64_t* offsets,
   }
 }
 
-template <class C, bool kPair>
+template <class C, SumLanes kWhat>
 RowSumsKernel<C> row_sums_kernel(int64_t height, int64_t step, int64_t rows) {
   const auto of = [rows]<int kHeight, int kStep>() -> RowSumsKernel<C> {
-    return rows == kRowBlock ? &row_sums<C, kHeight, kStep, kRowBlock, kPair>
-           : rows == 4       ? &row_sums<C, kHeight, kStep, 4, kPair>
-                             : &row_sums<C, kHeight, kStep, 1, kPair>;
+    return rows == kRowBlock ? &row_sums<C, kHeight, kStep, kRowBlock, kWhat>
+           : rows == 4       ? &row_sums<C, kHeight, kStep, 4, kWhat>
+                             : &row_sums<C, kHeight, kStep, 1, kWhat>;
   };
   if (step == 2) {
     if (height == 3) return of.template operator()<3, 2>();
@@ -159,8 +178,11 @@ class RowSums {
     const int64_t height = columns_.height();
     // A kernel of height 1 finds the rows it needs by the pitch alone.
     const int64_t down = height == 1 ? pitch * s_.step_h : pitch;
-    const auto kernel = pair_ ? row_sums_kernel<C, (lanes >= 4)>(height, s_.step_h, count)
-                              : row_sums_kernel<C, false>(height, s_.step_h, count);
+    constexpr SumLanes kPairs = lanes >= 4 ? SumLanes::Pairs : SumLanes::Points;
+    const auto kernel = pair_ ? row_sums_kernel<C, kPairs>(height, s_.step_h, count)
+                              : row_sums_kernel<C, SumLanes::Points>(height, s_.step_h, count);
+    const C* weights = weights_.get() + m * depth_ * height;
+    const Vec<C> bias = splat(out_.bias ? static_cast<C>(out_.bias[m]) : C(0));
     T* plane = out_.data + n * out_.image_stride + m * out_.plane;
     T* end = plane + (out_.origin_h + (h0 + rows - 1) * out_.step_h + 1) * out_.width +
              later * out_.plane;
@@ -173,8 +195,7 @@ class RowSums {
     Vec<C> sums[kRowBlock];
     for (int64_t w = (s_.grid_w - 1) / lanes * lanes; w >= 0; w -= lanes) {
       const int64_t points = min_of(lanes, s_.grid_w - w);
-      kernel(a + h * s_.step_h * pitch + w, apart, down, offsets, depth_,
-             weights_.get() + m * depth_ * height, out_.bias ? static_cast<C>(out_.bias[m]) : C(0),
+      kernel({a + h * s_.step_h * pitch + w, apart, down, offsets, depth_, weights, 0, 0}, bias,
              sums);
       if (out_.activation != Activation::None)
         for (int64_t p = 0; p < count; ++p) sums[p] = activate<C>(out_.activation, sums[p]);

@@ -205,6 +205,25 @@ TEST(Conv, DepthwiseSizes) {
   check<Half>(make_shape(3, 4, 7, 7, 4, 5, 5, 2, 2, 1, 4));
 }
 
+// Planes narrower than a vector, whose lanes are channels: blocks of channels that overlap, points
+// that are left over, rows of outputs in every kind of block.
+TEST(Conv, DepthwiseSmallPlanes) {
+  for (int64_t stride : {1, 2})
+    for (int64_t kernel : {2, 3, 4, 5, 6, 7})
+      for (int64_t size : {4, 7, 13}) {
+        check<float>(make_shape(2, 21, size, size + 1, 21, kernel, kernel, stride, kernel / 2, 1,
+                                21));
+        if (HasFatalFailure()) return;
+      }
+  check<float>(make_shape(3, 32, 7, 7, 32, 3, 3, 1, 1, 1, 32), Activation::Tanh);
+  check<float>(make_shape(2, 17, 12, 6, 17, 3, 5, 1, 2, 2, 17));
+  check<float>(make_shape(2, 16, 9, 9, 16, 3, 3, 1, 0, 1, 16));
+  check<float>(make_shape(2, 16, 4, 4, 16, 3, 3, 1, 4, 1, 16));
+  check<double>(make_shape(2, 19, 7, 9, 19, 5, 5, 1, 2, 1, 19));
+  check<Half>(make_shape(2, 19, 7, 9, 19, 3, 3, 1, 1, 1, 19));
+  check<BFloat16>(make_shape(2, 19, 7, 9, 19, 3, 3, 2, 1, 1, 19));
+}
+
 TEST(Conv, GroupsOfFewChannels) {
   for (int64_t stride : {1, 2}) {
     check<float>(make_shape(3, 32, 15, 14, 32, 3, 3, stride, 1, 1, 4));

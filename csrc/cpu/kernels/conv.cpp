@@ -1,5 +1,6 @@
 // Convolution and its two gradients, as matrix products over patches that are made while they are
 // packed.
+#include "cpu/conv_channel_sums.h"
 #include "cpu/conv_depthwise_grad.h"
 #include "cpu/conv_product.h"
 #include "cpu/conv_row_sums.h"
@@ -24,6 +25,8 @@ PatchSource forward_source(const ConvShape& s) {
 template <class T, class W>
 void sum_patches(const PatchSource& source, const Taps& taps, const T* src, int64_t groups,
                  int64_t outputs, const PatchOutput<T>& out, const W& weight) {
+  if (ChannelSums<T>::fits(source, taps, groups, outputs, out))
+    return ChannelSums<T>(source, taps, src, groups, out).run(weight);
   const bool shares_rows = outputs <= 8 && TapColumns(taps, source).height() >= 3;
   if (outputs < 4 || shares_rows)
     RowSums<T>(source, taps, src, groups, outputs, out).run(weight);
