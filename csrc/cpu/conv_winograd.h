@@ -1,5 +1,6 @@
 // 3 x 3 convolution with stride 1 by Winograd's F(2x2, 3x3): 16 multiplications for 4 outputs
 // instead of 36. Serves the forward pass and, with flipped weights, the input gradient; float32.
+// Dilated ones are cut into plain ones first (winograd_phases.h).
 //
 // The output is cut into tiles of 2 x 2. Each task takes a block of rows of tiles: it transforms
 // their inputs into 16 matrices (channels x tiles), multiplies each by the transformed weights, and
@@ -17,6 +18,7 @@
 #include "cpu/gemm_kernel.h"
 #include "cpu/part_vec.h"
 #include "cpu/scratch.h"
+#include "cpu/winograd_phases.h"
 #include "cpu/winograd_tiles.h"
 
 namespace gs::cpu {
@@ -263,27 +265,51 @@ class Winograd {
   int64_t panel_rows_, panels_, panel_size_, group_panels_;
 };
 
-// The two uses; false where the direct path must do it.
+// The convolution of `shape`, dilated; false where the direct path must do it.
+inline bool winograd(const WinogradShape& shape, int64_t dilation_h, int64_t dilation_w,
+                     const float* src, const float* weight, const float* bias,
+                     Activation activation, float* out) {
+  if (dilation_h == 1 && dilation_w == 1) {
+    const Winograd product(shape);
+    return shape.pad_h >= 0 && shape.pad_w >= 0 && product.pays() &&
+           product.run(src, weight, bias, activation, out);
+  }
+  const WinogradPhases phases(shape.grid_h, shape.grid_w, dilation_h, dilation_w);
+  WinogradShape s = shape;
+  s.images *= phases.count();
+  s.grid_h = phases.rows(), s.grid_w = phases.cols();
+  s.h = s.grid_h + 2, s.w = s.grid_w + 2, s.pad_h = s.pad_w = 0;
+  const Winograd product(s);
+  if (!phases.pays() || !product.pays()) return false;
+  const Scratch<float> inputs(s.images * s.channels * s.h * s.w);
+  const Scratch<float> outputs(s.images * s.outputs * s.grid_h * s.grid_w + kLanes<float>);
+  phases.split(src, shape.images, s.channels, shape.h, shape.w, shape.pad_h, shape.pad_w,
+               inputs.get());
+  if (!product.run(inputs.get(), weight, bias, activation, outputs.get())) return false;
+  phases.join(outputs.get(), shape.images, s.outputs, out);
+  return true;
+}
+
+// The two uses.
 inline bool is_winograd(const ConvShape& s) {
-  return s.r == 3 && s.s == 3 && s.groups == 1 && s.stride_h == 1 && s.stride_w == 1 &&
-         s.dilation_h == 1 && s.dilation_w == 1 && s.n > 0;
+  return s.r == 3 && s.s == 3 && s.groups == 1 && s.stride_h == 1 && s.stride_w == 1 && s.n > 0;
 }
 inline bool winograd_forward(const Conv2d& p) {
   const ConvShape& s = p.shape;
   if (!is_winograd(s)) return false;
-  const Winograd product({s.n, s.c, s.h, s.w, s.o, s.p, s.q, s.pad_h, s.pad_w, s.c * 9, 9, false});
-  return product.pays() &&
-         product.run(static_cast<const float*>(p.x), static_cast<const float*>(p.weight),
-                     static_cast<const float*>(p.bias), p.activation, static_cast<float*>(p.y));
+  return winograd({s.n, s.c, s.h, s.w, s.o, s.p, s.q, s.pad_h, s.pad_w, s.c * 9, 9, false},
+                  s.dilation_h, s.dilation_w, static_cast<const float*>(p.x),
+                  static_cast<const float*>(p.weight), static_cast<const float*>(p.bias),
+                  p.activation, static_cast<float*>(p.y));
 }
 inline bool winograd_input_grad(const Conv2dInputGrad& p) {
   const ConvShape& s = p.shape;
-  if (!is_winograd(s) || s.pad_h > 2 || s.pad_w > 2) return false;
-  const Winograd product(
-      {s.n, s.o, s.p, s.q, s.c, s.h, s.w, 2 - s.pad_h, 2 - s.pad_w, 9, s.c * 9, true});
-  return product.pays() &&
-         product.run(static_cast<const float*>(p.dy), static_cast<const float*>(p.weight), nullptr,
-                     Activation::None, static_cast<float*>(p.dx));
+  if (!is_winograd(s)) return false;
+  const int64_t pad_h = 2 * s.dilation_h - s.pad_h, pad_w = 2 * s.dilation_w - s.pad_w;
+  return winograd({s.n, s.o, s.p, s.q, s.c, s.h, s.w, pad_h, pad_w, 9, s.c * 9, true},
+                  s.dilation_h, s.dilation_w, static_cast<const float*>(p.dy),
+                  static_cast<const float*>(p.weight), nullptr, Activation::None,
+                  static_cast<float*>(p.dx));
 }
 
 }  // namespace

@@ -1,0 +1,109 @@
+// A dilated convolution is several plain ones: outputs that lie a dilation apart see inputs that
+// lie a dilation apart, and nothing between. Each such phase becomes an image of its own.
+#pragma once
+
+#include "core/parallel.h"
+#include "cpu/conv_patches.h"
+
+namespace gs::cpu {
+namespace {
+
+class WinogradPhases {
+ public:
+  // Of a grid of outputs; source row of output p and tap r: p - pad + r * dilation.
+  WinogradPhases(int64_t grid_h, int64_t grid_w, int64_t dilation_h, int64_t dilation_w)
+      : grid_h_(grid_h),
+        grid_w_(grid_w),
+        down_(dilation_h),
+        across_(dilation_w),
+        rows_(ceil_div(grid_h, dilation_h)),
+        cols_(ceil_div(grid_w, dilation_w)) {}
+
+  int64_t count() const { return down_ * across_; }
+  int64_t rows() const { return rows_; }  // outputs of one phase
+  int64_t cols() const { return cols_; }
+  // Phases of one size for all, in tiles of 2 x 2, may compute far more than the outputs.
+  bool pays() const {
+    const int64_t computed = count() * round_up(rows_, 2) * round_up(cols_, 2);
+    return 4 * computed <= 5 * grid_h_ * grid_w_;
+  }
+  // Values of one plane of a phase with the border that 3 x 3 taps see.
+  int64_t source_plane() const { return (rows_ + 2) * (cols_ + 2); }
+
+  // out (images, phases, channels, rows + 2, cols + 2) from planes (images, channels, h, w).
+  void split(const float* src, int64_t images, int64_t channels, int64_t h, int64_t w,
+             int64_t pad_h, int64_t pad_w, float* out) const {
+    const float* end = src + images * channels * h * w;
+    const int64_t width = cols_ + 2, line = across_ * width, size = kRun * line + 3 * n;
+    const int64_t rows = (rows_ + 2) * down_;
+    const int64_t grain = max_of(1, 32768 / (count() * source_plane()));
+    parallel_for(0, images * channels, grain, [&](int64_t begin, int64_t stop) {
+      const Scratch<float> lines(size);
+      for (int64_t i = 0; i < size; ++i) lines.get()[i] = 0;
+      for (int64_t i = begin; i < stop; ++i)
+        for (int64_t row = 0; row < rows; row += kRun) {
+          const int64_t last = min_of(row + kRun, rows);
+          // A run of rows at a time: a row that was read back at once would wait for its stores.
+          for (int64_t r = max_of(row, pad_h); r < min_of(last, h + pad_h); ++r)
+            copy_row(src + (i * h + r - pad_h) * w, end, w, -pad_w, across_, width,
+                     lines.get() + (r - row) * line);
+          for (int64_t r = row; r < last; ++r)
+            for (int64_t k = 0; k < across_; ++k) {
+              const int64_t phase = r % down_ * across_ + k;
+              float* plane = out + ((i / channels * count() + phase) * channels + i % channels) *
+                                       source_plane();
+              const bool inside = r >= pad_h && r < h + pad_h;
+              copy(inside ? lines.get() + (r - row) * line + k * width : nullptr, width,
+                   plane + r / down_ * width, plane + source_plane());
+            }
+        }
+    });
+  }
+
+  // The outputs (images, phases, channels, rows, cols) back to planes of the grid. Up to a vector
+  // past the end of `from` is read.
+  void join(const float* from, int64_t images, int64_t channels, float* out) const {
+    const int64_t plane = rows_ * cols_;
+    const int64_t grain = max_of(1, 32768 / (count() * plane));
+    parallel_for(0, images * channels, grain, [&](int64_t begin, int64_t stop) {
+      const Scratch<float> line(across_ * cols_ + 2 * n);
+      for (int64_t i = begin; i < stop; ++i)
+        for (int64_t row = 0; row < grid_h_; ++row) {
+          const int64_t phase = row % down_ * across_;
+          const float* first =
+              from + ((i / channels * count() + phase) * channels + i % channels) * plane +
+              row / down_ * cols_;
+          interleave(first, channels * plane, line.get());
+          float* to = out + (i * grid_h_ + row) * grid_w_;
+          copy(line.get(), grid_w_, to, out + (i + 1) * grid_h_ * grid_w_);
+        }
+    });
+  }
+
+ private:
+  static constexpr int64_t n = kLanes<float>;
+  static constexpr int64_t kRun = 16;
+
+  // Rows of a plane are written from top to bottom: a vector may spill up to its end.
+  static void copy(const float* from, int64_t count, float* to, const float* end) {
+    for (int64_t i = 0; i < count; i += n) {
+      const Vec<float> v = from ? load(from + i) : Vec<float>{};
+      store_tail(to + i, v, to + i + n <= end ? n : min_of(n, count - i));
+    }
+  }
+  // One row of each phase, `apart` from one to the next.
+  void interleave(const float* from, int64_t apart, float* line) const {
+    if (across_ == 2) {
+      for (int64_t i = 0; i < cols_; i += n)
+        store_pairs(line + 2 * i, load(from + i), load(from + apart + i));
+      return;
+    }
+    for (int64_t k = 0; k < across_; ++k)
+      for (int64_t i = 0; i < cols_; ++i) line[i * across_ + k] = from[k * apart + i];
+  }
+
+  int64_t grid_h_, grid_w_, down_, across_, rows_, cols_;
+};
+
+}  // namespace
+}  // namespace gs::cpu
