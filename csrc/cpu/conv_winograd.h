@@ -306,8 +306,8 @@ inline bool winograd_input_grad(const Conv2dInputGrad& p) {
   const ConvShape& s = p.shape;
   if (!is_winograd(s)) return false;
   const int64_t pad_h = 2 * s.dilation_h - s.pad_h, pad_w = 2 * s.dilation_w - s.pad_w;
-  return winograd({s.n, s.o, s.p, s.q, s.c, s.h, s.w, pad_h, pad_w, 9, s.c * 9, true},
-                  s.dilation_h, s.dilation_w, static_cast<const float*>(p.dy),
+  return winograd({s.n, s.o, s.p, s.q, s.c, s.h, s.w, pad_h, pad_w, 9, s.c * 9, true}, s.dilation_h,
+                  s.dilation_w, static_cast<const float*>(p.dy),
                   static_cast<const float*>(p.weight), nullptr, Activation::None,
                   static_cast<float*>(p.dx));
 }

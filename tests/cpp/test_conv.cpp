@@ -211,8 +211,8 @@ TEST(Conv, DepthwiseSmallPlanes) {
   for (int64_t stride : {1, 2})
     for (int64_t kernel : {2, 3, 4, 5, 6, 7})
       for (int64_t size : {4, 7, 13}) {
-        check<float>(make_shape(2, 21, size, size + 1, 21, kernel, kernel, stride, kernel / 2, 1,
-                                21));
+        check<float>(
+            make_shape(2, 21, size, size + 1, 21, kernel, kernel, stride, kernel / 2, 1, 21));
         if (HasFatalFailure()) return;
       }
   check<float>(make_shape(3, 32, 7, 7, 32, 3, 3, 1, 1, 1, 32), Activation::Tanh);
