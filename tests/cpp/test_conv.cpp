@@ -215,6 +215,9 @@ TEST(Conv, DepthwiseSmallPlanes) {
             make_shape(2, 21, size, size + 1, 21, kernel, kernel, stride, kernel / 2, 1, 21));
         if (HasFatalFailure()) return;
       }
+  for (int64_t stride : {1, 2})
+    for (int64_t kernel : {3, 4, 5, 7})
+      check<float>(make_shape(10, 67, 7, 8, 67, kernel, kernel, stride, 2, 1, 67));
   check<float>(make_shape(3, 32, 7, 7, 32, 3, 3, 1, 1, 1, 32), Activation::Tanh);
   check<float>(make_shape(2, 17, 12, 6, 17, 3, 5, 1, 2, 2, 17));
   check<float>(make_shape(2, 16, 9, 9, 16, 3, 3, 1, 0, 1, 16));

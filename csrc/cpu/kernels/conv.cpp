@@ -1,5 +1,6 @@
 // Convolution and its two gradients, as matrix products over patches that are made while they are
 // packed.
+#include "cpu/conv_channel_grad.h"
 #include "cpu/conv_channel_sums.h"
 #include "cpu/conv_depthwise_grad.h"
 #include "cpu/conv_product.h"
@@ -113,6 +114,8 @@ void weight_grad(const Conv2dWeightGrad& p) {
   T* dweight = static_cast<T*>(p.dweight);
   T* dbias = static_cast<T*>(p.dbias);
   const int64_t outputs = s.o / s.groups;
+  if (ChannelGrad<T>::fits(source, taps, s.groups, outputs))
+    return ChannelGrad<T>(source, taps, x, dy, s.groups, dweight, dbias).run();
   const bool depthwise = source.channels == 1 && outputs < 4;
   const bool small_groups = s.groups >= 4 && source.channels <= 8 && outputs <= 8 &&
                             TapColumns(taps, source, true).height() >= 3;
