@@ -3,26 +3,10 @@
 #pragma once
 
 #include "cpu/conv_patches.h"
+#include "cpu/shuffle.h"
 
 namespace gs::cpu {
 namespace {
-
-// to[j][i] = from[i][j], in registers.
-template <class C>
-GS_INLINE void transpose_vectors(Vec<C> (&rows)[kLanes<C>]) {
-  constexpr int n = kLanes<C>;
-#pragma GCC unroll 4
-  for (int round = 1; round < n; round *= 2) {
-    Vec<C> next[n];
-#pragma GCC unroll 8
-    for (int i = 0; i < n / 2; ++i) {
-      next[2 * i] = alternate<0>(rows[i], rows[i + n / 2], LaneSequence<C>{});
-      next[2 * i + 1] = alternate<n / 2>(rows[i], rows[i + n / 2], LaneSequence<C>{});
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < n; ++i) rows[i] = next[i];
-  }
-}
 
 // Channels in blocks of a vector. The last block ends with the last channel and repeats some of the
 // block before it, the first `repeated` lanes.
