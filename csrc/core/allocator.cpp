@@ -284,6 +284,10 @@ Central& central() {
   return *instance;
 }
 
+// Made when the library is loaded: a fork beside the first use of the static above would leave the
+// child waiting for its guard.
+[[maybe_unused]] Central& made_at_load = central();
+
 std::string readable(int64_t bytes) {
   constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   double value = static_cast<double>(bytes);

@@ -108,15 +108,15 @@ void write_planes(const compute_t<T>* from, int64_t points, int64_t repeated, T*
   }
 }
 
-inline constexpr int64_t kMostSmallWidth = 14;
-
-// Whether depthwise convolution of these planes is done so: planes of some points but of short
-// rows, and channels enough.
+// Whether depthwise convolution of these planes is done so: rows shorter than a vector, and
+// channels that fill the last block, or rows so short that lanes would be empty otherwise too.
 template <class C>
 bool has_small_planes(const PatchSource& s, const Taps& taps, int64_t groups) {
   const int64_t n = kLanes<C>;
-  return n >= 4 && s.channels == 1 && groups >= n && taps.count() > 1 && taps.count() <= 64 &&
-         s.h * s.w >= n && s.grid_h * s.grid_w >= n && s.grid_w <= kMostSmallWidth && s.step_w <= 2;
+  const bool filled = 4 * groups >= 3 * round_up(groups, n) || 2 * s.grid_w <= n;
+  return n >= 4 && s.channels == 1 && groups >= n && filled && taps.count() > 1 &&
+         taps.count() <= 64 && s.h * s.w >= n && s.grid_h * s.grid_w >= n && s.grid_w < n &&
+         s.step_w <= 2;
 }
 
 }  // namespace

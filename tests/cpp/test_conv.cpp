@@ -219,6 +219,8 @@ TEST(Conv, DepthwiseSmallPlanes) {
     for (int64_t kernel : {3, 4, 5, 7})
       check<float>(make_shape(10, 67, 7, 8, 67, kernel, kernel, stride, 2, 1, 67));
   check<float>(make_shape(3, 32, 7, 7, 32, 3, 3, 1, 1, 1, 32), Activation::Tanh);
+  check<float>(make_shape(3, 33, 9, 3, 33, 3, 3, 1, 1, 1, 33));
+  check<double>(make_shape(3, 33, 9, 3, 33, 3, 3, 1, 1, 1, 33));
   check<float>(make_shape(2, 17, 12, 6, 17, 3, 5, 1, 2, 2, 17));
   check<float>(make_shape(2, 16, 9, 9, 16, 3, 3, 1, 0, 1, 16));
   check<float>(make_shape(2, 16, 4, 4, 16, 3, 3, 1, 4, 1, 16));
