@@ -280,7 +280,7 @@ inline bool winograd(const WinogradShape& shape, int64_t dilation_h, int64_t dil
   s.grid_h = phases.rows(), s.grid_w = phases.cols();
   s.h = s.grid_h + 2, s.w = s.grid_w + 2, s.pad_h = s.pad_w = 0;
   const Winograd product(s);
-  if (!phases.pays() || !product.pays()) return false;
+  if (!phases.pays(s.channels, s.outputs) || !product.pays()) return false;
   const Scratch<float> inputs(s.images * s.channels * s.h * s.w);
   const Scratch<float> outputs(s.images * s.outputs * s.grid_h * s.grid_w + kLanes<float>);
   phases.split(src, shape.images, s.channels, shape.h, shape.w, shape.pad_h, shape.pad_w,

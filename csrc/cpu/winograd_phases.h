@@ -22,10 +22,13 @@ class WinogradPhases {
   int64_t count() const { return down_ * across_; }
   int64_t rows() const { return rows_; }  // outputs of one phase
   int64_t cols() const { return cols_; }
-  // Phases of one size for all, in tiles of 2 x 2, may compute far more than the outputs.
-  bool pays() const {
+  // Phases of one size for all, in tiles of 2 x 2, may compute far more than the outputs, and they
+  // are copied twice, element by element where the dilation is above 2: channels must pay for it.
+  bool pays(int64_t channels, int64_t outputs) const {
     const int64_t computed = count() * round_up(rows_, 2) * round_up(cols_, 2);
-    return 4 * computed <= 5 * grid_h_ * grid_w_;
+    const int64_t least = min_of(channels, outputs);
+    if (least >= 256) return 2 * computed <= 3 * grid_h_ * grid_w_;
+    return least >= 64 && across_ <= 2 && 4 * computed <= 5 * grid_h_ * grid_w_;
   }
   // Values of one plane of a phase with the border that 3 x 3 taps see.
   int64_t source_plane() const { return (rows_ + 2) * (cols_ + 2); }
