@@ -179,8 +179,11 @@ Result<T> run(Isa isa, const Case& c, const Inputs& in) {
   Recurrent inference = forward;
   inference.saved = inference.cells = nullptr;
   table(isa).recurrent(inference);
-  EXPECT_EQ(std::memcmp(out.data(), r.out.data(), out.size() * sizeof(T)), 0);
-  EXPECT_EQ(std::memcmp(h_n.data(), r.h_n.data(), h_n.size() * sizeof(T)), 0);
+  const auto same_bits = [](const std::vector<T>& a, const std::vector<T>& b) {
+    return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+  };
+  EXPECT_TRUE(same_bits(out, r.out));
+  EXPECT_TRUE(same_bits(h_n, r.h_n));
   table(isa).recurrent_grad({c.kind,
                              dtype,
                              c.reverse,
