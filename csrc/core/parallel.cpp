@@ -3,7 +3,8 @@
 // written lies in its own cache, and cores without a common one read each other's fresh data at a
 // third of the speed. Whoever is through with his slice helps with the others, so a worker that
 // wakes late finds nothing left and goes back to sleep, and the caller waits only for chunks that
-// somebody is working on. A chunk is claimed by lowering `unclaimed` of its slice.
+// somebody is working on. A chunk is claimed by lowering `unclaimed` of its slice, a line that
+// nobody else touches while there is enough to do; what is finished is reported once for many.
 //
 // A worker whose core another program takes in the middle of a chunk makes everybody wait for the
 // scheduler, milliseconds that a small job never earns back. The caller sees it: it waited, and
@@ -68,8 +69,10 @@ class Pool {
   void start_workers(int wanted);
   void wake_workers();
   void work(int id);
-  bool do_one_chunk(int first_slice);
-  bool claim(int slice, int64_t* chunk);
+  bool do_chunks(int own_slice);
+  void do_chunk(int64_t chunk);
+  int64_t claim(int slice, int64_t* chunk);
+  void report(int64_t finished);
   bool anything_left() const;
   void wait_for_chunks_in_flight();
   bool works_alone();
@@ -84,8 +87,8 @@ class Pool {
     std::atomic<int64_t> unclaimed{0};
   };
   Slice slices_[kMaxThreads];
-  alignas(64) std::atomic<int64_t> finished_{0};
   std::atomic<int64_t> failed_chunk_{INT64_MAX};
+  alignas(64) std::atomic<int64_t> finished_{0};
 
   alignas(64) std::atomic<bool> busy_{false};
   std::atomic<bool> caller_sleeps_{false};
@@ -110,18 +113,18 @@ class Pool {
   Pool* parents_;
 };
 
-// The exchange succeeds only against the job that stands now, whatever was read before, so a claim
-// is always for a live job.
-bool Pool::claim(int slice, int64_t* chunk) {
+// How many were left, this one included; 0 when none was. The exchange succeeds only against the
+// job that stands now, whatever was read before, so a claim is always for a live job.
+int64_t Pool::claim(int slice, int64_t* chunk) {
   std::atomic<int64_t>& unclaimed = slices_[slice].unclaimed;
   int64_t left = unclaimed.load(std::memory_order_relaxed);
   do {
-    if (left <= 0) return false;
+    if (left <= 0) return 0;
   } while (!unclaimed.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel,
                                             std::memory_order_relaxed));
   const int64_t slices = helpers_.load(std::memory_order_relaxed) + 1;
   *chunk = (slice + 1) * chunks_ / slices - left;
-  return true;
+  return left;
 }
 
 bool Pool::anything_left() const {
@@ -130,35 +133,49 @@ bool Pool::anything_left() const {
   return false;
 }
 
-// Claims one chunk and runs it, from `first_slice` while it has one; false when none is left.
-bool Pool::do_one_chunk(int first_slice) {
-  const int slices = helpers_.load(std::memory_order_relaxed) + 1;
-  int64_t chunk = 0;
-  int tried = 0;
-  while (tried < slices && !claim((first_slice + tried) % slices, &chunk)) ++tried;
-  if (tried == slices) return false;
-  const int64_t total = chunks_;
+void Pool::do_chunk(int64_t chunk) {
   // After a failure the chunks behind it are skipped and those before it still run, so that the
   // error which is reported does not depend on timing.
-  if (chunk < failed_chunk_.load(std::memory_order_relaxed)) {
-    try {
-      const int64_t from = begin_ + chunk * grain_;
-      (*f_)(from, chunk + 1 == total ? end_ : from + grain_);
-    } catch (...) {
-      const std::lock_guard lock(error_mutex_);
-      if (chunk < failed_chunk_.load(std::memory_order_relaxed)) {
-        failed_chunk_.store(chunk, std::memory_order_relaxed);
-        error_ = std::current_exception();
-      }
+  if (chunk > failed_chunk_.load(std::memory_order_relaxed)) return;
+  try {
+    const int64_t from = begin_ + chunk * grain_;
+    (*f_)(from, chunk + 1 == chunks_ ? end_ : from + grain_);
+  } catch (...) {
+    const std::lock_guard lock(error_mutex_);
+    if (chunk < failed_chunk_.load(std::memory_order_relaxed)) {
+      failed_chunk_.store(chunk, std::memory_order_relaxed);
+      error_ = std::current_exception();
     }
   }
-  // After this addition the caller may return and the job's fields belong to the next one.
-  const bool last = finished_.fetch_add(1) + 1 == total;
-  if (last && caller_sleeps_.load()) {
+}
+
+// After the last report the caller may return and the job's fields belong to the next one.
+void Pool::report(int64_t finished) {
+  const int64_t total = chunks_;
+  if (finished_.fetch_add(finished) + finished == total && caller_sleeps_.load()) {
     const std::lock_guard lock(mutex_);
     done_.notify_one();
   }
-  return true;
+}
+
+// Claims chunks and runs them until none is left, those of `own_slice` first; false when there was
+// none. Every report takes a line from another core, so that of a chunk waits until its slice has
+// nothing more to claim; the job stays as it is until then.
+bool Pool::do_chunks(int own_slice) {
+  bool any = false;
+  const int slices = helpers_.load(std::memory_order_relaxed) + 1;
+  for (int tried = 0; tried < slices; ++tried) {
+    const int slice = (own_slice + tried) % slices;
+    int64_t finished = 0, chunk = 0;
+    while (const int64_t left = claim(slice, &chunk)) {
+      do_chunk(chunk);
+      ++finished;
+      any = true;
+      if (left == 1) break;
+    }
+    if (finished) report(finished);
+  }
+  return any;
 }
 
 void Pool::work(int id) {
@@ -167,7 +184,7 @@ void Pool::work(int id) {
   for (;;) {
     for (int spin = 0; spin < kSpins; ++spin) {
       if (id < helpers_.load(std::memory_order_relaxed)) {
-        while (do_one_chunk(id + 1)) spin = 0;
+        while (do_chunks(id + 1)) spin = 0;
       }
       relax();
     }
@@ -250,7 +267,7 @@ bool Pool::try_run(int64_t begin, int64_t end, int64_t grain, int64_t chunks, in
   wake_workers();
 
   inside_chunk = true;
-  while (do_one_chunk(0)) {
+  while (do_chunks(0)) {
   }
   inside_chunk = false;
   wait_for_chunks_in_flight();
