@@ -158,24 +158,25 @@ void Pool::report(int64_t finished) {
   }
 }
 
-// Claims chunks and runs them until none is left, those of `own_slice` first; false when there was
-// none. Every report takes a line from another core, so that of a chunk waits until its slice has
-// nothing more to claim; the job stays as it is until then.
+// Runs what is left of this thread's own slice, or else one chunk of another's; false when there
+// was none. Every report takes a line from another core, so that of a chunk waits until its slice
+// has nothing more to claim; the job stays as it is until then.
 bool Pool::do_chunks(int own_slice) {
-  bool any = false;
-  const int slices = helpers_.load(std::memory_order_relaxed) + 1;
-  for (int tried = 0; tried < slices; ++tried) {
-    const int slice = (own_slice + tried) % slices;
-    int64_t finished = 0, chunk = 0;
-    while (const int64_t left = claim(slice, &chunk)) {
-      do_chunk(chunk);
-      ++finished;
-      any = true;
-      if (left == 1) break;
-    }
-    if (finished) report(finished);
+  int64_t finished = 0, chunk = 0;
+  while (const int64_t left = claim(own_slice, &chunk)) {
+    do_chunk(chunk);
+    ++finished;
+    if (left == 1) break;
   }
-  return any;
+  const int slices = helpers_.load(std::memory_order_relaxed) + 1;
+  for (int other = 1; other < slices && finished == 0; ++other) {
+    if (claim((own_slice + other) % slices, &chunk) == 0) continue;
+    do_chunk(chunk);
+    finished = 1;
+  }
+  if (finished == 0) return false;
+  report(finished);
+  return true;
 }
 
 void Pool::work(int id) {
@@ -261,7 +262,8 @@ bool Pool::try_run(int64_t begin, int64_t end, int64_t grain, int64_t chunks, in
   chunks_ = chunks;
   failed_chunk_.store(INT64_MAX, std::memory_order_relaxed);
   finished_.store(0, std::memory_order_relaxed);
-  for (int64_t slice = 0; slice <= helpers; ++slice)
+  // The last slice first: a worker that looks beside its own finds nothing before its own is full.
+  for (int64_t slice = helpers; slice >= 0; --slice)
     slices_[slice].unclaimed.store((slice + 1) * chunks / (helpers + 1) -
                                    slice * chunks / (helpers + 1));
   wake_workers();
