@@ -1,4 +1,5 @@
-// What the kernels of all norms share: how work is cut, and parameters in the compute type.
+// What the kernels of all norms share: how work is cut, parameters in the compute type, and a row
+// with a weight and a bias for each of its elements.
 #pragma once
 
 #include <cmath>
@@ -27,6 +28,17 @@ struct Parameter {
   Parameter(const void* p, int64_t n)
       : buffer(p ? n : 0), values(p ? buffer.in(static_cast<const T*>(p), n) : nullptr) {}
 };
+
+template <class C>
+[[gnu::noinline]] void norm_row(const C* x, const C* weight, const C* bias, C* y, int64_t n, C mean,
+                                C rstd) {
+  each_vector<C>(n, [=](int64_t i, int count) {
+    Vec<C> v = (load_part(x + i, count) - mean) * rstd;
+    if (weight) v *= load_part(weight + i, count);
+    if (bias) v += load_part(bias + i, count);
+    store_part(y + i, v, count);
+  });
+}
 
 }  // namespace
 }  // namespace gs::cpu

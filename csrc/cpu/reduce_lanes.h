@@ -162,11 +162,11 @@ using vector_of = std::conditional_t<std::is_integral_v<C> || is_logic(op), void
                                      std::conditional_t<is_order(op), C, double>>;
 
 // A contiguous span as one vector, whose lanes remain to be joined. `over`: kLanes values behind it
-// may be read. `ahead`: the bytes to what is read next.
-template <ReduceOp op, class C>
-GS_INLINE auto reduce_lanes(const C* x, int64_t n, bool over, int64_t ahead = kAhead) {
+// may be read. `ahead`: the bytes to what is read next, 0 where the caller has asked for it.
+template <ReduceOp op, int ways, class C>
+GS_INLINE auto reduce_lanes(const C* x, int64_t n, bool over, int64_t ahead) {
   using W = vector_of<op, C>;
-  constexpr int lanes = kLanes<W>, ways = is_order(op) ? 4 : 8;
+  constexpr int lanes = kLanes<W>;
   constexpr W identity = Reducer<op, C>::identity();
   const auto terms = [](Vec<W> v) {
     if constexpr (op == ReduceOp::SumSquares)
@@ -188,7 +188,7 @@ GS_INLINE auto reduce_lanes(const C* x, int64_t n, bool over, int64_t ahead = kA
     Vec<W> acc[ways];
     for (auto& v : acc) v = a;
     for (; i + lanes * ways <= n; i += lanes * ways) {
-      prefetch_ahead<lanes * ways>(x + i, ahead);
+      if (ahead) prefetch_ahead<lanes * ways>(x + i, ahead);
       for (int k = 0; k < ways; ++k) acc[k] = join_vectors<op>(acc[k], whole(x + i + k * lanes));
     }
     for (int width = ways / 2; width > 0; width /= 2)
@@ -220,7 +220,7 @@ template <ReduceOp op, class C>
     for (int64_t i = 0; i < n; ++i) total = R::join(total, R::lift(x[i]));
     return total;
   } else {
-    return join_lanes<op, kLanes<W>>(reduce_lanes<op>(x, n, false, ahead));
+    return join_lanes<op, kLanes<W>>(reduce_lanes<op, is_order(op) ? 4 : 8>(x, n, false, ahead));
   }
 }
 
@@ -229,13 +229,14 @@ template <ReduceOp op, class C>
 template <ReduceOp op, class C, class W>
 [[gnu::noinline]] void reduce_row_group(const C* x, int64_t n, bool over, W* to) {
   constexpr int lanes = kLanes<W>;
-  const int64_t bytes = lanes * n * static_cast<int64_t>(sizeof(C));
-  if (n < 8 * lanes)  // longer rows ask for themselves
-    for (int64_t at = 0; at < bytes; at += 64)
-      __builtin_prefetch(reinterpret_cast<const char*>(x) + kAhead + at);
+  const int64_t bytes = n * static_cast<int64_t>(sizeof(C));
   Vec<W> rows[lanes];
-  for (int k = 0; k < lanes; ++k)
-    rows[k] = reduce_lanes<op>(x + k * n, n, over || (lanes - 1 - k) * n >= lanes);
+  for (int k = 0; k < lanes; ++k) {
+    for (int64_t at = 0; at < bytes; at += 64)
+      __builtin_prefetch(reinterpret_cast<const char*>(x + k * n) + kAhead + at);
+    // Additions of one row hide behind those of the next.
+    rows[k] = reduce_lanes<op, 4>(x + k * n, n, over || (lanes - 1 - k) * n >= lanes, 0);
+  }
   store(to, join_rows<op, W>(rows));
 }
 

@@ -5,11 +5,9 @@
 namespace gs::cpu {
 namespace {
 
-// Planes shorter than this are not worth loops of their own: the parameters are spread over their
-// elements instead, and a row is one loop.
-inline constexpr int64_t kShortPlane = 256;
-
-// One value a channel, or, where planes are short, one an element.
+// One value a channel, or, where a plane is shorter than a vector, one an element: a row is then one
+// loop. Longer planes take the value of their channel as it is; an array that one thread has spread
+// over the elements would be slow for another to read.
 template <class T>
 struct Spread {
   using C = compute_t<T>;
@@ -17,14 +15,17 @@ struct Spread {
   Scratch<C> elements;
   const C* values;  // null stays null
   Spread(const void* p, int64_t c, int64_t inner)
-      : channels(p, c),
-        elements(p && inner < kShortPlane ? c * inner : 0),
-        values(channels.values) {
+      : channels(p, c), elements(p && is_short(inner) ? c * inner : 0), values(channels.values) {
     C* to = elements.get();
     if (!to) return;
     for (int64_t i = 0; i < c; ++i)
       for (int64_t j = 0; j < inner; ++j) *to++ = channels.values[i];
     values = elements.get();
+  }
+  static bool is_short(int64_t inner) { return inner < kLanes<C>; }
+  // From the element of a row on, or from a channel on.
+  const C* from(int64_t channel, int64_t inner) const {
+    return values ? values + channel * (is_short(inner) ? inner : 1) : nullptr;
   }
 };
 
@@ -35,22 +36,22 @@ struct Rows {
   int64_t first_channel(int64_t row) const { return row % groups * per_group; }
 };
 
-template <class C>
-[[gnu::noinline]] void norm_short(const C* x, const C* weight, const C* bias, C* y, int64_t n,
-                                  C mean, C rstd) {
-  each_vector<C>(n, [=](int64_t i, int count) {
-    Vec<C> v = (load_part(x + i, count) - mean) * rstd;
-    if (weight) v *= load_part(weight + i, count);
-    if (bias) v += load_part(bias + i, count);
-    store_part(y + i, v, count);
-  });
+// f(i) for the vectors that cover n >= kLanes values. The last may begin within the one before it:
+// those values come out the same twice.
+template <class C, class F>
+GS_INLINE void cover(int64_t n, F f) {
+  for (int64_t i = 0; i + kLanes<C> < n; i += kLanes<C>) f(i);
+  f(n - kLanes<C>);
 }
 
+// Planes of n >= kLanes, one a channel.
 template <class C>
-[[gnu::noinline]] void norm_plane(const C* x, C* y, int64_t n, C mean, C scale, C shift) {
-  each_vector<C>(n, [=](int64_t i, int count) {
-    store_part(y + i, (load_part(x + i, count) - mean) * scale + shift, count);
-  });
+[[gnu::noinline]] void norm_planes(const C* x, const C* weight, const C* bias, C* y,
+                                   int64_t channels, int64_t n, C mean, C rstd) {
+  for (int64_t c = 0; c < channels; ++c, x += n, y += n) {
+    const C scale = weight ? rstd * weight[c] : rstd, shift = bias ? bias[c] : C(0);
+    cover<C>(n, [=](int64_t i) { store(y + i, (load(x + i) - mean) * scale + shift); });
+  }
 }
 
 template <class T>
@@ -72,17 +73,11 @@ void group_norm_as(const GroupNorm& p) {
       static_cast<C*>(p.mean)[r] = mean;
       static_cast<C*>(p.rstd)[r] = rstd;
       const int64_t channel = rows.first_channel(r);
-      if (p.inner < kShortPlane) {
-        const int64_t at = channel * p.inner;
-        norm_short(x, weight.values ? weight.values + at : nullptr,
-                   bias.values ? bias.values + at : nullptr, y, size, mean, rstd);
-      } else {
-        for (int64_t c = 0; c < rows.per_group; ++c) {
-          const C scale = weight.values ? rstd * weight.values[channel + c] : rstd;
-          const C shift = bias.values ? bias.values[channel + c] : C(0);
-          norm_plane(x + c * p.inner, y + c * p.inner, p.inner, mean, scale, shift);
-        }
-      }
+      const C *w = weight.from(channel, p.inner), *b = bias.from(channel, p.inner);
+      if (weight.is_short(p.inner))
+        norm_row(x, w, b, y, size, mean, rstd);
+      else
+        norm_planes(x, w, b, y, rows.per_group, p.inner, mean, rstd);
       out.flush(to, size);
     }
   });
@@ -116,7 +111,7 @@ template <class C>
   return sums;
 }
 
-// dx = (dy weight) rstd + (x - mean) b + c, with a weight an element (or none) or one in all.
+// dx = (dy weight) rstd + (x - mean) b + c, with a weight an element, a channel, or none.
 template <class C>
 struct RowGrad {
   C mean, rstd, b, c;
@@ -131,31 +126,38 @@ template <class C>
   });
 }
 template <class C>
-[[gnu::noinline]] void grad_plane(const C* dy, const C* x, C weight, C* dx, int64_t n,
-                                  RowGrad<C> g) {
-  const C scale = weight * g.rstd;
-  each_vector<C>(n, [=](int64_t i, int count) {
-    store_part(dx + i,
-               load_part(dy + i, count) * scale + ((load_part(x + i, count) - g.mean) * g.b + g.c),
-               count);
-  });
+[[gnu::noinline]] void grad_planes(const C* dy, const C* x, const C* weight, C* dx,
+                                   int64_t channels, int64_t n, RowGrad<C> g) {
+  for (int64_t c = 0; c < channels; ++c, dy += n, x += n, dx += n) {
+    const C scale = weight ? weight[c] * g.rstd : g.rstd;
+    cover<C>(n, [=](int64_t i) {
+      store(dx + i, load(dy + i) * scale + ((load(x + i) - g.mean) * g.b + g.c));
+    });
+  }
 }
 
-// sums (n, c) -> out (c), in the order of the samples.
+// sums (blocks, c) -> out (c), in the order of the blocks.
 template <class T>
-void join_samples(const double* sums, int64_t n, int64_t c, void* out) {
+void join_blocks(const double* sums, int64_t blocks, int64_t c, void* out) {
   if (!out) return;
-  parallel_for(0, c, grain_for(n), [&](int64_t begin, int64_t end) {
+  parallel_for(0, c, grain_for(blocks), [&](int64_t begin, int64_t end) {
     constexpr int64_t width = 64;
     for (int64_t from = begin; from < end; from += width) {
       double total[width] = {};
       const int64_t m = min_of(width, end - from);
-      for (int64_t i = 0; i < n; ++i)
+      for (int64_t i = 0; i < blocks; ++i)
         for (int64_t j = 0; j < m; ++j) total[j] += sums[i * c + from + j];
       for (int64_t j = 0; j < m; ++j)
         static_cast<T*>(out)[from + j] = static_cast<T>(static_cast<compute_t<T>>(total[j]));
     }
   });
+}
+
+// Enough samples for a task, as long as that leaves tasks for several threads.
+GS_INLINE int64_t samples_of_block(int64_t samples, int64_t work_of_sample) {
+  constexpr int64_t tasks = 8;
+  const int64_t wanted = min_of(4 * kGrain / (work_of_sample + 1), samples / tasks);
+  return wanted > 1 ? wanted : 1;
 }
 
 template <class T>
@@ -165,23 +167,29 @@ void group_norm_grad_as(const GroupNormGrad& p) {
   const int64_t size = rows.size();
   const Spread<T> weight(p.weight, p.c, p.inner);
   const C* w = weight.channels.values;
-  const Scratch<double> dweight(p.n * p.c), dbias(p.n * p.c);
-  parallel_for(0, rows.n, grain_for(2 * size), [&](int64_t begin, int64_t end) {
+  // Samples whose sums are added before they are stored: what is stored, another thread reads.
+  const int64_t block = samples_of_block(p.n, 2 * size * p.groups);
+  const int64_t blocks = (p.n + block - 1) / block;
+  const int64_t grain = block > 1 ? block * p.groups : grain_for(2 * size);
+  const Scratch<double> dweight(blocks * p.c), dbias(blocks * p.c);
+  parallel_for(0, rows.n, grain, [&](int64_t begin, int64_t end) {
     const RowBuffer<T> dy_in(size), x_in(size), out(p.dx ? size : 0);
     for (int64_t r = begin; r < end; ++r) {
       const C *dy = dy_in.in(static_cast<const T*>(p.dy) + r * size, size),
               *x = x_in.in(static_cast<const T*>(p.x) + r * size, size);
       const C mean = static_cast<const C*>(p.mean)[r], rstd = static_cast<const C*>(p.rstd)[r];
-      const int64_t channel = rows.first_channel(r);
+      const int64_t channel = rows.first_channel(r), sample = r / p.groups;
+      double *db = dbias.get() + sample / block * p.c + channel,
+             *dw = dweight.get() + sample / block * p.c + channel;
+      const bool first = sample % block == 0;
       double sum_g = 0, sum_gx = 0;
       for (int64_t c = 0; c < rows.per_group; ++c) {
         const SumPair sums = plane_sums(dy + c * p.inner, x + c * p.inner, p.inner, mean);
         const double factor = w ? static_cast<double>(w[channel + c]) : 1.0;
         sum_g += factor * sums.first;
         sum_gx += factor * sums.second;
-        const int64_t plane = r * rows.per_group + c;
-        dbias.get()[plane] = sums.first;
-        dweight.get()[plane] = sums.second * static_cast<double>(rstd);
+        db[c] = (first ? 0.0 : db[c]) + sums.first;
+        dw[c] = (first ? 0.0 : dw[c]) + sums.second * static_cast<double>(rstd);
       }
       if (!p.dx) continue;
       T* to = static_cast<T*>(p.dx) + r * size;
@@ -189,18 +197,16 @@ void group_norm_grad_as(const GroupNormGrad& p) {
       const double d = static_cast<double>(rstd), count = static_cast<double>(size);
       const RowGrad<C> g{mean, rstd, static_cast<C>(-d * d * d * sum_gx / count),
                          static_cast<C>(-d * sum_g / count)};
-      if (p.inner < kShortPlane) {
-        grad_short(dy, x, w ? weight.values + channel * p.inner : nullptr, dx, size, g);
-      } else {
-        for (int64_t c = 0; c < rows.per_group; ++c)
-          grad_plane(dy + c * p.inner, x + c * p.inner, w ? w[channel + c] : C(1), dx + c * p.inner,
-                     p.inner, g);
-      }
+      const C* from = weight.from(channel, p.inner);
+      if (weight.is_short(p.inner))
+        grad_short(dy, x, from, dx, size, g);
+      else
+        grad_planes(dy, x, from, dx, rows.per_group, p.inner, g);
       out.flush(to, size);
     }
   });
-  join_samples<T>(dweight.get(), p.n, p.c, p.dweight);
-  join_samples<T>(dbias.get(), p.n, p.c, p.dbias);
+  join_blocks<T>(dweight.get(), blocks, p.c, p.dweight);
+  join_blocks<T>(dbias.get(), blocks, p.c, p.dbias);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kChunkWork = 32 << 10;
 constexpr int64_t kTasks = 8;          // cuts that are enough to keep the threads busy
+constexpr int64_t kRandom = 16;        // work of an element that lies anywhere
 constexpr int64_t kLeastColumns = 64;  // narrower column blocks waste cache lines
 
 GS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -75,7 +76,7 @@ struct Assign {
 template <class Op, class T>
 void scatter_elements(const Scatter& p) {
   const int64_t blocks = column_blocks(p.inner, p.outer);
-  const int64_t work = p.m * p.inner / blocks;
+  const int64_t work = p.m * p.inner / blocks * kRandom;
   parallel_for(0, p.outer * blocks, kChunkWork / (work + 1) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t o = task / blocks, block = task % blocks;

@@ -7,17 +7,6 @@ namespace {
 // Rows summed in the compute type before they go to double.
 inline constexpr int64_t kRowsPerBlock = 128;
 
-template <class C>
-[[gnu::noinline]] void layer_norm_row(const C* x, const C* weight, const C* bias, C* y, int64_t n,
-                                      C mean, C rstd) {
-  each_vector<C>(n, [=](int64_t i, int count) {
-    Vec<C> v = (load_part(x + i, count) - mean) * rstd;
-    if (weight) v *= load_part(weight + i, count);
-    if (bias) v += load_part(bias + i, count);
-    store_part(y + i, v, count);
-  });
-}
-
 template <class T>
 void layer_norm_as(const LayerNorm& p) {
   using C = compute_t<T>;
@@ -35,7 +24,7 @@ void layer_norm_as(const LayerNorm& p) {
       static_cast<C*>(p.mean)[r] = mean;
       static_cast<C*>(p.rstd)[r] = rstd;
       T* to = y + r * p.n;
-      layer_norm_row(row, weight.values, bias.values, out.out(to), p.n, mean, rstd);
+      norm_row(row, weight.values, bias.values, out.out(to), p.n, mean, rstd);
       out.flush(to, p.n);
     }
   });

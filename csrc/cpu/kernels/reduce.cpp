@@ -22,6 +22,7 @@ inline constexpr int64_t kBuffer = 512;   // elements gathered at a time
 inline constexpr int64_t kColumns =
     2048;  // columns accumulated at a time: long rows suit the prefetcher
 inline constexpr int64_t kFolded = 512;         // columns that narrow rows are joined to
+inline constexpr int64_t kSpans = 64;           // spans side by side of one task
 inline constexpr int64_t kGrain = 32768;        // elements worth a task
 inline constexpr int64_t kNarrowRow = 12;       // rows that are quicker as columns
 inline constexpr int64_t kGroupedRow = 1024;    // longest row that shares a vector of results
@@ -107,6 +108,8 @@ class Job {
       by_row_groups();
     else if (rows && is_short_row(kept_.count, reduced_.count))
       by_short_rows();
+    else if (side_by_side())
+      by_spans();
     else if (dense_kept && !dense_reduced && reduced_.count > 1)
       by_columns();
     else
@@ -160,6 +163,44 @@ class Job {
       }
     });
     if (chunks > 1) join_chunks(partial.get(), chunks);
+  }
+
+  // ---- along the spans of a row that lie side by side, as an image's channels do
+
+  // Shorter spans than what is asked for ahead: each alone would ask for what lies elsewhere.
+  bool side_by_side() const {
+    return op == ReduceOp::Sum && same_ && !std::is_void_v<W> && reduced_.ndim == 2 && reduced_.strides[1] == 1 &&
+           kept_.ndim == 1 && kept_.strides[0] == reduced_.shape[1] && reduced_.shape[1] >= 64 &&
+           reduced_.shape[1] * size_ < kAhead;
+  }
+
+  // Some rows at a time in the order of the memory.
+  void by_spans() const {
+    if constexpr (op == ReduceOp::Sum && !std::is_void_v<W>) {
+      const int64_t n = reduced_.shape[1], rows = reduced_.shape[0];
+      const int64_t together = kept_.count < kSpans ? kept_.count : kSpans;
+      const int64_t blocks = (kept_.count + kSpans - 1) / kSpans;
+      const int64_t per_chunk = 1 + grain_of(kept_.count * reduced_.count) / (together * n);
+      const int64_t chunks = (rows + per_chunk - 1) / per_chunk;
+      Scratch<State> partial(chunks * kept_.count);
+      parallel_for(0, chunks * blocks, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t task = begin; task < end; ++task) {
+          const int64_t c = task / blocks, first = task % blocks * kSpans;
+          const int64_t spans = kept_.count - first < kSpans ? kept_.count - first : kSpans;
+          const int64_t past = (c + 1) * per_chunk < rows ? (c + 1) * per_chunk : rows;
+          State acc[kSpans];
+          for (int64_t k = 0; k < spans; ++k) acc[k] = R::identity();
+          for (int64_t r = c * per_chunk; r < past; ++r) {
+            const C* x =
+                reinterpret_cast<const C*>(input(r * reduced_.strides[0] + first * n));
+            for (int64_t k = 0; k < spans; ++k)
+              acc[k] = R::join(acc[k], reduce_span<op>(x + k * n, n));
+          }
+          for (int64_t k = 0; k < spans; ++k) partial.get()[c * kept_.count + first + k] = acc[k];
+        }
+      });
+      join_chunks(partial.get(), chunks);
+    }
   }
 
   // ---- along rows that lie one after the other
