@@ -7,12 +7,12 @@
 #include <type_traits>
 #include <utility>
 
+#include "cpu/doubles.h"
 #include "cpu/prefetch.h"
 #include "cpu/rows.h"
 #include "cpu/shuffle.h"
 #include "cpu/vec.h"
 #include "cpu/vmath.h"
-#include "cpu/widen.h"
 #include "kernels/params.h"
 
 namespace gs::cpu {
@@ -75,14 +75,6 @@ struct Reducer {
   }
 };
 
-GS_INLINE Vec<double> load_wide(const double* p) { return load(p); }
-GS_INLINE Vec<double> load_wide(const float* p) {
-  typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
-  Narrow v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return __builtin_convertvector(v, Vec<double>);
-}
-
 // The first `count` values, and `fill` behind them. `over`: a whole vector may be read.
 template <class W, class C>
 GS_INLINE Vec<W> load_first(const C* p, int count, bool over, C fill) {
@@ -91,10 +83,8 @@ GS_INLINE Vec<W> load_first(const C* p, int count, bool over, C fill) {
   if constexpr (std::is_same_v<W, C>) {
     return load_part(p, count, fill);
   } else {
-    typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
     const Vec<float> v = load_part(p, count, fill);
-    const Narrow low = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7);
-    return __builtin_convertvector(low, Vec<double>);
+    return to_doubles(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7));
   }
 #else
   using Int = std::conditional_t<sizeof(W) == 4, int32_t, int64_t>;
@@ -105,7 +95,7 @@ GS_INLINE Vec<W> load_first(const C* p, int count, bool over, C fill) {
     if constexpr (std::is_same_v<W, C>)
       v = place < splat(static_cast<Int>(count)) ? load(p) : v;
     else
-      v = place < splat(static_cast<Int>(count)) ? load_wide(p) : v;
+      v = place < splat(static_cast<Int>(count)) ? load_doubles(p) : v;
   } else {
     for (int i = 0; i < kLanes<W>; ++i)
       if (i < count) v[i] = static_cast<W>(p[i]);
@@ -180,7 +170,7 @@ GS_INLINE auto reduce_lanes(const C* x, int64_t n, bool over, int64_t ahead) {
     if constexpr (std::is_same_v<W, C>)
       return terms(load(p));
     else
-      return terms(load_wide(p));
+      return terms(load_doubles(p));
   };
   int64_t i = 0;
   Vec<W> a = splat(identity), b = a;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cpu/convert.h"
+#include "cpu/doubles.h"
 #include "cpu/prefetch.h"
 #include "cpu/scratch.h"
 #include "cpu/vec.h"
@@ -88,10 +89,18 @@ GS_INLINE auto tree_max(V v) {
 }
 
 // Sum of the lanes in double.
+template <size_t... I>
+GS_INLINE Vec<double> halves_as_doubles(Vec<float> v, std::index_sequence<I...>) {
+  return to_doubles(__builtin_shufflevector(v, v, I...)) +
+         to_doubles(__builtin_shufflevector(v, v, (I + sizeof...(I))...));
+}
 template <class C>
 GS_INLINE double lane_sum(Vec<C> v) {
-  typedef double Wide __attribute__((vector_size(kLanes<C> * sizeof(double))));
-  return tree_sum<kLanes<C>>(__builtin_convertvector(v, Wide));
+  constexpr int n = kLanes<double>;
+  if constexpr (std::is_same_v<C, float>)
+    return tree_sum<n>(halves_as_doubles(v, std::make_index_sequence<n>{}));
+  else
+    return tree_sum<n>(v);
 }
 
 // Sum of f(i, count) over a row; f gives zeros in lanes that are not in use. Four sums in turn hide

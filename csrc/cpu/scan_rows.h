@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/parallel.h"
+#include "cpu/doubles.h"
 #include "cpu/rows.h"
 #include "cpu/shuffle.h"
 
@@ -29,7 +30,6 @@ struct RowTotals;
 template <bool sum>
 struct RowTotals<sum, float, false> {
   static constexpr int half = kLanes<float> / 2;
-  typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
   Vec<double> low, high;
   GS_INLINE void start(const double* from) {
     low = load(from);
@@ -37,13 +37,11 @@ struct RowTotals<sum, float, false> {
   }
   template <size_t... I>
   GS_INLINE Vec<float> join(Vec<float> v, std::index_sequence<I...>) {
-    const Half first = __builtin_shufflevector(v, v, I...);
-    const Half second = __builtin_shufflevector(v, v, (I + half)...);
-    const auto a = __builtin_convertvector(first, Vec<double>);
-    const auto b = __builtin_convertvector(second, Vec<double>);
+    const Vec<double> a = to_doubles(__builtin_shufflevector(v, v, I...));
+    const Vec<double> b = to_doubles(__builtin_shufflevector(v, v, (I + half)...));
     low = sum ? low + a : low * a;
     high = sum ? high + b : high * b;
-    const Half y = __builtin_convertvector(low, Half), z = __builtin_convertvector(high, Half);
+    const HalfVec y = to_floats(low), z = to_floats(high);
     return __builtin_shufflevector(y, z, I..., (I + half)...);
   }
   GS_INLINE Vec<float> next(Vec<float> v) { return join(v, std::make_index_sequence<half>{}); }

@@ -5,9 +5,9 @@
 namespace gs::cpu {
 namespace {
 
-// One value a channel, or, where a plane is shorter than a vector, one an element: a row is then one
-// loop. Longer planes take the value of their channel as it is; an array that one thread has spread
-// over the elements would be slow for another to read.
+// One value a channel, or, where a plane is shorter than a vector, one an element: a row is then
+// one loop. Longer planes take the value of their channel as it is; an array that one thread has
+// spread over the elements would be slow for another to read.
 template <class T>
 struct Spread {
   using C = compute_t<T>;

@@ -169,9 +169,9 @@ class Job {
 
   // Shorter spans than what is asked for ahead: each alone would ask for what lies elsewhere.
   bool side_by_side() const {
-    return op == ReduceOp::Sum && same_ && !std::is_void_v<W> && reduced_.ndim == 2 && reduced_.strides[1] == 1 &&
-           kept_.ndim == 1 && kept_.strides[0] == reduced_.shape[1] && reduced_.shape[1] >= 64 &&
-           reduced_.shape[1] * size_ < kAhead;
+    return op == ReduceOp::Sum && same_ && !std::is_void_v<W> && reduced_.ndim == 2 &&
+           reduced_.strides[1] == 1 && kept_.ndim == 1 && kept_.strides[0] == reduced_.shape[1] &&
+           reduced_.shape[1] >= 64 && reduced_.shape[1] * size_ < kAhead;
   }
 
   // Some rows at a time in the order of the memory.
@@ -191,8 +191,7 @@ class Job {
           State acc[kSpans];
           for (int64_t k = 0; k < spans; ++k) acc[k] = R::identity();
           for (int64_t r = c * per_chunk; r < past; ++r) {
-            const C* x =
-                reinterpret_cast<const C*>(input(r * reduced_.strides[0] + first * n));
+            const C* x = reinterpret_cast<const C*>(input(r * reduced_.strides[0] + first * n));
             for (int64_t k = 0; k < spans; ++k)
               acc[k] = R::join(acc[k], reduce_span<op>(x + k * n, n));
           }
