@@ -247,6 +247,31 @@ TEST(Reduce, LongSumsStayExactAndKeepTheirBits) {
   });
 }
 
+// The sums of each channel of a batch of images: 150 samples, 70 channels of n.
+TEST(Reduce, SpansSideBySide) {
+  for (int64_t n : {64, 65, 130, 700}) {
+    const int64_t samples = 150, channels = 70;
+    const auto x = random_values<float>(samples * channels * n, 0, 1);
+    std::vector<double> expected(channels);
+    for (int64_t i = 0; i < samples * channels * n; ++i)
+      expected[i / n % channels] += static_cast<double>(x[i]);
+    on_every_isa([&](const KernelTable& table) {
+      std::vector<float> first;
+      for (int threads : {1, 2, 3}) {
+        set_num_threads(threads);
+        std::vector<float> y(channels);
+        table.reduce(reduction(ReduceOp::Sum, x.data(), DType::Float32, y.data(), DType::Float32,
+                               {{channels, n}}, {{samples, channels * n}, {n, 1}}));
+        if (first.empty()) first = y;
+        ASSERT_EQ(0, std::memcmp(y.data(), first.data(), y.size() * sizeof(float)));
+      }
+      set_num_threads(available_cpus());
+      for (int64_t c = 0; c < channels; ++c)
+        ASSERT_NEAR(first[c], expected[c], 1e-7 * expected[c]) << n;
+    });
+  }
+}
+
 // ---------------------------------------------------------------- first extreme
 
 template <class T>
