@@ -234,7 +234,8 @@ void check_group_norm(DType dtype, double tolerance) {
   struct Case {
     int64_t n, c, groups;
   };
-  for (const Case k : {Case{0, 4, 2}, {1, 1, 1}, {1, 6, 3}, {3, 8, 8}, {2, 70, 1}, {5, 12, 4}, {26, 12, 4}})
+  for (const Case k :
+       {Case{0, 4, 2}, {1, 1, 1}, {1, 6, 3}, {3, 8, 8}, {2, 70, 1}, {5, 12, 4}, {26, 12, 4}})
     for (int64_t inner : {1, 3, 5, 16, 17, 49, 255, 257, 700, 5000}) {
       const int64_t count = k.n * k.c * inner, rows = k.n * k.groups;
       if (count > 120000 || k.c / k.groups * inner < 6) continue;
