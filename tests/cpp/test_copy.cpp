@@ -166,6 +166,35 @@ TEST(Copy, Transposes) {
   });
 }
 
+// Rows that are dense on both sides, with gaps between them that stay as they are.
+TEST(Copy, RowsWithGaps) {
+  on_every_isa([&](const KernelTable& table) {
+    for (DType dtype : {DType::UInt8, DType::BFloat16, DType::Float32, DType::Float64})
+      for (int64_t bytes : {8, 16, 24, 32, 40, 64, 72, 128, 136, 264, 70000}) {
+        const int64_t size = size_of(dtype), outer = bytes > 1000 ? 2 : 5, inner = 11;
+        const int64_t x_row = bytes + 8, y_row = bytes + 24, n = bytes / size;
+        std::vector<char> x(outer * inner * x_row), y(outer * inner * y_row, 'g');
+        for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<char>(i * 7 + i / 256);
+        Loop loop = dense_loop(dtype, outer * inner * n, {y.data(), x.data()});
+        loop.ndim = 3;
+        const int64_t shape[3] = {outer, inner, n};
+        const int64_t ys[3] = {inner * y_row, y_row, size}, xs[3] = {x_row, outer * x_row, size};
+        for (int d = 0; d < 3; ++d) {
+          loop.shape[d] = shape[d];
+          loop.operands[0].strides[d] = ys[d];
+          loop.operands[1].strides[d] = xs[d];
+        }
+        table.copy({loop});
+        for (int64_t i = 0; i < outer; ++i)
+          for (int64_t j = 0; j < inner; ++j) {
+            const char* to = &y[(i * inner + j) * y_row];
+            ASSERT_EQ(0, std::memcmp(to, &x[(j * outer + i) * x_row], bytes)) << bytes;
+            for (int64_t k = bytes; k < y_row; ++k) ASSERT_EQ(to[k], 'g') << bytes;
+          }
+      }
+  });
+}
+
 // Sources of stride 0 in one dimension or both, in every element size.
 TEST(Copy, BroadcastSources) {
   const auto check = [](auto tag) {

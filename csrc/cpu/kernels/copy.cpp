@@ -1,4 +1,5 @@
 // Copies between layouts and dtypes, fill, arange, and y += alpha x.
+#include "cpu/copy_layout.h"
 #include "cpu/isa.h"
 #include "cpu/spans.h"
 #include "cpu/vmath.h"
@@ -12,89 +13,10 @@ void move_span(char* const* p, int64_t n, const void* context) {
   std::memmove(p[0], p[1], n * *static_cast<const int64_t*>(context));
 }
 
-// When y is dense along its last dimension and x along another one, both are walked in square
-// tiles: a row of y alone would touch one cache line of x per element.
-struct Transpose {
-  int along;  // the dimension in which x is dense
-  int64_t rows, columns, row_tiles, outer;
-};
-
-inline constexpr int64_t kTile = 32;
-
-bool find_transpose(const Loop& loop, Transpose* t) {
-  const int64_t size = size_of(loop.operands[0].dtype);
-  const int last = loop.ndim - 1;
-  const LoopOperand &y = loop.operands[0], &x = loop.operands[1];
-  if (loop.ndim < 2 || y.strides[last] != size || loop.shape[last] < 8) return false;
-  if (x.strides[last] == size || x.strides[last] == 0) return false;
-  for (int d = 0; d < last; ++d) {
-    if (x.strides[d] != size || loop.shape[d] < 8) continue;
-    t->along = d;
-    t->rows = loop.shape[d];
-    t->columns = loop.shape[last];
-    t->row_tiles = (t->rows + kTile - 1) / kTile;
-    t->outer = loop.numel / (t->rows * t->columns);
-    return true;
-  }
-  return false;
-}
-
-// y[r, c] = x[r, c] with x dense in r, for one tile of at most kTile x kTile.
-template <class Word>
-GS_INLINE void transpose_tile(char* y, int64_t y_row, const char* x, int64_t x_column, int64_t rows,
-                              int64_t columns) {
-  alignas(64) Word tile[kTile][kTile];
-  if (rows == kTile && columns == kTile) {
-    for (int64_t c = 0; c < kTile; ++c) std::memcpy(tile[c], x + c * x_column, sizeof tile[c]);
-    for (int64_t r = 0; r < kTile; ++r) {
-      alignas(64) Word row[kTile];
-      for (int64_t c = 0; c < kTile; ++c) row[c] = tile[c][r];
-      std::memcpy(y + r * y_row, row, sizeof row);
-    }
-    return;
-  }
-  for (int64_t c = 0; c < columns; ++c) std::memcpy(tile[c], x + c * x_column, rows * sizeof(Word));
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < columns; ++c)
-      std::memcpy(y + r * y_row + c * sizeof(Word), &tile[c][r], sizeof(Word));
-}
-
-template <class Word>
-void transpose(const Loop& loop, const Transpose& t) {
-  const int last = loop.ndim - 1;
-  const LoopOperand &y = loop.operands[0], &x = loop.operands[1];
-  const int64_t work = kTile * t.columns;
-  const int64_t grain = work >= kElementGrain ? 1 : kElementGrain / work;
-  parallel_for(0, t.outer * t.row_tiles, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      int64_t at = task / t.row_tiles;
-      const int64_t row = task % t.row_tiles * kTile;
-      char* yp = y.data + row * y.strides[t.along];
-      const char* xp = x.data + row * x.strides[t.along];
-      for (int d = last - 1; d >= 0; --d) {
-        if (d == t.along) continue;
-        yp += at % loop.shape[d] * y.strides[d];
-        xp += at % loop.shape[d] * x.strides[d];
-        at /= loop.shape[d];
-      }
-      const int64_t rows = t.rows - row < kTile ? t.rows - row : kTile;
-      for (int64_t c = 0; c < t.columns; c += kTile)
-        transpose_tile<Word>(yp + c * sizeof(Word), y.strides[t.along], xp + c * x.strides[last],
-                             x.strides[last], rows, t.columns - c < kTile ? t.columns - c : kTile);
-    }
-  });
-}
-
 void copy_same(const Loop& loop) {
   const LoopOperand &y = loop.operands[0], &x = loop.operands[1];
   const int64_t size = size_of(y.dtype);
-  Transpose t;
-  if (find_transpose(loop, &t)) {
-    if (size == 1) return transpose<uint8_t>(loop, t);
-    if (size == 2) return transpose<uint16_t>(loop, t);
-    if (size == 4) return transpose<uint32_t>(loop, t);
-    return transpose<uint64_t>(loop, t);
-  }
+  if (copy_transposed(loop) || copy_rows(loop)) return;
   const bool y_dense = is_dense(loop, y), x_dense = is_dense(loop, x);
   if (loop.ndim > 0 && y_dense != x_dense) {  // one strided side: no buffer between
     return parallel_for(0, loop.numel, kElementGrain, [&](int64_t begin, int64_t end) {
