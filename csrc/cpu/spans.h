@@ -12,10 +12,13 @@
 namespace gs::cpu {
 namespace {
 
-inline constexpr int64_t kSpan = 512;            // elements in a buffer
+inline constexpr int64_t kSpan = 512;            // elements gathered or converted at a time
+inline constexpr int64_t kRepeated = 2048;       // elements in a buffer of broadcast values
 inline constexpr int64_t kFew = 64;              // elements not worth preparing a loop for
 inline constexpr int64_t kLongRow = 64;          // rows this long are cut one by one
 inline constexpr int64_t kElementGrain = 32768;  // elements worth a task
+
+GS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // operands[0] is the output. Outputs and inputs may be the same memory.
 using SpanFunction = void (*)(char* const* operands, int64_t n, const void* context);
@@ -122,9 +125,17 @@ inline void narrow_span(DType t, char* dst, const char* src, int64_t n) {
 enum class Access : uint8_t {
   Direct,    // the kernel works on the memory itself
   Constant,  // one element, copied all over a buffer once
+  Row,       // the same for every row, copied into a buffer row by row once
   Convert,   // dense 16-bit floats
   Walk       // gathered or scattered element by element
 };
+
+// Inputs that have fewer elements than the loop.
+GS_INLINE bool is_broadcast(const Loop& loop, const LoopOperand& operand) {
+  for (int d = 0; d < loop.ndim; ++d)
+    if (loop.shape[d] != 1 && operand.strides[d] == 0) return true;
+  return false;
+}
 
 GS_INLINE bool is_dense(const Loop& loop, const LoopOperand& operand) {
   int64_t expected = size_of(operand.dtype);
@@ -140,33 +151,49 @@ struct SpanLoop {
   bool widen;  // 16-bit floats reach the kernel as float
   SpanFunction kernel;
   const void* context;
-  bool by_rows;  // spans end with the rows: operands need be dense within a row alone
-  bool all_direct;
+  bool by_rows;   // spans end with the rows: operands need be dense within a row alone
+  int64_t piece;  // elements given to the kernel at a time
   Access access[4];
 
+  // A call of the kernel interrupts the stream of loads and stores for as long as some kilobytes
+  // take to move, so spans are made long: where all operands are dense but those which are
+  // broadcast, a span is several rows.
   void prepare() {
     if (loop.ndim == 0) {
       loop.ndim = 1;
       loop.shape[0] = 1;
     }
-    bool dense[4];
-    bool all_dense = true;
-    for (int k = 0; k < loop.count; ++k) all_dense &= dense[k] = is_dense(loop, loop.operands[k]);
+    bool dense[4], broadcast[4];
+    bool all_dense = true, flat = true;
+    for (int k = 0; k < loop.count; ++k) {
+      all_dense &= dense[k] = is_dense(loop, loop.operands[k]);
+      broadcast[k] = k > 0 && is_broadcast(loop, loop.operands[k]);
+      flat &= dense[k] || broadcast[k];
+    }
     const int last = loop.ndim - 1;
-    by_rows = !all_dense && loop.ndim > 1 && loop.shape[last] >= kLongRow;
-    all_direct = true;
+    const int64_t inner = loop.shape[last];
+    by_rows = !all_dense && loop.ndim > 1 && inner >= (flat ? kRepeated : kLongRow);
+    piece = by_rows || inner > kRepeated ? kRepeated : kRepeated / inner * inner;
+    bool all_direct = true;
     for (int k = 0; k < loop.count; ++k) {
       const LoopOperand& operand = loop.operands[k];
-      bool constant = k > 0;
-      for (int d = 0; d < loop.ndim; ++d) constant &= operand.strides[d] == 0 || loop.shape[d] == 1;
+      bool constant = k > 0, row = broadcast[k];
+      for (int d = 0; d < loop.ndim; ++d) {
+        constant &= operand.strides[d] == 0 || loop.shape[d] == 1;
+        row &= d == last || operand.strides[d] == 0;
+      }
       const bool direct = by_rows ? operand.strides[last] == size_of(operand.dtype) : dense[k];
       const bool convert = widen && is_half(operand.dtype);
-      access[k] = constant && loop.numel > 1 ? Access::Constant
-                  : !direct                  ? Access::Walk
-                  : convert                  ? Access::Convert
-                                             : Access::Direct;
+      access[k] = constant && loop.numel > 1         ? Access::Constant
+                  : row && !by_rows && piece > inner ? Access::Row
+                  : !direct                          ? Access::Walk
+                  : convert                          ? Access::Convert
+                                                     : Access::Direct;
       all_direct &= access[k] == Access::Direct;
+      const bool few = access[k] == Access::Convert || (access[k] == Access::Walk && !broadcast[k]);
+      if (few && piece > kSpan) piece = inner < kSpan ? kSpan / inner * inner : kSpan;
     }
+    if (all_direct) piece = INT64_MAX;
   }
 
   // Reads n elements from flat index `at` into `buffer`; `raw` holds 16-bit floats on their way.
@@ -198,26 +225,18 @@ struct SpanLoop {
 
   // The elements with flat index in [begin, end).
   void operator()(int64_t begin, int64_t end) const {
-    alignas(64) char buffers[4][kSpan * 8];
-    alignas(64) char raw[kSpan * 2];
+    alignas(64) char buffers[4][kRepeated * 8];
+    alignas(64) char raw[kRepeated * 2];
     for (int k = 1; k < loop.count; ++k) {
-      if (access[k] != Access::Constant) continue;
       const LoopOperand& operand = loop.operands[k];
-      Loop repeat = {};
-      repeat.ndim = 1;
-      repeat.shape[0] = kSpan;
-      LoopOperand one = operand;
-      one.strides[0] = 0;
-      const int64_t n = end - begin < kSpan ? end - begin : kSpan;
-      const bool convert = widen && is_half(operand.dtype);
-      walk_by_size<true>(repeat, one, convert ? raw : buffers[k], 0, n);
-      if (convert) widen_span(operand.dtype, buffers[k], raw, n);
+      // A span begins where the one before it ended, at the same place of a row.
+      if (access[k] == Access::Row || access[k] == Access::Constant)
+        gather(operand, Access::Walk, nullptr, buffers[k], raw, begin, least(piece, end - begin));
     }
     const int64_t inner = loop.shape[loop.ndim - 1];
     for (int64_t at = begin; at < end;) {
-      int64_t n = end - at;
-      if (by_rows && n > inner - at % inner) n = inner - at % inner;
-      if (!all_direct && n > kSpan) n = kSpan;
+      int64_t n = least(piece, end - at);
+      if (by_rows) n = least(n, inner - at % inner);
       char* spans[4];
       char* memory[4];
       for (int k = 0; k < loop.count; ++k) {
@@ -225,7 +244,7 @@ struct SpanLoop {
         const bool here = access[k] == Access::Direct || access[k] == Access::Convert;
         memory[k] = here ? address(operand, at) : nullptr;
         spans[k] = access[k] == Access::Direct ? memory[k] : buffers[k];
-        if (k > 0 && access[k] != Access::Direct && access[k] != Access::Constant)
+        if (k > 0 && (access[k] == Access::Walk || access[k] == Access::Convert))
           gather(operand, access[k], memory[k], buffers[k], raw, at, n);
       }
       kernel(spans, n, context);
