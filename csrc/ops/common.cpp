@@ -41,9 +41,15 @@ void check_same_dtype(const char* op, std::initializer_list<const Tensor*> tenso
 
 int64_t check_index_range(const char* op, const Tensor& index, int64_t n, const char* what,
                           bool negative_allowed) {
-  if (index.numel() == 0) return 0;
+  return check_index_range(op, index.device(), index.data<int64_t>(), index.numel(), n, what,
+                           negative_allowed);
+}
+
+int64_t check_index_range(const char* op, Device device, const int64_t* index, int64_t count,
+                          int64_t n, const char* what, bool negative_allowed) {
+  if (count == 0) return 0;
   int64_t low = 0, high = 0;
-  kernels::index_range(index.device(), {index.data<int64_t>(), index.numel(), &low, &high});
+  kernels::index_range(device, {index, count, &low, &high});
   const int64_t bound = negative_allowed ? -n : 0;
   GS_CHECK(low >= bound && high < n, Index, op, what, " ", low < bound ? low : high,
            " is out of range for size ", n, ".");

@@ -32,6 +32,8 @@ void check_same_dtype(const char* op, std::initializer_list<const Tensor*> tenso
 // smallest.
 int64_t check_index_range(const char* op, const Tensor& index, int64_t n, const char* what,
                           bool negative_allowed = false);
+int64_t check_index_range(const char* op, Device device, const int64_t* index, int64_t count,
+                          int64_t n, const char* what, bool negative_allowed = false);
 
 // ---- promotion
 

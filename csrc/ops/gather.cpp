@@ -1,6 +1,7 @@
 // Reading and writing along one dimension by index, and orderings.
 #include <algorithm>
 
+#include "core/parallel.h"
 #include "ops/common.h"
 #include "ops/fill.h"
 
@@ -9,7 +10,7 @@ namespace {
 
 struct Along {
   int64_t dim;
-  Tensor index;  // int64, contiguous, in range
+  Tensor index;  // int64, contiguous; its values are yet to be checked
 };
 
 // torch.gather's rule: index has x's number of dimensions and is no larger except along dim.
@@ -22,9 +23,25 @@ Along along(const char* op, const Tensor& x, int64_t dim, const Tensor& index) {
   for (int64_t i = 0; i < x.dim() && fits; ++i) fits = i == d || index.size(i) <= x.size(i);
   GS_CHECK(fits, Value, op, "expected an index no larger than ", x.shape(), " outside dimension ",
            d, ", got ", index.shape(), ".");
-  Along out{d, as_index(index)};
-  check_index_range(op, out.index, x.dim() ? x.size(d) : 1, "index");
-  return out;
+  return {d, as_index(index)};
+}
+
+// f(begin, end) on blocks of [0, count), at one of which `each` values of the index and `touched`
+// other elements are read or written. A block's index is checked before, so that it is still in the
+// cache when it is used: f may only have effects that an error may leave behind.
+template <class F>
+void in_checked_blocks(const char* op, const Tensor& index, int64_t n, int64_t count,
+                       int64_t touched, F f) {
+  constexpr int64_t kBlock = 16384, kLeastBlocks = 8;  // fewer are cut by the kernels themselves
+  const int64_t each = index.numel() / count;
+  const int64_t grain = index.device().is_cpu() && count >= kLeastBlocks
+                            ? std::max<int64_t>(kBlock / std::max(each, touched), 1)
+                            : count;
+  parallel_for(0, count, grain, [&](int64_t begin, int64_t end) {
+    check_index_range(op, index.device(), index.data<int64_t>() + begin * each,
+                      (end - begin) * each, n, "index");
+    f(begin, end);
+  });
 }
 
 // x cut to the index's sizes outside dim, contiguous.
@@ -73,9 +90,21 @@ Tensor source_for(const Along& a, const Tensor& src, DType dtype) {
   return y;
 }
 
+void record_scatter(const char* name, Tensor& out, const Tensor& x, const Tensor& source,
+                    const Along& a, bool add) {
+  if (!is_floating(out.dtype()) || !needs_grad(x, source)) return;
+  record(name, out, inputs(x, source),
+         [add, d = a.dim, index = Saved(a.index), shape = source.shape()](Backward& b) -> Tensors {
+           const Tensor g = b.grad(), at = index.get(b);
+           return {b.needs(0) ? (add ? g : scatter(g, d, at, 0.0)) : Tensor(),
+                   b.needs(1) ? reduce_to(gather(g, d, at), shape) : Tensor()};
+         });
+}
+
 Tensor scatter_write(const char* name, const Tensor& x, int64_t dim, const Tensor& index,
                      const Tensor& src, bool add) {
   const Along a = along(name, x, dim, index);
+  check_index_range(name, a.index, x.dim() ? x.size(a.dim) : 1, "index");
   check_source(name, a.index, src, x.dtype());
   const Tensor source = source_for(a, src, x.dtype());
   return autograd::in_place(name, x, [&](const Tensor& old, Tensor& out) {
@@ -83,15 +112,43 @@ Tensor scatter_write(const char* name, const Tensor& x, int64_t dim, const Tenso
       autograd::GradGuard no_grad(false);
       scatter_into(out, a, source, add);
     }
-    if (!is_floating(out.dtype()) || !needs_grad(old, source)) return;
-    record(
-        name, out, inputs(old, source),
-        [add, d = a.dim, index = Saved(a.index), shape = source.shape()](Backward& b) -> Tensors {
-          const Tensor g = b.grad(), at = index.get(b);
-          return {b.needs(0) ? (add ? g : scatter(g, d, at, 0.0)) : Tensor(),
-                  b.needs(1) ? reduce_to(gather(g, d, at), shape) : Tensor()};
-        });
+    record_scatter(name, out, old, source, a, add);
   });
+}
+
+// Into a copy of x. Blocks are copied and written to while they are in the cache.
+Tensor scatter_copy(const char* name, const Tensor& x, int64_t dim, const Tensor& index,
+                    const Tensor& src, bool add) {
+  const Along a = along(name, x, dim, index);
+  bool whole = x.dim() > 0 && a.index.numel() > 0 && x.is_contiguous();
+  for (int64_t i = 0; i < x.dim(); ++i)
+    whole = whole && (i == a.dim || a.index.size(i) == x.size(i));
+  if (!whole) return scatter_write(name, clone(x), dim, index, src, add);
+  check_source(name, a.index, src, x.dtype());
+  const Tensor source = source_for(a, src, x.dtype());
+  Tensor y = empty(x.shape(), x.dtype(), x.device());
+  {
+    autograd::GradGuard no_grad(false);
+    const Tensor from = contiguous(broadcast_to(source, a.index.shape()));
+    const Span s = span_at(x.shape(), a.dim);
+    const int64_t size = size_of(x.dtype()), slab = s.n * s.inner;
+    const int64_t m = a.index.size(a.dim), each = m * s.inner;
+    in_checked_blocks(name, a.index, s.n, s.outer, slab, [&](int64_t begin, int64_t end) {
+      Loop copy;
+      copy.count = 2;
+      copy.ndim = 1;
+      copy.numel = copy.shape[0] = (end - begin) * slab;
+      for (int k = 0; k < 2; ++k)
+        copy.operands[k] = {(k == 0 ? y : x).data<char>() + begin * slab * size, x.dtype(), {size}};
+      kernels::copy(x.device(), {copy});
+      kernels::scatter(
+          x.device(), {from.data<char>() + begin * each * size,
+                       a.index.data<int64_t>() + begin * each, y.data<char>() + begin * slab * size,
+                       slab, s.inner, x.dtype(), add, end - begin, s.n, m, s.inner});
+    });
+  }
+  record_scatter(name, y, x, source, a, add);
+  return y;
 }
 
 }  // namespace
@@ -103,9 +160,17 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
     autograd::GradGuard no_grad(false);
     const Tensor from = cut(x, a);
     const Span s = span_at(from.shape(), a.dim);
-    kernels::gather(x.device(),
-                    {from.raw(), s.n * s.inner, s.inner, a.index.data<int64_t>(), y.raw(),
-                     size_of(x.dtype()), s.outer, s.n, x.dim() ? a.index.size(a.dim) : 1, s.inner});
+    const int64_t size = size_of(x.dtype()), m = x.dim() ? a.index.size(a.dim) : 1;
+    // Blocks of slabs, or of the one slab's rows of indices.
+    const bool slabs = s.outer > 1;
+    const int64_t count = slabs ? s.outer : m, each = a.index.numel() / count;
+    in_checked_blocks("gather", a.index, s.n, count, each, [&](int64_t begin, int64_t end) {
+      const int64_t slab = slabs ? begin * s.n * s.inner * size : 0;
+      kernels::gather(x.device(),
+                      {from.data<char>() + slab, s.n * s.inner, s.inner,
+                       a.index.data<int64_t>() + begin * each, y.data<char>() + begin * each * size,
+                       size, slabs ? end - begin : 1, s.n, slabs ? m : end - begin, s.inner});
+    });
   }
   if (is_floating(x.dtype()) && needs_grad(x)) {
     record("gather", y, inputs(x),
@@ -125,11 +190,12 @@ Tensor scatter_add_(const Tensor& x, int64_t dim, const Tensor& index, const Ten
   return scatter_write("scatter_add_", x, dim, index, src, true);
 }
 Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Operand& src) {
-  return scatter_write("scatter", clone(x), dim, index, src, false);
+  check_defined("scatter", x, "input");
+  return scatter_copy("scatter", x, dim, index, src, false);
 }
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
   check_defined("scatter_add", src, "src");
-  return scatter_write("scatter_add", clone(x), dim, index, src, true);
+  return scatter_copy("scatter_add", x, dim, index, src, true);
 }
 
 namespace {

@@ -98,6 +98,33 @@ struct TakeCursor {
 
 // ---------------------------------------------------------------- single elements
 
+// out (outer, n_index), one element each. What is read lies anywhere in a row, so the same places
+// some rows on are asked for: nothing else would see them coming.
+template <class T>
+void select_elements(const IndexSelect& p) {
+  constexpr int64_t ahead = 4;
+  const T* in = static_cast<const T*>(p.in);
+  T* out = static_cast<T*>(p.out);
+  parallel_for(0, p.outer * p.n_index, kChunkElements, [&](int64_t begin, int64_t end) {
+    int64_t o = begin / p.n_index, from = begin % p.n_index;
+    for (int64_t e = begin; e < end; ++o, from = 0) {
+      const int64_t* index = p.index + from;
+      const int64_t n = end - e < p.n_index - from ? end - e : p.n_index - from;
+      const T* row = in + o * p.n_in;
+      if (o + ahead < p.outer) {
+        for (int64_t i = 0; i < n; ++i) {
+          const T* at = row + index[i];
+          __builtin_prefetch(at + ahead * p.n_in);
+          out[e + i] = *at;
+        }
+      } else {
+        for (int64_t i = 0; i < n; ++i) out[e + i] = row[index[i]];
+      }
+      e += n;
+    }
+  });
+}
+
 // out (outer, m, inner) is cut as a flat list; a chunk walks over whole or partial rows of it.
 template <class T>
 void gather_elements(const Gather& p) {
@@ -148,6 +175,18 @@ namespace GS_ISA {
 
 void index_select(const IndexSelect& p) {
   const int64_t bytes = p.inner * p.element_size;
+  switch (bytes) {
+    case 1:
+      return select_elements<uint8_t>(p);
+    case 2:
+      return select_elements<uint16_t>(p);
+    case 4:
+      return select_elements<uint32_t>(p);
+    case 8:
+      return select_elements<uint64_t>(p);
+    default:
+      break;
+  }
   make_rows(p.out, p.outer * p.n_index, bytes, [&](int64_t r) {
     return SelectCursor{static_cast<const char*>(p.in),
                         p.index,
