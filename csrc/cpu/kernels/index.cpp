@@ -132,10 +132,19 @@ void gather_elements(const Gather& p) {
   T* out = static_cast<T*>(p.out);
   parallel_for(0, p.outer * p.m * p.inner, kChunkElements, [&](int64_t begin, int64_t end) {
     if (p.inner == 1) {
+      const int64_t ahead = 1 + 63 / p.m;
       int64_t o = begin / p.m, left = p.m - begin % p.m;
       for (int64_t e = begin; e < end; ++o, left = p.m) {
         const T* row = in + o * p.in_outer_stride;
         const int64_t stop = end - e < left ? end : e + left;
+        if (o + ahead < p.outer) {  // what this place of a later row will need
+          const T* later = row + ahead * p.in_outer_stride;
+          const int64_t* later_index = p.index + ahead * p.m;
+          for (; e < stop; ++e) {
+            __builtin_prefetch(later + later_index[e] * p.in_n_stride);
+            out[e] = row[p.index[e] * p.in_n_stride];
+          }
+        }
         for (; e < stop; ++e) out[e] = row[p.index[e] * p.in_n_stride];
       }
       return;
