@@ -12,11 +12,12 @@
 namespace gs::cpu {
 namespace {
 
-inline constexpr int64_t kSpan = 512;            // elements gathered or converted at a time
-inline constexpr int64_t kRepeated = 2048;       // elements in a buffer of broadcast values
-inline constexpr int64_t kFew = 64;              // elements not worth preparing a loop for
-inline constexpr int64_t kLongRow = 64;          // rows this long are cut one by one
-inline constexpr int64_t kElementGrain = 32768;  // elements worth a task
+inline constexpr int64_t kSpan = 512;                    // elements gathered or converted at a time
+inline constexpr int64_t kRepeated = 2048;               // elements in a buffer of broadcast values
+inline constexpr int64_t kFew = 64;                      // elements not worth preparing a loop for
+inline constexpr int64_t kLongRow = 64;                  // rows this long are cut one by one
+inline constexpr int64_t kOneVector = kVectorBytes / 4;  // its elements, or more
+inline constexpr int64_t kElementGrain = 32768;          // elements worth a task
 
 GS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -125,6 +126,7 @@ inline void narrow_span(DType t, char* dst, const char* src, int64_t n) {
 enum class Access : uint8_t {
   Direct,    // the kernel works on the memory itself
   Constant,  // one element, copied all over a buffer once
+  One,       // one element a row, of which the kernel takes a single vector
   Row,       // the same for every row, copied into a buffer row by row once
   Convert,   // dense 16-bit floats
   Walk       // gathered or scattered element by element
@@ -151,9 +153,11 @@ struct SpanLoop {
   bool widen;  // 16-bit floats reach the kernel as float
   SpanFunction kernel;
   const void* context;
-  bool by_rows;   // spans end with the rows: operands need be dense within a row alone
-  int64_t piece;  // elements given to the kernel at a time
+  bool takes_one;  // the context tells the kernel, for each operand, that it is one vector
+  bool by_rows;    // spans end with the rows: operands need be dense within a row alone
+  int64_t piece;   // elements given to the kernel at a time
   Access access[4];
+  bool one[4];
 
   // A call of the kernel interrupts the stream of loads and stores for as long as some kilobytes
   // take to move, so spans are made long: where all operands are dense but those which are
@@ -172,9 +176,10 @@ struct SpanLoop {
     }
     const int last = loop.ndim - 1;
     const int64_t inner = loop.shape[last];
-    by_rows = !all_dense && loop.ndim > 1 && inner >= (flat ? kRepeated : kLongRow);
+    const int64_t long_row = !flat ? kLongRow : takes_one ? kRepeated / 2 : kRepeated;
+    by_rows = !all_dense && loop.ndim > 1 && inner >= long_row;
     piece = by_rows || inner > kRepeated ? kRepeated : kRepeated / inner * inner;
-    bool all_direct = true;
+    bool buffered = false;
     for (int k = 0; k < loop.count; ++k) {
       const LoopOperand& operand = loop.operands[k];
       bool constant = k > 0, row = broadcast[k];
@@ -184,16 +189,18 @@ struct SpanLoop {
       }
       const bool direct = by_rows ? operand.strides[last] == size_of(operand.dtype) : dense[k];
       const bool convert = widen && is_half(operand.dtype);
+      one[k] = takes_one && k > 0 && operand.strides[last] == 0 && (constant || by_rows);
       access[k] = constant && loop.numel > 1         ? Access::Constant
+                  : one[k]                           ? Access::One
                   : row && !by_rows && piece > inner ? Access::Row
                   : !direct                          ? Access::Walk
                   : convert                          ? Access::Convert
                                                      : Access::Direct;
-      all_direct &= access[k] == Access::Direct;
+      buffered |= access[k] != Access::Direct && !one[k];
       const bool few = access[k] == Access::Convert || (access[k] == Access::Walk && !broadcast[k]);
       if (few && piece > kSpan) piece = inner < kSpan ? kSpan / inner * inner : kSpan;
     }
-    if (all_direct) piece = INT64_MAX;
+    if (!buffered) piece = INT64_MAX;
   }
 
   // Reads n elements from flat index `at` into `buffer`; `raw` holds 16-bit floats on their way.
@@ -231,7 +238,8 @@ struct SpanLoop {
       const LoopOperand& operand = loop.operands[k];
       // A span begins where the one before it ended, at the same place of a row.
       if (access[k] == Access::Row || access[k] == Access::Constant)
-        gather(operand, Access::Walk, nullptr, buffers[k], raw, begin, least(piece, end - begin));
+        gather(operand, Access::Walk, nullptr, buffers[k], raw, begin,
+               least(one[k] ? kOneVector : piece, end - begin));
     }
     const int64_t inner = loop.shape[loop.ndim - 1];
     for (int64_t at = begin; at < end;) {
@@ -244,10 +252,13 @@ struct SpanLoop {
         const bool here = access[k] == Access::Direct || access[k] == Access::Convert;
         memory[k] = here ? address(operand, at) : nullptr;
         spans[k] = access[k] == Access::Direct ? memory[k] : buffers[k];
-        if (k > 0 && (access[k] == Access::Walk || access[k] == Access::Convert))
+        if (k == 0 || access[k] == Access::Direct) continue;
+        if (access[k] == Access::Walk || access[k] == Access::Convert)
           gather(operand, access[k], memory[k], buffers[k], raw, at, n);
+        else if (access[k] == Access::One)
+          gather(operand, Access::Walk, nullptr, buffers[k], raw, at, least(kOneVector, n));
       }
-      kernel(spans, n, context);
+      kernel(spans, n, takes_one ? one : context);
       if (access[0] != Access::Direct)
         scatter(loop.operands[0], access[0], memory[0], buffers[0], raw, at, n);
       at += n;
@@ -290,9 +301,11 @@ inline bool run_few(const Loop& loop, bool widen, SpanFunction kernel, const voi
 }
 
 // Runs `kernel` over every element of the loop, in parallel. `widen`: 16-bit floats are computed in
-// float.
+// float. `takes_one`: the kernel has no context, and where it gets one, it is an array of bool: of
+// an operand whose place is true there is one vector, which stands for all.
 inline void run_spans(const Loop& loop, bool widen, SpanFunction kernel, const void* context,
-                      int64_t grain = kElementGrain) {
+                      bool takes_one = false) {
+  constexpr int64_t grain = kElementGrain;
   if (loop.numel == 0 || !kernel) return;
   if (loop.numel <= grain && is_plain(loop, widen)) {  // small and dense: no more than a call
     char* spans[4];
@@ -301,7 +314,7 @@ inline void run_spans(const Loop& loop, bool widen, SpanFunction kernel, const v
   }
   if (run_few(loop, widen, kernel, context)) return;
   const SpanLoop spans = [&] {
-    SpanLoop s{loop, widen, kernel, context, false, false, {}};
+    SpanLoop s{loop, widen, kernel, context, takes_one, false, 0, {}, {}};
     s.prepare();
     return s;
   }();
@@ -310,16 +323,17 @@ inline void run_spans(const Loop& loop, bool widen, SpanFunction kernel, const v
 
 // The rest of a span that does not fill a vector runs through `body` too, on a padded copy: every
 // element gets the same arithmetic wherever a span is cut. body(y, x..., n) with n a multiple of
-// the lane count.
+// the lane count. An input of which there is only one vector has a step of 0.
 template <class T, class Body>
-GS_INLINE void in_vectors(Body body, int64_t n, T* y, const T* x0, const T* x1 = nullptr) {
+GS_INLINE void in_vectors(Body body, int64_t n, T* y, const T* x0, const T* x1 = nullptr,
+                          int64_t step0 = kLanes<T>, int64_t step1 = kLanes<T>) {
   constexpr int lanes = kLanes<T>;
   const int64_t whole = n / lanes * lanes, rest = n - whole;
   if (whole) body(y, x0, x1, whole);
   if (rest) {
     alignas(64) T tail[3][lanes] = {};
-    std::memcpy(tail[1], x0 + whole, rest * sizeof(T));
-    if (x1) std::memcpy(tail[2], x1 + whole, rest * sizeof(T));
+    std::memcpy(tail[1], x0 + whole / lanes * step0, rest * sizeof(T));
+    if (x1) std::memcpy(tail[2], x1 + whole / lanes * step1, rest * sizeof(T));
     body(tail[0], tail[1], tail[2], static_cast<int64_t>(lanes));
     std::memcpy(y + whole, tail[0], rest * sizeof(T));
   }

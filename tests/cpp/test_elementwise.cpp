@@ -373,7 +373,7 @@ struct Layout {
 template <class T>
 void check_layouts(DType dtype) {
   const std::vector<std::vector<int64_t>> shapes = {
-      {5, 3, 2}, {4, 7, 130}, {3, 1, 65}, {2, 600, 3}, {37, 41, 1}};
+      {5, 3, 2}, {4, 7, 130}, {3, 1, 65}, {2, 600, 3}, {37, 41, 1}, {2, 3, 1100}, {1, 2, 2500}};
   for (const auto& s : shapes) {
     const int64_t p = s[0], q = s[1], r = s[2], numel = p * q * r;
     const std::vector<Layout> layouts = {{"dense", {q * r, r, 1}},

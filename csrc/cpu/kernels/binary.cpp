@@ -8,16 +8,21 @@ namespace {
 
 // ---------------------------------------------------------------- arithmetic
 
+// A step is a whole vector, or 0 for an operand that is one vector.
 template <BinaryOp op, class T>
-[[gnu::noinline]] void floating_body(T* y, const T* a, const T* b, int64_t n) {
-  for (int64_t i = 0; i < n; i += kLanes<T>)
-    store(y + i, floating_binary<op, VecMath<T>>(load(a + i), load(b + i)));
+[[gnu::noinline]] void floating_body(T* y, const T* a, const T* b, int64_t n, int64_t a_step,
+                                     int64_t b_step) {
+  for (const T* end = y + n; y < end; y += kLanes<T>, a += a_step, b += b_step)
+    store(y, floating_binary<op, VecMath<T>>(load(a), load(b)));
 }
 template <BinaryOp op, class T>
-void floating_span(char* const* p, int64_t n, const void*) {
-  in_vectors([](T* y, const T* a, const T* b, int64_t m) { floating_body<op, T>(y, a, b, m); }, n,
-             reinterpret_cast<T*>(p[0]), reinterpret_cast<const T*>(p[1]),
-             reinterpret_cast<const T*>(p[2]));
+void floating_span(char* const* p, int64_t n, const void* context) {
+  const bool* one = static_cast<const bool*>(context);
+  const int64_t a_step = one && one[1] ? 0 : kLanes<T>, b_step = one && one[2] ? 0 : kLanes<T>;
+  in_vectors([=](T* y, const T* a, const T* b,
+                 int64_t m) { floating_body<op, T>(y, a, b, m, a_step, b_step); },
+             n, reinterpret_cast<T*>(p[0]), reinterpret_cast<const T*>(p[1]),
+             reinterpret_cast<const T*>(p[2]), a_step, b_step);
 }
 
 template <class T>
@@ -236,7 +241,8 @@ void binary(const Binary& p) {
     u.loop.count = 2;
     return unary(u);
   }
-  run_spans(p.loop, true, binary_kernel(p.loop.operands[0].dtype, p.op), nullptr);
+  const DType dtype = p.loop.operands[0].dtype;
+  run_spans(p.loop, true, binary_kernel(dtype, p.op), nullptr, is_floating(dtype));
 }
 
 void compare(const Compare& p) {
