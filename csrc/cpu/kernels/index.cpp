@@ -98,11 +98,17 @@ struct TakeCursor {
 
 // ---------------------------------------------------------------- single elements
 
+// How many rows before they are read the memory is asked for them: `wanted`, or, where rows are so
+// short that the hardware sees them coming, more than there are.
+GS_INLINE int64_t rows_ahead(int64_t wanted, int64_t rows, int64_t row_bytes) {
+  return row_bytes > 1024 ? wanted : rows;
+}
+
 // out (outer, n_index), one element each. What is read lies anywhere in a row, so the same places
 // some rows on are asked for: nothing else would see them coming.
 template <class T>
 void select_elements(const IndexSelect& p) {
-  constexpr int64_t ahead = 4;
+  const int64_t ahead = rows_ahead(4, p.outer, p.n_in * p.element_size * p.inner);
   const T* in = static_cast<const T*>(p.in);
   T* out = static_cast<T*>(p.out);
   parallel_for(0, p.outer * p.n_index, kChunkElements, [&](int64_t begin, int64_t end) {
@@ -130,9 +136,9 @@ template <class T>
 void gather_elements(const Gather& p) {
   const T* in = static_cast<const T*>(p.in);
   T* out = static_cast<T*>(p.out);
+  const int64_t ahead = rows_ahead(1 + 63 / (p.m + 1), p.outer, p.in_outer_stride * p.element_size);
   parallel_for(0, p.outer * p.m * p.inner, kChunkElements, [&](int64_t begin, int64_t end) {
     if (p.inner == 1) {
-      const int64_t ahead = 1 + 63 / p.m;
       int64_t o = begin / p.m, left = p.m - begin % p.m;
       for (int64_t e = begin; e < end; ++o, left = p.m) {
         const T* row = in + o * p.in_outer_stride;
