@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/parallel.h"
+#include "core/threads.h"
 
 namespace gs {
 namespace {
@@ -75,6 +76,16 @@ int available_cpus() {
   if (quota <= 0 || quota >= cpus) return cpus;
   const int whole = static_cast<int>(quota);
   return std::max(1, whole + (whole < quota ? 1 : 0));
+}
+
+void leave_cpu(int cpu) {
+  cpu_set_t mask, others;
+  if (sched_getcpu() != cpu || cpu < 0 || cpu >= CPU_SETSIZE) return;
+  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return;  // more CPUs than the mask has bits
+  others = mask;
+  CPU_CLR(cpu, &others);
+  if (CPU_COUNT(&others) == 0) return;
+  if (sched_setaffinity(0, sizeof others, &others) == 0) sched_setaffinity(0, sizeof mask, &mask);
 }
 
 }  // namespace gs

@@ -11,9 +11,14 @@
 // this process did not run meanwhile. For twice as long it then works alone, and when that happens
 // again soon, for four times as long, up to sixteen: one disturbance costs little, and a machine
 // that stays contended costs a sixteenth of one thread's speed and not a multiple of it.
+//
+// The system may start or wake a worker on its caller's own CPU while another one idles, and leave
+// it there for seconds (seen on machines of two CPUs, in about half of all processes): two threads
+// then have the speed of one. A worker that has taken part in a job on its caller's CPU moves away.
 #include "core/parallel.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
 
 #include <algorithm>
@@ -39,6 +44,9 @@ constexpr int64_t kContended = 200'000;  // ns
 constexpr int64_t kAloneFactor = 2, kAloneFactorAtMost = 16;
 constexpr int64_t kAloneAtMost = 250'000'000;  // ns
 constexpr int64_t kSoon = 50'000'000;          // ns
+// How long a worker stays where it moved to: so many times as long as the move took, which is
+// milliseconds where the other CPU has work of its own.
+constexpr int64_t kStay = 30;
 
 thread_local bool inside_chunk = false;
 thread_local int slot_of_thread = 0;
@@ -69,6 +77,7 @@ class Pool {
   void start_workers(int wanted);
   void wake_workers();
   void work(int id);
+  void leave_callers_cpu(int64_t* may_move);
   bool do_chunks(int own_slice);
   void do_chunk(int64_t chunk);
   int64_t claim(int slice, int64_t* chunk);
@@ -92,6 +101,7 @@ class Pool {
 
   alignas(64) std::atomic<bool> busy_{false};
   std::atomic<bool> caller_sleeps_{false};
+  std::atomic<int> callers_cpu_{-1};
   std::atomic<int64_t> alone_until_{0};  // CLOCK_MONOTONIC, 0 for never
   int64_t was_alone_until_ = 0, alone_factor_ = kAloneFactor;
   std::mutex mutex_;
@@ -182,10 +192,14 @@ bool Pool::do_chunks(int own_slice) {
 void Pool::work(int id) {
   inside_chunk = true;
   slot_of_thread = id + 1;
+  int64_t may_move = 0;
   for (;;) {
     for (int spin = 0; spin < kSpins; ++spin) {
-      if (id < helpers_.load(std::memory_order_relaxed)) {
-        while (do_chunks(id + 1)) spin = 0;
+      if (id < helpers_.load(std::memory_order_relaxed) && do_chunks(id + 1)) {
+        while (do_chunks(id + 1)) {
+        }
+        spin = 0;
+        leave_callers_cpu(&may_move);
       }
       relax();
     }
@@ -195,6 +209,17 @@ void Pool::work(int id) {
     self.wake.wait(lock, [&] { return id < helpers_.load() && anything_left(); });
     self.sleeps.store(false);
   }
+}
+
+void Pool::leave_callers_cpu(int64_t* may_move) {
+  const int cpu = callers_cpu_.load(std::memory_order_relaxed);
+  if (sched_getcpu() != cpu) [[likely]]
+    return;
+  const int64_t now = clock_ns(CLOCK_MONOTONIC);
+  if (now < *may_move) return;
+  leave_cpu(cpu);
+  const int64_t moved = clock_ns(CLOCK_MONOTONIC);
+  *may_move = moved + kStay * (moved - now);
 }
 
 // Only the caller that holds busy_ comes here. A system that gives no more threads is no error.
@@ -255,6 +280,7 @@ bool Pool::try_run(int64_t begin, int64_t end, int64_t grain, int64_t chunks, in
   const int helpers = static_cast<int>(std::min<int64_t>(threads - 1, chunks - 1));
   if (started_ < helpers) start_workers(threads - 1);
   helpers_.store(helpers, std::memory_order_relaxed);
+  callers_cpu_.store(sched_getcpu(), std::memory_order_relaxed);
   f_ = &f;
   begin_ = begin;
   end_ = end;

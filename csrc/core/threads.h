@@ -26,4 +26,8 @@ bool start_thread(F&& f) {
   return started;
 }
 
+// Moves the calling thread from `cpu` to any other that it may use, now; where it may run stays as
+// it was. Nothing happens when it is elsewhere already or has no choice.
+void leave_cpu(int cpu);
+
 }  // namespace gs
