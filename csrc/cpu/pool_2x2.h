@@ -57,10 +57,54 @@ GS_INLINE Vec<Index> window_columns() {
   return lane;
 }
 
+template <class C>
+GS_INLINE Vec<C> larger(Vec<C> a, Vec<C> b) {
+  return a > b ? a : b;
+}
+
+// Values alone, without a thought of NaN: false where one may have been met (infinities of both
+// signs look like one). The larger of two rows first, then of neighbours. Where a row fits a
+// vector, two rows of windows share one.
+template <class C>
+GS_INLINE bool max_values_2x2(const Plane& plane, int64_t w, int64_t rows, int64_t cols, const C* x,
+                              C* y) {
+  constexpr int64_t n = kLanes<C>;
+  Vec<C> met{};
+  const auto upper = [&](int64_t at) {
+    const Vec<C> a = load_below(x, at, plane.x_limit), b = load_below(x, at + w, plane.x_limit);
+    met += a + b;
+    return larger<C>(a, b);
+  };
+  int64_t p = 0;
+  for (; w <= n && p + 2 <= rows; p += 2) {
+    const Vec<C> first = upper(2 * p * w), second = upper(2 * (p + 1) * w);
+    alignas(kVectorBytes) C both[n];
+    store(both, larger<C>(even_lanes(first, second, LaneSequence<C>{}),
+                          odd_lanes(first, second, LaneSequence<C>{})));
+    typedef C Half __attribute__((vector_size(kVectorBytes / 2)));
+    for (int64_t r = 0; r < 2; ++r) {
+      Half half;
+      std::memcpy(&half, both + r * (n / 2), sizeof half);
+      store_below(y, (p + r) * cols, plane.y_limit, half);
+    }
+  }
+  for (; p < rows; ++p) {
+    for (int64_t q = 0; q < cols; q += n) {
+      const Vec<C> low = upper(2 * p * w + 2 * q), high = upper(2 * p * w + 2 * q + n);
+      store_below(y, p * cols + q, plane.y_limit,
+                  larger<C>(even_lanes(low, high, LaneSequence<C>{}),
+                            odd_lanes(low, high, LaneSequence<C>{})));
+    }
+  }
+  const C sum = horizontal_sum(met);
+  return sum == sum;
+}
+
 // x (H, W) -> y (P, Q); indices may be null. `take` is take_larger: value and place win or not.
 template <class C, class Index, class Take>
 GS_INLINE void max_plane_2x2(const Plane& plane, int64_t w, int64_t rows, int64_t cols, const C* x,
                              C* y, int32_t* indices, Take take) {
+  if (!indices && max_values_2x2(plane, w, rows, cols, x, y)) return;
   const Vec<Index> lane = window_columns<Index, C>();
   for (int64_t p = 0; p < rows; ++p) {
     for (int64_t q = 0; q < cols; q += kLanes<C>) {
