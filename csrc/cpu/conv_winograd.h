@@ -121,9 +121,9 @@ class Winograd {
   // Units of a block: as many tiles as fit, but the number that leaves the fewest lanes of the last
   // vector empty.
   int64_t choose_block() const {
-    const int64_t quarter = units_ * piece_ / 4;  // some blocks for several threads
+    const int64_t share = units_ * piece_ / 8;  // some blocks for several threads
     const int64_t fit =
-        max_of(min_of(min_of(kInputValues / s_.channels, 2 * kMostTiles), quarter), 2 * n);
+        max_of(min_of(min_of(kInputValues / s_.channels, 2 * kMostTiles), share), 2 * n);
     const int64_t most = max_of(min_of(fit / piece_, units_), 1);
     int64_t best = most;
     auto waste = [&](int64_t units) {
@@ -151,7 +151,7 @@ class Winograd {
         const int64_t rows = min_of(panel_rows_, s_.outputs - p * panel_rows_);
         for (int64_t c = 0; c < s_.channels; ++c)
           transform_weights(weight + p * panel_rows_ * s_.output_stride + c * s_.channel_stride,
-                            s_.output_stride, rows, s_.flip,
+                            s_.output_stride, rows, s_.flip, weight + s_.outputs * s_.channels * 9,
                             packed + p * panel_size_ + c * panel_rows_, panels_ * panel_size_);
       }
     });

@@ -13,26 +13,45 @@ namespace {
 
 inline constexpr int kWinogradProducts = 16;
 
-// Weights of `lanes` rows of A, all 9 taps at `from`, tap t at +t (or +8 - t where flipped).
+// Tap t of up to kLanes rows of A in lanes: the 9 taps of row i stand at from + i * lane_stride,
+// and nothing is read at `end`. Where a vector is shorter than the taps the last one is gathered.
+GS_INLINE void load_taps(const float* from, int64_t lane_stride, int64_t lanes, const float* end,
+                         Vec<float>* taps) {
+  constexpr int n = kLanes<float>;
+#pragma GCC unroll 2
+  for (int t = 0; t < 8; t += n) {
+    Vec<float> rows[n];
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) {
+      const float* at = from + i * lane_stride + t;
+      rows[i] = i >= lanes ? Vec<float>{} : at + n <= end ? load(at) : load_tail(at, end - at);
+    }
+    transpose_vectors<float>(rows);
+#pragma GCC unroll 16
+    for (int i = 0; i < n && t + i < 9; ++i) taps[t + i] = rows[i];
+  }
+  if (n > 8) return;
+  taps[8] = Vec<float>{};
+  for (int i = 0; i < n && i < lanes; ++i) taps[8][i] = from[i * lane_stride + 8];
+}
+
+// Weights of `lanes` rows of A, tap t at from + t (or + 8 - t where flipped).
 // out[product * step + lane]; writes whole vectors, lanes rounded up.
 GS_INLINE void transform_weights(const float* from, int64_t lane_stride, int64_t lanes, bool flip,
-                                 float* out, int64_t step) {
-  constexpr int64_t n = kLanes<float>, most = (kTileRows + n - 1) / n * n;
-  float taps[9][most] = {};
-  for (int64_t i = 0; i < lanes; ++i, from += lane_stride) {
-    if (flip) {
-#pragma GCC unroll 9
-      for (int t = 0; t < 9; ++t) taps[t][i] = from[8 - t];
-    } else {
-#pragma GCC unroll 9
-      for (int t = 0; t < 9; ++t) taps[t][i] = from[t];
-    }
-  }
+                                 const float* end, float* out, int64_t step) {
+  constexpr int64_t n = kLanes<float>;
   for (int64_t v = 0; v < lanes; v += n) {
+    Vec<float> taps[9];
+    load_taps(from + v * lane_stride, lane_stride, lanes - v, end, taps);
+    if (flip)
+      for (int t = 0; t < 4; ++t) {
+        const Vec<float> other = taps[t];
+        taps[t] = taps[8 - t], taps[8 - t] = other;
+      }
     Vec<float> rows[4][3];
 #pragma GCC unroll 3
     for (int c = 0; c < 3; ++c) {
-      const Vec<float> a = load(taps[c] + v), b = load(taps[3 + c] + v), d = load(taps[6 + c] + v);
+      const Vec<float> a = taps[c], b = taps[3 + c], d = taps[6 + c];
       rows[0][c] = a, rows[1][c] = (a + b + d) * 0.5f;
       rows[2][c] = (a - b + d) * 0.5f, rows[3][c] = d;
     }
