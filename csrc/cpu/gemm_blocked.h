@@ -105,6 +105,8 @@ struct BlockedProduct {
   using C = compute_t<T>;
   static constexpr bool kNative = std::is_same_v<T, C>;
 
+  static constexpr int64_t kTaskWork = 250000;  // multiplications that pay for a task
+
   const Product<T>& p;
   int64_t panel_rows, depth, slab;
   bool a_direct, b_direct;  // the operand is read where it is
@@ -147,7 +149,7 @@ struct BlockedProduct {
 
   void run_slab(int64_t row, int64_t rows, int64_t col, int64_t cols) const {
     const int64_t block_rows = round_up(even_part(rows, kBlocks<C>.rows), panel_rows);
-    const int64_t block_cols = round_up(even_part(cols, kBlocks<C>.cols), kTileCols<C>);
+    const int64_t block_cols = round_up(even_part(cols, most_cols(rows, cols)), kTileCols<C>);
     const int64_t row_blocks = ceil_div(rows, block_rows), col_blocks = ceil_div(cols, block_cols);
     const int64_t panels_a = ceil_div(rows, panel_rows), panels_b = ceil_div(cols, kTileCols<C>);
     const OwnPanels<C> own(own_threads(panels_a, row_blocks * col_blocks),
@@ -168,7 +170,7 @@ struct BlockedProduct {
                   share_b ? panels_b : 0);
       const int64_t work = block_rows * block_cols * max_of(k_count, 1);
       parallel_for(
-          0, row_blocks * col_blocks, max_of(1, 250000 / work), [&](int64_t begin, int64_t end) {
+          0, row_blocks * col_blocks, max_of(1, kTaskWork / work), [&](int64_t begin, int64_t end) {
             const bool keeps = own.serves_this_thread();
             const Scratch<C> own_a(keeps || share_a || a_direct
                                        ? 0
@@ -210,6 +212,12 @@ struct BlockedProduct {
             }
           });
     }
+  }
+
+  // Columns of a block: few where there is one block of rows, so that there are several tasks.
+  int64_t most_cols(int64_t rows, int64_t cols) const {
+    if (rows > kBlocks<C>.rows || rows * cols * p.k < 4 * kTaskWork) return kBlocks<C>.cols;
+    return min_of(kBlocks<C>.cols, ceil_div(cols, 4));
   }
 
   // How many threads pack for themselves; 0 where panels are shared.
