@@ -187,14 +187,12 @@ Tensor weight_gradient(const Tensor& input, const Tensor& grad, const ConvShape&
   return dweight;
 }
 
-// conv1d is a convolution of height 1.
-Tensor conv_nd(const char* op, int spatial, const Tensor& x, const Tensor& weight,
-               const Tensor& bias, const Dims& stride, const Dims& padding, const Dims& dilation,
-               int64_t groups) {
+Window check_convolution(const char* op, int spatial, const Tensor& x, const Tensor& weight,
+                         const Tensor& bias, const Dims& stride, const Dims& padding,
+                         const Dims& dilation, int64_t groups) {
   check_operands(op, spatial, x, weight, bias);
   const Window win = window_of(op, spatial, stride, padding, dilation, groups);
-  const bool batched = x.dim() == spatial + 2;
-  const int64_t channels = x.size(batched ? 1 : 0), outputs = weight.size(0);
+  const int64_t channels = x.size(x.dim() - spatial - 1), outputs = weight.size(0);
   GS_CHECK(channels % groups == 0, Value, op,
            "expected the input's channels to be a multiple of groups=", groups, ", got input ",
            x.shape(), ".");
@@ -206,7 +204,16 @@ Tensor conv_nd(const char* op, int spatial, const Tensor& x, const Tensor& weigh
            groups > 1 ? " in " + std::to_string(groups) + " groups" : "", ", got ", weight.shape(),
            ".");
   check_bias(op, bias, outputs);
+  return win;
+}
 
+// conv1d is a convolution of height 1.
+Tensor conv_nd(const char* op, int spatial, const Tensor& x, const Tensor& weight,
+               const Tensor& bias, const Dims& stride, const Dims& padding, const Dims& dilation,
+               int64_t groups) {
+  const Window win =
+      check_convolution(op, spatial, x, weight, bias, stride, padding, dilation, groups);
+  const bool batched = x.dim() == spatial + 2;
   Tensor x4 = batched ? x : unsqueeze(x, 0), weight4 = weight;
   if (spatial == 1) x4 = unsqueeze(x4, 2), weight4 = unsqueeze(weight, 2);
   const ConvShape s = shape_of(op, x.shape(), x4, weight4, win);
@@ -217,6 +224,15 @@ Tensor conv_nd(const char* op, int spatial, const Tensor& x, const Tensor& weigh
 }
 
 }  // namespace
+
+ConvShape conv2d_shape(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                       const Dims& stride, const Dims& padding, const Dims& dilation,
+                       int64_t groups) {
+  const Window win = check_convolution(op, 2, x, weight, bias, stride, padding, dilation, groups);
+  const ConvShape s = shape_of(op, x.shape(), x, weight, win);
+  checked_numel(y_shape(s), op);
+  return s;
+}
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Dims& stride,
               const Dims& padding, const Dims& dilation, int64_t groups) {

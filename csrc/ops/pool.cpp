@@ -37,22 +37,21 @@ int64_t output_size(const char* op, const Shape& x, int64_t size, int64_t kernel
   return out;
 }
 
-PoolShape shape_of(const char* op, int spatial, const Tensor& x, const Dims& kernel,
+PoolShape shape_of(const char* op, int spatial, DType dtype, const Shape& x, const Dims& kernel,
                    const OptionalDims& stride, const Dims& padding, const Dims& dilation,
                    bool ceil_mode) {
-  check_input(op, spatial, x);
   PoolShape s;
-  s.dtype = x.dtype();
-  s.planes = planes_of(x.shape(), spatial);
-  s.h = spatial == 1 ? 1 : x.size(-2), s.w = x.size(-1);
+  s.dtype = dtype;
+  s.planes = planes_of(x, spatial);
+  s.h = spatial == 1 ? 1 : x[x.size() - 2], s.w = x.back();
   s.kernel_h = s.stride_h = s.dilation_h = 1, s.pad_h = 0;
   parse_window(op, spatial, kernel, "kernel_size", 1, &s.kernel_h, &s.kernel_w);
   parse_window(op, spatial, stride && !stride->empty() ? *stride : kernel, "stride", 1, &s.stride_h,
                &s.stride_w);
   parse_window(op, spatial, padding, "padding", 0, &s.pad_h, &s.pad_w);
   parse_window(op, spatial, dilation, "dilation", 1, &s.dilation_h, &s.dilation_w);
-  s.p = output_size(op, x.shape(), s.h, s.kernel_h, s.stride_h, s.pad_h, s.dilation_h, ceil_mode);
-  s.q = output_size(op, x.shape(), s.w, s.kernel_w, s.stride_w, s.pad_w, s.dilation_w, ceil_mode);
+  s.p = output_size(op, x, s.h, s.kernel_h, s.stride_h, s.pad_h, s.dilation_h, ceil_mode);
+  s.q = output_size(op, x, s.w, s.kernel_w, s.stride_w, s.pad_w, s.dilation_w, ceil_mode);
   return s;
 }
 
@@ -101,7 +100,9 @@ void record_max_pool(const char* name, Tensor& y, const Tensor& x, const Tensor&
 ValuesIndices max_pool(const char* op, int spatial, const Tensor& input, const Dims& kernel,
                        const OptionalDims& stride, const Dims& padding, const Dims& dilation,
                        bool ceil_mode, bool want_indices) {
-  const PoolShape s = shape_of(op, spatial, input, kernel, stride, padding, dilation, ceil_mode);
+  check_input(op, spatial, input);
+  const PoolShape s = shape_of(op, spatial, input.dtype(), input.shape(), kernel, stride, padding,
+                               dilation, ceil_mode);
   check_plane(op, s.h, s.w);
   const Tensor x = contiguous(input);
   const Shape shape = pooled_shape(x.shape(), spatial, s.p, s.q);
@@ -154,7 +155,9 @@ Tensor average_spread(const Tensor& grad, const Average& a) {
 Tensor avg_pool(const char* op, int spatial, const Tensor& x, const Dims& kernel,
                 const OptionalDims& stride, const Dims& padding, bool ceil_mode,
                 bool count_include_pad, int64_t divisor) {
-  const PoolShape s = shape_of(op, spatial, x, kernel, stride, padding, {1}, ceil_mode);
+  check_input(op, spatial, x);
+  const PoolShape s =
+      shape_of(op, spatial, x.dtype(), x.shape(), kernel, stride, padding, {1}, ceil_mode);
   return average(
       op, x,
       {s, count_include_pad, divisor, x.shape(), pooled_shape(x.shape(), spatial, s.p, s.q)});
@@ -207,6 +210,13 @@ Tensor adaptive_spread(const Tensor& grad, const Adaptive& a) {
 }
 
 }  // namespace
+
+PoolShape max_pool2d_shape(const char* op, DType dtype, const Shape& x, const Dims& kernel,
+                           const OptionalDims& stride, const Dims& padding) {
+  const PoolShape s = shape_of(op, 2, dtype, x, kernel, stride, padding, {1}, false);
+  check_plane(op, s.h, s.w);
+  return s;
+}
 
 Tensor max_pool2d(const Tensor& x, const Dims& kernel_size, OptionalDims stride,
                   const Dims& padding, const Dims& dilation, bool ceil_mode) {

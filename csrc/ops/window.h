@@ -24,4 +24,13 @@ inline void parse_window(const char* op, int spatial, const Dims& values, const 
              " or more and below 2^31, got ", values, ".");
 }
 
+// What conv2d of a batch x (N, C, H, W) is; checks everything that conv2d checks.
+ConvShape conv2d_shape(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                       const Dims& stride, const Dims& padding, const Dims& dilation,
+                       int64_t groups);
+
+// What max_pool2d of planes (..., H, W) of shape `x` is, with no dilation and the floor of sizes.
+PoolShape max_pool2d_shape(const char* op, DType dtype, const Shape& x, const Dims& kernel,
+                           const OptionalDims& stride, const Dims& padding);
+
 }  // namespace gs::ops

@@ -420,6 +420,18 @@ def conv2d(
     dilation: _Dims = 1,
     groups: _Int = 1,
 ) -> Tensor: ...
+def _conv2d_relu(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: _Dims = 1,
+    padding: _Dims = 0,
+    dilation: _Dims = 1,
+    groups: _Int = 1,
+    pool_size: _Dims | None = None,
+    pool_stride: _Dims | None = None,
+    pool_padding: _Dims = 0,
+) -> Tensor: ...
 def conv1d(
     input: Tensor,
     weight: Tensor,

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from op_specs.conv import HUGE, WRONG, pair
+from op_specs.conv import CONV, CONV_ERRORS, HUGE, WRONG, conv2d, pair
 from op_specs.spec import SIZES, Sample, Spec, bad, distinct, integers, normal
 
 
@@ -147,7 +147,43 @@ LINE_ERRORS = (
     bad(ValueError, "", normal(1, 1, 4), (2, 2)),
 )
 
+
+def conv2d_relu(
+    x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, pool_size=None,
+    pool_stride=None, pool_padding=0,
+):  # fmt: skip
+    y = np.maximum(conv2d(x, weight, bias, stride, padding, dilation, groups), 0)
+    return y if pool_size is None else max_pool2d(y, pool_size, pool_stride, pool_padding)
+
+
+def conv_relu_samples():
+    plain = (1, 0, 1, 1)
+    return [
+        Sample(normal(2, 3, 5, 6), normal(4, 3, 3, 3), normal(4)),
+        Sample(normal(3, 5, 5), normal(2, 3, 1, 1), None, *plain, 2),
+        Sample(normal(0, 2, 4, 4), normal(3, 2, 3, 3), None, *plain, 2),
+        Sample(normal(2, 3, 7, 6), normal(4, 3, 3, 2), normal(4), *plain, 2, grad=False),
+        # Batches that are taken in blocks of images.
+        Sample(normal(5, 2, 7, 8), normal(4, 2, 3, 3), normal(4), 1, 1, 1, 1, 2, grad=False),
+        Sample(normal(6, 4, 9, 7), normal(6, 2, 3, 3), None, 2, 1, 1, 2, 3, 2, 1, grad=False),
+        Sample(normal(9, 16, 8, 8), normal(17, 16, 3, 3), normal(17), *plain, (2, 3), grad=False),
+        Sample(normal(4, 3, 9, 9), normal(3, 1, 3, 3), None, 1, 1, 1, 3, 2, 1, grad=False),
+    ]
+
+
 ROWS = [
+    Spec(
+        "_conv2d_relu",
+        conv2d_relu,
+        conv_relu_samples,
+        errors=(
+            *CONV_ERRORS,
+            bad(ValueError, "kernel", normal(4, 3, 5, 5), normal(4, 3, 3, 3), None, 1, 0, 1, 1, 4),
+            bad(ValueError, "", normal(4, 3, 5, 5), normal(4, 3, 3, 3), None, 1, 0, 1, 1, 2, 2, 2),
+            bad(WRONG, "stride", normal(4, 1, 5, 5), normal(4, 1, 3, 3), None, 1, 0, 1, 1, 2, 0),
+        ),
+        **CONV,
+    ),
     Spec(
         "max_pool2d",
         max_pool2d,

@@ -23,6 +23,41 @@ def test_linear_and_bilinear():
     np.testing.assert_allclose(got.detach().numpy(), want, rtol=1e-10)
 
 
+def test_sequential_without_gradients():
+    """Convolution, relu and pooling in a row are one operation then, unless somebody watches."""
+    gs.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(2, 6, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 4, 3, padding="same"), nn.ReLU(inplace=True), nn.MaxPool2d(2, 1),
+        nn.Conv2d(4, 4, 3, padding=1, groups=2), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True),
+        nn.Conv2d(4, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2),
+    )  # fmt: skip
+    x = gs.tensor(randn(9, 2, 10, 10).astype(np.float32))
+    want = net(x)
+    with gs.no_grad():
+        assert gs.allclose(net(x), want)
+        assert gs.allclose(net(x[:1]), want[:1], rtol=1e-4)
+        seen = []
+        for module in net:
+            module.register_forward_hook(lambda module, args, y: seen.append(type(module)))
+        assert gs.allclose(net(x), want)
+    assert seen == [type(module) for module in net]
+
+
+def test_sequential_calls_what_replaces_forward():
+    class Loud(nn.ReLU):
+        def forward(self, input):
+            return super().forward(input) + 1
+
+    conv, x = nn.Conv2d(1, 2, 3), gs.tensor(randn(5, 1, 6, 6).astype(np.float32))
+    relu = nn.ReLU()
+    relu.forward = lambda input: input * 0
+    with gs.no_grad():
+        y = conv(x)
+        assert gs.equal(nn.Sequential(conv, Loud())(x), y.relu() + 1)
+        assert gs.equal(nn.Sequential(conv, relu)(x), y * 0)
+
+
 def test_conv_padding_words_and_modes():
     x = gs.tensor(randn(1, 2, 6, 5))
     same = nn.Conv2d(2, 3, (3, 2), padding="same", dilation=(1, 2)).double()

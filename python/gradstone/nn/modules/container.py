@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from gradstone import _C
 from gradstone._C import Tensor
+from gradstone.nn.modules._inference import infer
 from gradstone.nn.modules.module import Module, _addindent
 from gradstone.nn.parameter import Parameter
 
@@ -54,7 +56,10 @@ class Sequential(Module):
                 self.add_module(str(i), module)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
+        modules = self._modules.values()
+        if not _C.is_grad_enabled():
+            return infer(tuple(modules), input)  # type: ignore[arg-type]
+        for module in modules:
             input = module(input)  # type: ignore[misc]
         return input
 
