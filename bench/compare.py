@@ -25,7 +25,7 @@ from pathlib import Path
 from cases import all_cases
 
 HERE = Path(__file__).parent
-PAUSE = 0.012  # seconds between turns: OpenMP's threads spin for 8 ms after their last operation
+PAUSE = 0.02  # seconds between turns: OpenMP's threads spin for 8 ms after their last operation
 
 
 class Worker:
@@ -160,9 +160,10 @@ def start_workers(threads: int) -> dict[str, Worker]:
 
 
 def alternate(
-    workers: dict[str, Worker], case: str, rounds: int, seconds: float
+    workers: dict[str, Worker], case: str, rounds: int, seconds: float, rest: float = PAUSE
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Medians of alternating turns, and the errors of the libraries that failed."""
+    """Medians of alternating turns, and the errors of the libraries that failed. `rest` seconds
+    before each turn the other library's threads stop spinning."""
     times: dict[str, list[float]] = {name: [] for name in workers}
     errors: dict[str, str] = {}
     for worker in workers.values():
@@ -172,7 +173,7 @@ def alternate(
             if name in errors:
                 continue
             try:
-                time.sleep(PAUSE)
+                time.sleep(rest)
                 times[name].append(worker.time(case, seconds))
             except RuntimeError as error:
                 errors[name] = str(error)

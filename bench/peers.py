@@ -36,6 +36,10 @@ PACKAGES = {
     "peers.onnxruntime": ("onnxruntime", "onnx"),
 }
 
+# Between two turns: ONNX Runtime's threads spin for 33 ms after a call (their CPU time, measured),
+# beside whatever library comes next.
+REST = 0.06
+
 VERSIONS = """
 import importlib.metadata, json, sys
 def version(name):
@@ -87,7 +91,7 @@ class Workers:
 
 
 def measure(workers: dict[str, Worker], case: str, threads: int, args) -> dict:
-    times, errors = alternate(workers, case, args.rounds, args.seconds)
+    times, errors = alternate(workers, case, args.rounds, args.seconds, REST)
     notes = {name: worker.note for name, worker in workers.items() if worker.note}
     row = {"case": case, "threads": threads, **times, "notes": notes, "errors": errors}
     others = {name: time for name, time in times.items() if name != "gradstone"}
