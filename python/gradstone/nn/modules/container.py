@@ -60,7 +60,7 @@ class Sequential(Module):
         if not _C.is_grad_enabled():
             return infer(tuple(modules), input)  # type: ignore[arg-type]
         for module in modules:
-            input = module(input)  # type: ignore[misc]
+            input = module(input)
         return input
 
     def __len__(self) -> int:
