@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 
 #include "core/error.h"
 #include "core/parallel.h"
+#include "core/threads.h"
 
 namespace gs {
 namespace {
@@ -247,6 +249,24 @@ TEST_F(Parallel, WorksAloneAfterWaitingForAWorkerThatDoesNotRun) {
     std::printf("the machine was too slow to see the jobs within the time alone\n");
   }
   EXPECT_TRUE(run_with_helper_that_sleeps(milliseconds(0)));
+}
+
+TEST_F(Parallel, AThreadLeavesItsCpuAndKeepsItsMask) {
+  std::thread([] {
+    cpu_set_t before, after;
+    ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+    bool left = CPU_COUNT(&before) == 1;
+    for (int i = 0; i < 20 && !left; ++i) {  // the system may move it back at any time
+      const int cpu = sched_getcpu();
+      leave_cpu(cpu);
+      left = sched_getcpu() != cpu;
+    }
+    EXPECT_TRUE(left);
+    leave_cpu(-1);
+    leave_cpu(1 << 30);
+    ASSERT_EQ(sched_getaffinity(0, sizeof after, &after), 0);
+    EXPECT_TRUE(CPU_EQUAL(&before, &after));
+  }).join();
 }
 
 TEST_F(Parallel, Settings) {

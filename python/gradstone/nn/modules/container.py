@@ -58,9 +58,9 @@ class Sequential(Module):
     def forward(self, input: Any) -> Any:
         modules = self._modules.values()
         if not _C.is_grad_enabled():
-            return infer(tuple(modules), input)  # type: ignore[arg-type]
+            return infer(tuple(modules), input)
         for module in modules:
-            input = module(input)
+            input = module(input)  # type: ignore[misc]
         return input
 
     def __len__(self) -> int:
