@@ -403,6 +403,40 @@ TEST(Conv, PositiveData) {
   }
 }
 
+// The same of the weight gradient, which adds up points: many images, few and many channels.
+TEST(Conv, PositiveWeightGrad) {
+  for (int64_t channels : {16, 64, 512}) {
+    auto v = make_shape(16384 / channels / 8, channels, 13, 14, 17, 3, 3, 1, 1);
+    set_output(v);
+    v.dtype = DType::Float32;
+    SCOPED_TRACE(describe(v));
+    auto x = random_values<float>(v.n * v.c * v.h * v.w, 1);
+    auto dy = random_values<float>(v.n * v.o * v.p * v.q, 2);
+    for (auto* values : {&x, &dy})
+      for (float& value : *values) value = std::abs(value);
+    Expected dweight(v.o * v.c * 9);
+    std::fill(dweight.size.begin(), dweight.size.end(), 0.0);
+    for_each_product(v, [&](int64_t xi, int64_t wi, int64_t yi) {
+      dweight.add(wi, static_cast<double>(x[xi]) * static_cast<double>(dy[yi]));
+    });
+    check_runs<float>(
+        dweight.value.size(), dweight, "positive", [&](const cpu::KernelTable& t, float* out) {
+          t.conv2d_weight_grad({v, x.data(), dy.data(), out, nullptr});
+        });
+    if (HasFatalFailure()) return;
+  }
+}
+
+// Blocks of channels and of outputs, chunks of tiles that end within an image, groups of chunks,
+// and sizes that leave part of a vector or of a tile.
+TEST(Conv, WinogradWeightGrad) {
+  check<float>(make_shape(33, 16, 9, 10, 16, 3, 3, 1, 1));
+  check<float>(make_shape(40, 130, 4, 4, 70, 3, 3, 1, 1));
+  check<float>(make_shape(21, 65, 7, 6, 97, 3, 3, 1, 2));
+  check<float>(make_shape(70, 31, 3, 2, 33, 3, 3, 1, 1));
+  check<float>(make_shape(2, 16, 60, 300, 16, 3, 3, 1, 1));  // rows of tiles in pieces
+}
+
 // An infinity stays one, although the transforms would take differences of infinities; values whose
 // transforms overflow have finite sums; and no value touches a window that does not see it.
 TEST(Conv, WinogradInfinityAndOverflow) {
@@ -434,6 +468,35 @@ TEST(Conv, WinogradInfinityAndOverflow) {
           else
             ASSERT_FLOAT_EQ(got, special) << h << ' ' << w;
         }
+    }
+  }
+}
+
+// A value at a border is seen by some of the weights alone.
+TEST(Conv, WinogradWeightGradInfinity) {
+  auto v = make_shape(4, 16, 9, 10, 16, 3, 3, 1, 1);
+  set_output(v);
+  v.dtype = DType::Float32;
+  const std::vector<float> dy(v.n * v.o * v.p * v.q, 1.0f);
+  for (const float special : {std::numeric_limits<float>::infinity(),
+                              std::numeric_limits<float>::quiet_NaN()}) {
+    std::vector<float> x(v.n * v.c * v.h * v.w, 1.0f);
+    x[0] = special;  // the corner: the last row and column of weights do not see it
+    for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
+      if (isa > cpu::best_isa()) continue;
+      std::vector<float> dweight(v.o * v.c * 9), dbias(v.o);
+      cpu::table(isa).conv2d_weight_grad({v, x.data(), dy.data(), dweight.data(), dbias.data()});
+      for (int64_t i = 0; i < v.o * v.c * 9; ++i) {
+        const bool sees = i / 9 % v.c == 0 && i % 9 / 3 < 2 && i % 3 < 2;
+        const float rows = i % 9 / 3 == 1 ? 9 : 8, cols = i % 3 == 1 ? 10 : 9;
+        if (!sees)
+          ASSERT_EQ(dweight[i], 4 * rows * cols) << i;
+        else if (std::isnan(special))
+          ASSERT_TRUE(std::isnan(dweight[i])) << i;
+        else
+          ASSERT_EQ(dweight[i], special) << i;
+      }
+      for (const float sum : dbias) ASSERT_EQ(sum, 4 * 9 * 10);
     }
   }
 }

@@ -7,6 +7,7 @@
 #include "cpu/conv_row_sums.h"
 #include "cpu/conv_weight_grad.h"
 #include "cpu/conv_winograd.h"
+#include "cpu/conv_winograd_grad.h"
 #include "cpu/isa.h"
 
 namespace gs::cpu {
@@ -106,6 +107,8 @@ void input_grad(const Conv2dInputGrad& p) {
 template <class T>
 void weight_grad(const Conv2dWeightGrad& p) {
   const ConvShape& s = p.shape;
+  if constexpr (std::is_same_v<T, float>)
+    if (winograd_weight_grad(p)) return;
   const PatchSource source = forward_source(s);
   Taps taps(s.r * s.s);
   add_forward_taps(s, taps);
