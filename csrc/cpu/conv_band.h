@@ -88,7 +88,7 @@ class Band {
       copy_phases<2>(row, end, rows, to);
     } else {
       for (; rows > 0; --rows, row += s_.w, to += pitch_)
-        copy_row(row, end, s_.w, left_, s_.step_w, phase_, to);
+        copy_row(row, end, s_.w, left_, s_.step_w, s_.step_w, phase_, to);
     }
   }
   template <int kStep>
@@ -118,7 +118,7 @@ class Band {
         if (p.vectors > 0) store(out, p.mask ? load_each<kStep>(x) : Vec<C>{});
       }
     for (; rows > 0; --rows, row += s_.w, to += pitch_)
-      copy_row(row, end, s_.w, left_, kStep, phase_, to);
+      copy_row(row, end, s_.w, left_, kStep, kStep, phase_, to);
   }
   template <int kStep>
   static GS_INLINE Vec<C> load_each(const T* x) {

@@ -79,11 +79,11 @@ struct Partition {
   int64_t most_columns() const { return images * rows * cols; }
 };
 
-// out[phase][i] = row[left + i * step + phase] where that is inside [0, w); the padding around it
-// is zero already, and up to two vectors of it, or of what follows, are written with zeros again.
+// out[phase][i] = row[left + i * step + phase] where that is inside [0, w), of the first `phases`
+// phases; the padding around it is zero already, and up to two vectors of it, or of what follows, are written with zeros again.
 template <class T>
-void copy_row(const T* row, const T* end, int64_t w, int64_t left, int64_t step, int64_t phase_size,
-              compute_t<T>* out) {
+void copy_row(const T* row, const T* end, int64_t w, int64_t left, int64_t step, int64_t phases,
+              int64_t phase_size, compute_t<T>* out) {
   using C = compute_t<T>;
   constexpr int64_t n = kLanes<C>;
   const int64_t from = max_of(-left, 0), to = min_of(w - left, phase_size * step);
@@ -97,7 +97,7 @@ void copy_row(const T* row, const T* end, int64_t w, int64_t left, int64_t step,
     }
     return;
   }
-  for (int64_t phase = 0; phase < step; ++phase, out += phase_size) {
+  for (int64_t phase = 0; phase < phases; ++phase, out += phase_size) {
     int64_t i = max_of(ceil_div(from - phase, step), 0);
     const int64_t stop = ceil_div(to - phase, step);
     if constexpr (std::is_same_v<T, C>) {
@@ -168,6 +168,7 @@ class Region {
       for (int64_t c = 0; c < s.channels; ++c) {
         const T* from = group + n * s.image_stride + c * s.h * s.w;
         for (int64_t r = 0; r < rows; ++r, memory += row_) {
+          if (r % s.step_h > taps.row_max - taps.row_min) continue;  // no tap sees it
           const int64_t h = top + r;
           fill_row(h < 0 || h >= s.h ? nullptr : from + h * s.w, left, memory);
         }
@@ -210,8 +211,9 @@ class Region {
       for (; i < row_; i += n) store(out + i, Vec<C>{});
       return;
     }
-    for (int64_t i = 0; i < row_; i += kLanes<C>) store(out + i, Vec<C>{});
-    copy_row(row, end_, s_.w, left, s_.step_w, phase_, out);
+    const int64_t phases = min_of(s_.step_w, taps_.col_max - taps_.col_min + 1);
+    for (int64_t i = 0; i < phases * phase_; i += kLanes<C>) store(out + i, Vec<C>{});
+    copy_row(row, end_, s_.w, left, s_.step_w, phases, phase_, out);
   }
 
   const PatchSource& s_;

@@ -56,7 +56,7 @@ class PatchProduct {
         panels_(ceil_div(m, panel_rows_)),
         depth_(k_ <= kDepth ? max_of(k_, 1) : even_part(k_, kPassDepth)),
         passes_(max_of(1, ceil_div(k_, depth_))),
-        cut_(source, target_columns(m_, depth_)),
+        cut_(source, target_columns()),
         weights_(groups * passes_ * panels_ * panel_size()),
         bias_(groups * m) {
     for (int64_t i = 0; i < groups * m; ++i)
@@ -92,10 +92,17 @@ class PatchProduct {
 
   int64_t panel_size() const { return panel_rows_ * depth_ + kPanelSlack<C>; }
 
-  // Points of one task: its patches and sums stay in L2.
-  static int64_t target_columns(int64_t m, int64_t depth) {
-    return min_of(max_of(131072 / max_of(depth, m), 8 * kTileCols<C>), 1024);
+  // Points of one task: its patches stay in L2, and with several passes, which read the planes and
+  // the sums again, those do; but no images that leave much of the last vector empty.
+  int64_t target_columns() const {
+    const int64_t fit = min_of(max_of(131072 / max_of(depth_, m_), 8 * kTileCols<C>), 1024);
+    const int64_t grid = max_of(s_.grid_h * s_.grid_w, 1);
+    const int64_t near = kPassValues / max_of(s_.channels * s_.step_h * s_.step_w + m_, 1);
+    if (passes_ == 1 || near < grid || near > fit) return fit;
+    const int64_t points = near / grid * grid;
+    return 33 * points < 32 * round_up(points, kLanes<C>) ? min_of(2 * near, fit) : near;
   }
+  static constexpr int64_t kPassValues = 139264;
 
   template <class W>
   void pack_weights(const W& weight) {

@@ -48,7 +48,7 @@ class WinogradPhases {
           const int64_t last = min_of(row + kRun, rows);
           // A run of rows at a time: a row that was read back at once would wait for its stores.
           for (int64_t r = max_of(row, pad_h); r < min_of(last, h + pad_h); ++r)
-            copy_row(src + (i * h + r - pad_h) * w, end, w, -pad_w, across_, width,
+            copy_row(src + (i * h + r - pad_h) * w, end, w, -pad_w, across_, across_, width,
                      lines.get() + (r - row) * line);
           for (int64_t r = row; r < last; ++r)
             for (int64_t k = 0; k < across_; ++k) {
