@@ -9,47 +9,41 @@
 namespace gs::cpu {
 namespace {
 
+// The sums of one set of taps over all blocks of channels: a convolution, or a phase of the input
+// gradient of a strided one, whose points lie apart in the output.
 template <class T>
 class ChannelSums {
  public:
   using C = compute_t<T>;
 
-  static bool fits(const PatchSource& s, const Taps& taps, int64_t groups, int64_t m,
-                   const PatchOutput<T>& out) {
-    return m == 1 && has_small_planes<C>(s, taps, groups) && out.step_h == 1 && out.step_w == 1;
+  static bool fits(const PatchSource& s, const Taps& taps, int64_t groups, int64_t m) {
+    return m == 1 && has_small_planes<C>(s, taps, groups);
   }
-  ChannelSums(const PatchSource& source, const Taps& taps, const T* src, int64_t groups,
-              const PatchOutput<T>& out)
+  template <class W>
+  ChannelSums(const PatchSource& source, const Taps& taps, int64_t groups,
+              const PatchOutput<T>& out, const W& weight)
       : s_(source),
         taps_(taps),
-        src_(src),
         groups_(groups),
         out_(out),
         columns_(taps, source),
         blocks_(ceil_div(groups, n)),
         block_size_((taps.count() + 1) * n),
-        weights_(blocks_ * block_size_) {}
-
-  template <class W>
-  void run(const W& weight) {
+        weights_(blocks_ * block_size_),
+        offsets_(max_of(columns_.count(), 1)) {
     parallel_for(0, blocks_, max_of(1, 16384 / block_size_), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) pack_block(i, weight);
     });
-    const int64_t points = s_.grid_h * s_.grid_w, work = points * n * taps_.count();
-    parallel_for(0, s_.images * blocks_, max_of(1, 500000 / work), [&](int64_t begin, int64_t end) {
-      const ChannelPlanes<T> planes(s_, taps_);
-      const Scratch<C> sums(points * n);
-      const Scratch<int64_t> offsets(columns_.count());
-      columns_.make_offsets(planes, 1, offsets.get());
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t image = i / blocks_;
-        const ChannelBlock<C> block(i % blocks_, groups_);
-        planes.fill(src_ + image * s_.image_stride + block.first * s_.h * s_.w);
-        sum_planes(planes, offsets.get(), weights_.get() + i % blocks_ * block_size_, sums.get());
-        write_planes(sums.get(), points, block.repeated,
-                     out_.data + image * out_.image_stride + block.first * out_.plane);
-      }
-    });
+  }
+
+  // Before sum(): `planes` are like those that will come.
+  void place(const ChannelPlanes<T>& planes) const {
+    columns_.make_offsets(planes, 1, offsets_.get());
+  }
+  // One block of channels of one image, to points of the turned output.
+  void sum(const ChannelPlanes<T>& planes, int64_t block, C* to) const {
+    sum_planes(planes, weights_.get() + block * block_size_,
+               to + (out_.origin_h * out_.width + out_.origin_w) * n);
   }
 
  private:
@@ -69,10 +63,9 @@ class ChannelSums {
     }
   }
 
-  void sum_planes(const ChannelPlanes<T>& planes, const int64_t* offsets, const C* weights,
-                  C* sums) const {
+  void sum_planes(const ChannelPlanes<T>& planes, const C* weights, C* sums) const {
     const Vec<C> bias = load(weights + taps_.count() * n);
-    const int64_t height = columns_.height(), row = s_.grid_w * n;
+    const int64_t height = columns_.height(), row = out_.step_h * out_.width * n;
     // A kernel of height 1 finds the rows it needs by the pitch alone.
     const int64_t down = height == 1 ? planes.pitch() * s_.step_h : planes.pitch();
     for (int64_t h = 0, count; h < s_.grid_h; h += count) {
@@ -82,7 +75,7 @@ class ChannelSums {
       RowTaps<C> taps{planes.data() + h * s_.step_h * planes.pitch(),
                       0,
                       down,
-                      offsets,
+                      offsets_.get(),
                       columns_.count(),
                       weights,
                       height == 1 ? 0 : -top,
@@ -90,23 +83,47 @@ class ChannelSums {
       for (int64_t w = 0; w < s_.grid_w; ++w, taps.a += s_.step_w * n) {
         Vec<C> out[kRowBlock];
         kernel(taps, bias, out);
-        for (int64_t p = 0; p < count; ++p) store(sums + (h + p) * row + w * n, out[p]);
+        for (int64_t p = 0; p < count; ++p)
+          store(sums + (h + p) * row + w * out_.step_w * n, activate<C>(out_.activation, out[p]));
       }
     }
-    if (out_.activation == Activation::None) return;
-    for (int64_t i = 0; i < s_.grid_h * s_.grid_w * n; i += n)
-      store(sums + i, activate<C>(out_.activation, load(sums + i)));
   }
 
-  const PatchSource& s_;
+  const PatchSource s_;
   const Taps& taps_;
-  const T* src_;
   int64_t groups_;
   PatchOutput<T> out_;
   TapColumns columns_;
   int64_t blocks_, block_size_;
   Scratch<C> weights_;
+  Scratch<int64_t> offsets_;
 };
+
+// All images and blocks of channels. Planes are turned over once for all `phases`, of which `taps`
+// are the taps together.
+template <class T>
+void sum_channels(const ChannelSums<T>* const* phases, int64_t count, const PatchSource& s,
+                  const Taps& taps, const T* src, int64_t groups, const PatchOutput<T>& out) {
+  using C = compute_t<T>;
+  constexpr int64_t n = kLanes<C>;
+  const int64_t blocks = ceil_div(groups, n), work = out.plane * n * taps.count() / count;
+  const ChannelPlanes<T> like(s, taps);
+  for (int64_t i = 0; i < count; ++i) phases[i]->place(like);
+  parallel_for(0, s.images * blocks, max_of(1, 500000 / max_of(work, 1)),
+               [&](int64_t begin, int64_t end) {
+                 const ChannelPlanes<T> planes(s, taps);
+                 const Scratch<C> sums(out.plane * n);
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t image = i / blocks;
+                   const ChannelBlock<C> block(i % blocks, groups);
+                   planes.fill(src + image * s.image_stride + block.first * s.h * s.w);
+                   for (int64_t k = 0; k < count; ++k)
+                     phases[k]->sum(planes, i % blocks, sums.get());
+                   write_planes(sums.get(), out.plane, block.repeated,
+                                out.data + image * out.image_stride + block.first * out.plane);
+                 }
+               });
+}
 
 }  // namespace
 }  // namespace gs::cpu

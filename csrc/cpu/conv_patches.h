@@ -164,11 +164,12 @@ class Region {
     base_ = memory;
     readable_ = (part.n1 - part.n0) * image_ + 2 * kLanes<C>;
     const int64_t top = part.h0 * s.step_h + taps.row_min, left = part.w0 * s.step_w + taps.col_min;
+    const bool skips = taps.row_max - taps.row_min + 1 < s.step_h;
     for (int64_t n = part.n0; n < part.n1; ++n)
       for (int64_t c = 0; c < s.channels; ++c) {
         const T* from = group + n * s.image_stride + c * s.h * s.w;
         for (int64_t r = 0; r < rows; ++r, memory += row_) {
-          if (r % s.step_h > taps.row_max - taps.row_min) continue;  // no tap sees it
+          if (skips && r % s.step_h > taps.row_max - taps.row_min) continue;  // no tap sees it
           const int64_t h = top + r;
           fill_row(h < 0 || h >= s.h ? nullptr : from + h * s.w, left, memory);
         }

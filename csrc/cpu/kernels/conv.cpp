@@ -27,8 +27,11 @@ PatchSource forward_source(const ConvShape& s) {
 template <class T, class W>
 void sum_patches(const PatchSource& source, const Taps& taps, const T* src, int64_t groups,
                  int64_t outputs, const PatchOutput<T>& out, const W& weight) {
-  if (ChannelSums<T>::fits(source, taps, groups, outputs, out))
-    return ChannelSums<T>(source, taps, src, groups, out).run(weight);
+  if (out.step_h == 1 && out.step_w == 1 &&
+      ChannelSums<T>::fits(source, taps, groups, outputs)) {
+    const ChannelSums<T> sums(source, taps, groups, out, weight), *all = &sums;
+    return sum_channels(&all, 1, source, taps, src, groups, out);
+  }
   const bool shares_rows = outputs <= 8 && TapColumns(taps, source).height() >= 3;
   if (outputs < 4 || shares_rows)
     RowSums<T>(source, taps, src, groups, outputs, out).run(weight);
@@ -59,6 +62,65 @@ void forward(const Conv2d& p) {
 // dx at h = phase + stride * t gathers dy at (h + pad - r * dilation) / stride for the r that
 // divide. Each of the stride_h * stride_w phases is a convolution of dy with step 1 and its own
 // taps.
+struct GradPhase {
+  Taps taps;
+  Scratch<int64_t> index;  // tap -> position in the window
+  PatchSource source;
+
+  GradPhase(const ConvShape& s, int64_t ph, int64_t pw)
+      : taps(s.r * s.s),
+        index(max_of(s.r * s.s, 1)),
+        source{s.o / s.groups,
+               s.p,
+               s.q,
+               s.o * s.p * s.q,
+               s.n,
+               ceil_div(s.h - ph, s.stride_h),
+               ceil_div(s.w - pw, s.stride_w),
+               1,
+               1} {
+    for (int64_t r = 0; r < s.r; ++r)
+      for (int64_t c = 0; c < s.s; ++c) {
+        const int64_t h = ph + s.pad_h - r * s.dilation_h, w = pw + s.pad_w - c * s.dilation_w;
+        if (h % s.stride_h || w % s.stride_w) continue;
+        index.get()[taps.count()] = r * s.s + c;
+        taps.add(h / s.stride_h, w / s.stride_w);
+      }
+  }
+};
+template <class T>
+PatchOutput<T> grad_output(const Conv2dInputGrad& p, int64_t ph, int64_t pw) {
+  const ConvShape& s = p.shape;
+  return {static_cast<T*>(p.dx), s.c * s.h * s.w, s.h * s.w, s.w, ph, pw, s.stride_h, s.stride_w,
+          nullptr, Activation::None};
+}
+
+// Depthwise convolution of small planes with stride 2: its phases share planes that are turned over
+// once. False where it is none.
+template <class T, class W>
+bool depthwise_input_grad(const Conv2dInputGrad& p, const W& weight) {
+  const ConvShape& s = p.shape;
+  if (s.groups != s.o || s.groups != s.c || s.stride_h != 2 || s.stride_w != 2 || s.h < 2 ||
+      s.w < 2)
+    return false;
+  const GradPhase phases[4] = {{s, 0, 0}, {s, 0, 1}, {s, 1, 0}, {s, 1, 1}};
+  Taps taps(s.r * s.s);
+  for (const GradPhase& phase : phases)
+    for (int64_t i = 0; i < phase.taps.count(); ++i) taps.add(phase.taps.row(i), phase.taps.col(i));
+  const PatchSource& source = phases[0].source;
+  if (s.h * s.w < kLanes<compute_t<T>> || !ChannelSums<T>::fits(source, taps, s.groups, 1))
+    return false;
+  const auto sums = [&](int i) {
+    return ChannelSums<T>(phases[i].source, phases[i].taps, s.groups,
+                          grad_output<T>(p, i / 2, i % 2), weight(phases[i].index.get()));
+  };
+  const ChannelSums<T> a = sums(0), b = sums(1), c = sums(2), d = sums(3);
+  const ChannelSums<T>* const all[4] = {&a, &b, &c, &d};
+  sum_channels(all, 4, source, taps, static_cast<const T*>(p.dy), s.groups,
+               grad_output<T>(p, 0, 0));
+  return true;
+}
+
 template <class T>
 void input_grad(const Conv2dInputGrad& p) {
   const ConvShape& s = p.shape;
@@ -66,41 +128,17 @@ void input_grad(const Conv2dInputGrad& p) {
     if (winograd_input_grad(p)) return;
   const int64_t inputs = s.c / s.groups, outputs = s.o / s.groups, window = s.r * s.s;
   const T* weight = static_cast<const T*>(p.weight);
-  const Scratch<int64_t> index(max_of(window, 1));  // tap -> position in the window
+  const auto weight_at = [=](const int64_t* index) {
+    return [=](int64_t group, int64_t m, int64_t channel, int64_t tap) {
+      return weight[((group * outputs + channel) * inputs + m) * window + index[tap]];
+    };
+  };
+  if (depthwise_input_grad<T>(p, weight_at)) return;
   for (int64_t ph = 0; ph < min_of(s.stride_h, s.h); ++ph)
     for (int64_t pw = 0; pw < min_of(s.stride_w, s.w); ++pw) {
-      Taps taps(window);
-      for (int64_t r = 0; r < s.r; ++r)
-        for (int64_t c = 0; c < s.s; ++c) {
-          const int64_t h = ph + s.pad_h - r * s.dilation_h, w = pw + s.pad_w - c * s.dilation_w;
-          if (h % s.stride_h || w % s.stride_w) continue;
-          index.get()[taps.count()] = r * s.s + c;
-          taps.add(h / s.stride_h, w / s.stride_w);
-        }
-      const PatchSource source{outputs,
-                               s.p,
-                               s.q,
-                               s.o * s.p * s.q,
-                               s.n,
-                               ceil_div(s.h - ph, s.stride_h),
-                               ceil_div(s.w - pw, s.stride_w),
-                               1,
-                               1};
-      const PatchOutput<T> out{static_cast<T*>(p.dx),
-                               s.c * s.h * s.w,
-                               s.h * s.w,
-                               s.w,
-                               ph,
-                               pw,
-                               s.stride_h,
-                               s.stride_w,
-                               nullptr,
-                               Activation::None};
-      const int64_t* at = index.get();
-      sum_patches(source, taps, static_cast<const T*>(p.dy), s.groups, inputs, out,
-                  [=](int64_t group, int64_t m, int64_t channel, int64_t tap) {
-                    return weight[((group * outputs + channel) * inputs + m) * window + at[tap]];
-                  });
+      const GradPhase phase(s, ph, pw);
+      sum_patches(phase.source, phase.taps, static_cast<const T*>(p.dy), s.groups, inputs,
+                  grad_output<T>(p, ph, pw), weight_at(phase.index.get()));
     }
 }
 
