@@ -79,6 +79,16 @@ struct Partition {
   int64_t most_columns() const { return images * rows * cols; }
 };
 
+// Lanes p[0], p[step], p[2 * step] ... as far as two vectors reach; what follows is anything.
+template <class C>
+GS_INLINE Vec<C> every(const C* p, int64_t step) {
+  using I = std::conditional_t<sizeof(C) == 4, int32_t, int64_t>;
+  Vec<I> index;
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes<C>; ++i) index[i] = i;
+  return __builtin_shuffle(load(p), load(p + kLanes<C>), index * static_cast<I>(step));
+}
+
 // out[phase][i] = row[left + i * step + phase] where that is inside [0, w), of the first `phases`
 // phases; the padding around it is zero already, and up to two vectors of it, or of what follows, are written with zeros again.
 template <class T>
@@ -108,6 +118,13 @@ void copy_row(const T* row, const T* end, int64_t w, int64_t left, int64_t step,
           store(out + i, stop - i < n ? first_lanes<C>(even, stop - i) : even);
         }
       }
+    }
+    if constexpr (std::is_same_v<T, C> && n >= 8) {
+      // The values that two vectors of the row hold, by one shuffle.
+      const int64_t each = 2 * n / step;
+      for (; each > 1 && i < stop && row + i * step + phase + 2 * n <= end; i += each)
+        store(out + i, first_lanes<C>(every<C>(row + i * step + phase, step),
+                                      min_of(each, stop - i)));
     }
     for (; i < stop; ++i) out[i] = static_cast<C>(row[i * step + phase]);
   }

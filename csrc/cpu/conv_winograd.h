@@ -283,7 +283,7 @@ inline bool winograd(const WinogradShape& shape, int64_t dilation_h, int64_t dil
   if (!phases.pays(s.channels, s.outputs) || !product.pays()) return false;
   const Scratch<float> inputs(s.images * s.channels * s.h * s.w);
   const Scratch<float> outputs(s.images * s.outputs * s.grid_h * s.grid_w + kLanes<float>);
-  phases.split(src, shape.images, s.channels, shape.h, shape.w, shape.pad_h, shape.pad_w,
+  phases.split(src, shape.images, s.channels, shape.h, shape.w, shape.pad_h, shape.pad_w, 2,
                inputs.get());
   if (!product.run(inputs.get(), weight, bias, activation, outputs.get())) return false;
   phases.join(outputs.get(), shape.images, s.outputs, out);

@@ -224,11 +224,22 @@ class WinogradGrad {
 // False where the direct path must do it.
 inline bool winograd_weight_grad(const Conv2dWeightGrad& p) {
   const ConvShape& s = p.shape;
-  if (!is_winograd(s) || s.dilation_h > 1 || s.dilation_w > 1) return false;
-  const WinogradGrad grad({s.n, s.c, s.h, s.w, s.o, s.p, s.q, s.pad_h, s.pad_w});
-  return grad.pays() &&
-         grad.run(static_cast<const float*>(p.x), static_cast<const float*>(p.dy),
-                  static_cast<float*>(p.dweight), static_cast<float*>(p.dbias));
+  if (!is_winograd(s)) return false;
+  const float *x = static_cast<const float*>(p.x), *dy = static_cast<const float*>(p.dy);
+  float *dweight = static_cast<float*>(p.dweight), *dbias = static_cast<float*>(p.dbias);
+  if (s.dilation_h == 1 && s.dilation_w == 1) {
+    const WinogradGrad grad({s.n, s.c, s.h, s.w, s.o, s.p, s.q, s.pad_h, s.pad_w});
+    return grad.pays() && grad.run(x, dy, dweight, dbias);
+  }
+  const WinogradPhases phases(s.p, s.q, s.dilation_h, s.dilation_w);
+  const int64_t images = s.n * phases.count(), rows = phases.rows(), cols = phases.cols();
+  const WinogradGrad grad({images, s.c, rows + 2, cols + 2, s.o, rows, cols, 0, 0});
+  if (!phases.pays(s.c, s.o) || !grad.pays()) return false;
+  const Scratch<float> inputs(images * s.c * (rows + 2) * (cols + 2));
+  const Scratch<float> gradients(images * s.o * rows * cols);
+  phases.split(x, s.n, s.c, s.h, s.w, s.pad_h, s.pad_w, 2, inputs.get());
+  phases.split(dy, s.n, s.o, s.p, s.q, 0, 0, 0, gradients.get());
+  return grad.run(inputs.get(), gradients.get(), dweight, dbias);
 }
 
 }  // namespace

@@ -23,23 +23,21 @@ class WinogradPhases {
   int64_t rows() const { return rows_; }  // outputs of one phase
   int64_t cols() const { return cols_; }
   // Phases of one size for all, in tiles of 2 x 2, may compute far more than the outputs, and they
-  // are copied twice, element by element where the dilation is above 2: channels must pay for it.
+  // are copied twice: channels must pay for it.
   bool pays(int64_t channels, int64_t outputs) const {
     const int64_t computed = count() * round_up(rows_, 2) * round_up(cols_, 2);
     const int64_t least = min_of(channels, outputs);
     if (least >= 256) return 2 * computed <= 3 * grid_h_ * grid_w_;
     return least >= 64 && across_ <= 2 && 4 * computed <= 5 * grid_h_ * grid_w_;
   }
-  // Values of one plane of a phase with the border that 3 x 3 taps see.
-  int64_t source_plane() const { return (rows_ + 2) * (cols_ + 2); }
-
-  // out (images, phases, channels, rows + 2, cols + 2) from planes (images, channels, h, w).
+  // out (images, phases, channels, rows + border, cols + border) from planes (images, channels, h,
+  // w): what 3 x 3 taps see has a border of 2.
   void split(const float* src, int64_t images, int64_t channels, int64_t h, int64_t w,
-             int64_t pad_h, int64_t pad_w, float* out) const {
+             int64_t pad_h, int64_t pad_w, int64_t border, float* out) const {
     const float* end = src + images * channels * h * w;
-    const int64_t width = cols_ + 2, line = across_ * width, size = kRun * line + 3 * n;
-    const int64_t rows = (rows_ + 2) * down_;
-    const int64_t grain = max_of(1, 32768 / (count() * source_plane()));
+    const int64_t width = cols_ + border, line = across_ * width, size = kRun * line + 3 * n;
+    const int64_t rows = (rows_ + border) * down_, plane_size = (rows_ + border) * width;
+    const int64_t grain = max_of(1, 32768 / (count() * plane_size));
     parallel_for(0, images * channels, grain, [&](int64_t begin, int64_t stop) {
       const Scratch<float> lines(size);
       for (int64_t i = 0; i < size; ++i) lines.get()[i] = 0;
@@ -53,11 +51,11 @@ class WinogradPhases {
           for (int64_t r = row; r < last; ++r)
             for (int64_t k = 0; k < across_; ++k) {
               const int64_t phase = r % down_ * across_ + k;
-              float* plane = out + ((i / channels * count() + phase) * channels + i % channels) *
-                                       source_plane();
+              float* plane =
+                  out + ((i / channels * count() + phase) * channels + i % channels) * plane_size;
               const bool inside = r >= pad_h && r < h + pad_h;
               copy(inside ? lines.get() + (r - row) * line + k * width : nullptr, width,
-                   plane + r / down_ * width, plane + source_plane());
+                   plane + r / down_ * width, plane + plane_size);
             }
         }
     });
@@ -69,7 +67,7 @@ class WinogradPhases {
     const int64_t plane = rows_ * cols_;
     const int64_t grain = max_of(1, 32768 / (count() * plane));
     parallel_for(0, images * channels, grain, [&](int64_t begin, int64_t stop) {
-      const Scratch<float> line(across_ * cols_ + 2 * n);
+      const Scratch<float> line(across_ * (cols_ + n));
       for (int64_t i = begin; i < stop; ++i)
         for (int64_t row = 0; row < grid_h_; ++row) {
           const int64_t phase = row % down_ * across_;
@@ -99,6 +97,17 @@ class WinogradPhases {
     if (across_ == 2) {
       for (int64_t i = 0; i < cols_; i += n)
         store_pairs(line + 2 * i, load(from + i), load(from + apart + i));
+      return;
+    }
+    if (across_ == 4) {
+      const LaneSequence<float> lanes{};
+      for (int64_t i = 0; i < cols_; i += n) {
+        Vec<float> v[4];
+        for (int k = 0; k < 4; ++k) v[k] = load(from + k * apart + i);
+        store_pairs(line + 4 * i, alternate<0>(v[0], v[2], lanes), alternate<0>(v[1], v[3], lanes));
+        store_pairs(line + 4 * i + 2 * n, alternate<n / 2>(v[0], v[2], lanes),
+                    alternate<n / 2>(v[1], v[3], lanes));
+      }
       return;
     }
     for (int64_t k = 0; k < across_; ++k)
