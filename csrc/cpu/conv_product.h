@@ -109,15 +109,22 @@ class PatchProduct {
     const int64_t taps = taps_.count();
     const int64_t work = panel_rows_ * max_of(k_, 1);
     parallel_for(0, groups_ * panels_, max_of(1, 32768 / work), [&](int64_t begin, int64_t end) {
+      const Scratch<C*> places(max_of(taps, 1));
       for (int64_t i = begin; i < end; ++i) {
         const int64_t group = i / panels_, panel = i % panels_;
         const int64_t rows = min_of(panel_rows_, m_ - panel * panel_rows_);
-        for (int64_t k = 0, channel = 0; channel < s_.channels; ++channel)
-          for (int64_t tap = 0; tap < taps; ++tap, ++k) {
-            C* to = panel_of(group, k / depth_, panel) + k % depth_ * panel_rows_;
-            for (int64_t r = 0; r < rows; ++r)
-              to[r] = static_cast<C>(weight(group, panel * panel_rows_ + r, channel, tap));
+        C* to = panel_of(group, 0, panel);
+        for (int64_t channel = 0, left = depth_, pass = 0; channel < s_.channels; ++channel) {
+          for (int64_t tap = 0; tap < taps; ++tap, --left, to += panel_rows_) {
+            if (left == 0) left = depth_, to = panel_of(group, ++pass, panel);
+            places.get()[tap] = to;
           }
+          // All taps of a row of A before the next: they share a line.
+          for (int64_t r = 0; r < rows; ++r)
+            for (int64_t tap = 0; tap < taps; ++tap)
+              places.get()[tap][r] =
+                  static_cast<C>(weight(group, panel * panel_rows_ + r, channel, tap));
+        }
       }
     });
   }

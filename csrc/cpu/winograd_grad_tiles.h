@@ -17,15 +17,15 @@ class TurnedPlanes {
   explicit TurnedPlanes(int64_t most) : points_(max_of(most, 1) * n) {}
 
   // Rows and columns of planes of h x w values, cut to what is inside.
-  void fill(const float* planes, int64_t lanes, int64_t h, int64_t w, int64_t top, int64_t rows,
-            int64_t left, int64_t cols) {
+  __attribute__((noinline)) void fill(const float* planes, int64_t lanes, int64_t h, int64_t w,
+                                      int64_t top, int64_t rows, int64_t left, int64_t cols) {
     top_ = max_of(top, 0), left_ = max_of(left, 0);
     rows_ = min_of(top + rows, h) - top_, cols_ = min_of(left + cols, w) - left_;
     if (rows_ <= 0 || cols_ <= 0) return;
     const float* from = planes + top_ * w + left_;
-    if (cols_ == w) return pack_transposed(from, h * w, lanes, rows_ * w, points_.get(), n);
-    for (int64_t r = 0; r < rows_; ++r)
-      pack_transposed(from + r * w, h * w, lanes, cols_, points_.get() + r * cols_ * n, n);
+    const int64_t run = cols_ == w ? rows_ * w : cols_;  // whole rows follow one another
+    for (int64_t i = 0; i < rows_ * cols_; i += run, from += w)
+      pack_transposed(from, h * w, lanes, run, points_.get() + i * n, n);
   }
   // kRows values below one another.
   template <int kRows>

@@ -133,7 +133,8 @@ void input_grad(const Conv2dInputGrad& p) {
       return weight[((group * outputs + channel) * inputs + m) * window + index[tap]];
     };
   };
-  if (depthwise_input_grad<T>(p, weight_at)) return;
+  if constexpr (std::is_same_v<T, float>)
+    if (depthwise_input_grad<T>(p, weight_at)) return;
   for (int64_t ph = 0; ph < min_of(s.stride_h, s.h); ++ph)
     for (int64_t pw = 0; pw < min_of(s.stride_w, s.w); ++pw) {
       const GradPhase phase(s, ph, pw);
