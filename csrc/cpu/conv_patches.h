@@ -90,7 +90,8 @@ GS_INLINE Vec<C> every(const C* p, int64_t step) {
 }
 
 // out[phase][i] = row[left + i * step + phase] where that is inside [0, w), of the first `phases`
-// phases; the padding around it is zero already, and up to two vectors of it, or of what follows, are written with zeros again.
+// phases; the padding around it is zero already, and up to two vectors of it, or of what follows,
+// are written with zeros again.
 template <class T>
 void copy_row(const T* row, const T* end, int64_t w, int64_t left, int64_t step, int64_t phases,
               int64_t phase_size, compute_t<T>* out) {
@@ -123,8 +124,8 @@ void copy_row(const T* row, const T* end, int64_t w, int64_t left, int64_t step,
       // The values that two vectors of the row hold, by one shuffle.
       const int64_t each = 2 * n / step;
       for (; each > 1 && i < stop && row + i * step + phase + 2 * n <= end; i += each)
-        store(out + i, first_lanes<C>(every<C>(row + i * step + phase, step),
-                                      min_of(each, stop - i)));
+        store(out + i,
+              first_lanes<C>(every<C>(row + i * step + phase, step), min_of(each, stop - i)));
     }
     for (; i < stop; ++i) out[i] = static_cast<C>(row[i * step + phase]);
   }
@@ -197,10 +198,11 @@ class Region {
   const C* base() const { return base_; }
   int64_t image() const { return image_; }
   int64_t readable() const { return readable_; }
-  // Where k-th value (channel, tap) of the first grid point stands.
-  int64_t offset(int64_t channel, int64_t tap) const {
-    const int64_t col = taps_.col(tap) - col_base_;
-    return channel * plane_ + (taps_.row(tap) - row_base_) * row_ + col % s_.step_w * phase_ +
+  // Where the value of (channel, tap) of the first grid point stands, of these or of some of the
+  // region's taps.
+  int64_t offset(const Taps& taps, int64_t channel, int64_t tap) const {
+    const int64_t col = taps.col(tap) - col_base_;
+    return channel * plane_ + (taps.row(tap) - row_base_) * row_ + col % s_.step_w * phase_ +
            col / s_.step_w;
   }
   // From one grid row to the next.

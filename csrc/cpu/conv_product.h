@@ -66,43 +66,38 @@ class PatchProduct {
   template <class W>
   void run(const W& weight) {
     pack_weights(weight);
-    const int64_t parts = cut_.count(), whole = parts * groups_;
+    const PatchProduct* self = this;
+    run_all(&self, 1, taps_);
+  }
+
+  // Products of the same grid with patches of the same planes, their weights packed: what `seen`,
+  // the taps of all, see of the planes is copied once.
+  static void run_all(const PatchProduct* const* all, int64_t count, const Taps& seen) {
+    const PatchProduct* deepest = all[0];
+    for (int64_t i = 1; i < count; ++i)
+      if (all[i]->k_ > deepest->k_) deepest = all[i];
+    const PatchSource& s = deepest->s_;
+    const Partition& cut = deepest->cut_;
+    const int64_t groups = deepest->groups_, whole = cut.count() * groups;
     // One small image: several tasks pack the same patches, each for some of the rows of A.
     const int64_t splits =
-        whole < 4 ? max_of(1, min_of(ceil_div(4, max_of(whole, 1)), panels_ / 4)) : 1;
-    const int64_t tasks = whole * splits, panels = ceil_div(panels_, splits);
-    const int64_t work = cut_.most_columns() * max_of(k_, 1) * m_ / splits;
+        whole < 4 ? max_of(1, min_of(ceil_div(4, max_of(whole, 1)), deepest->panels_ / 4)) : 1;
+    const int64_t tasks = whole * splits, panels = ceil_div(deepest->panels_, splits);
+    const int64_t work = cut.most_columns() * max_of(deepest->k_, 1) * deepest->m_ / splits * count;
     parallel_for(0, tasks, max_of(1, 250000 / max_of(work, 1)), [&](int64_t begin, int64_t end) {
-      const Scratch<C> memory(Region<T>::size(s_, taps_, cut_));
+      const Scratch<C> memory(Region<T>::size(s, seen, cut));
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t group = i / splits % groups_, first = i % splits * panels;
-        const Part part = cut_[i / splits / groups_];
-        const T* from = src_ + group * s_.channels * s_.h * s_.w;
-        const Region<T> region(s_, taps_, from, src_ + s_.images * s_.image_stride, part,
+        const int64_t group = i / splits % groups, first = i % splits * panels;
+        const Part part = cut[i / splits / groups];
+        const T* from = deepest->src_ + group * s.channels * s.h * s.w;
+        const Region<T> region(s, seen, from, deepest->src_ + s.images * s.image_stride, part,
                                memory.get());
-        multiply_part(region, part, group, first, min_of(first + panels, panels_));
+        for (int64_t k = 0; k < count; ++k)
+          all[k]->multiply_part(region, part, group, first,
+                                min_of(first + panels, deepest->panels_));
       }
     });
   }
-
- private:
-  // Depth of one pass: a panel of patches and one of A stay in L1 together. A single pass may be
-  // longer, for it writes straight to the output.
-  static constexpr int64_t kDepth = 320, kPassDepth = 192;
-
-  int64_t panel_size() const { return panel_rows_ * depth_ + kPanelSlack<C>; }
-
-  // Points of one task: its patches stay in L2, and with several passes, which read the planes and
-  // the sums again, those do; but no images that leave much of the last vector empty.
-  int64_t target_columns() const {
-    const int64_t fit = min_of(max_of(131072 / max_of(depth_, m_), 8 * kTileCols<C>), 1024);
-    const int64_t grid = max_of(s_.grid_h * s_.grid_w, 1);
-    const int64_t near = kPassValues / max_of(s_.channels * s_.step_h * s_.step_w + m_, 1);
-    if (passes_ == 1 || near < grid || near > fit) return fit;
-    const int64_t points = near / grid * grid;
-    return 33 * points < 32 * round_up(points, kLanes<C>) ? min_of(2 * near, fit) : near;
-  }
-  static constexpr int64_t kPassValues = 139264;
 
   template <class W>
   void pack_weights(const W& weight) {
@@ -128,13 +123,34 @@ class PatchProduct {
       }
     });
   }
+
+ private:
+  // Depth of one pass: a panel of patches and one of A stay in L1 together. A single pass may be
+  // longer, for it writes straight to the output.
+  static constexpr int64_t kDepth = 320, kPassDepth = 192;
+
+  int64_t panel_size() const { return panel_rows_ * depth_ + kPanelSlack<C>; }
+
+  // Points of one task: its patches stay in L2, and with several passes, which read the planes and
+  // the sums again, those do; but no images that leave much of the last vector empty.
+  int64_t target_columns() const {
+    const int64_t fit = min_of(max_of(131072 / max_of(depth_, m_), 8 * kTileCols<C>), 1024);
+    const int64_t grid = max_of(s_.grid_h * s_.grid_w, 1);
+    const int64_t near = kPassValues / max_of(s_.channels * s_.step_h * s_.step_w + m_, 1);
+    if (passes_ == 1 || near < grid || near > fit) return fit;
+    const int64_t points = near / grid * grid;
+    return 33 * points < 32 * round_up(points, kLanes<C>) ? min_of(2 * near, fit) : near;
+  }
+  static constexpr int64_t kPassValues = 139264;
+
   C* panel_of(int64_t group, int64_t pass, int64_t panel) const {
     return weights_.get() + ((group * passes_ + pass) * panels_ + panel) * panel_size();
   }
 
   void make_offsets(const Region<T>& region, int64_t k, int64_t count, int64_t* offsets) const {
     const int64_t taps = taps_.count();
-    for (int64_t i = 0; i < count; ++i) offsets[i] = region.offset((k + i) / taps, (k + i) % taps);
+    for (int64_t i = 0; i < count; ++i)
+      offsets[i] = region.offset(taps_, (k + i) / taps, (k + i) % taps);
   }
 
   // Panels [begin, end) of A against one part: each panel of patches is made, and used while it is

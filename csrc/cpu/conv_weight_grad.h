@@ -87,7 +87,8 @@ class WeightGrad {
       const int64_t columns = part.columns();
       const Region<T> region(own, taps_, x_ + (group * s_.channels + channel) * s_.h * s_.w,
                              x_ + s_.images * s_.image_stride, part, memory.get());
-      for (int64_t k = 0; k < rows; ++k) offsets.get()[k] = region.offset(k / taps, k % taps);
+      for (int64_t k = 0; k < rows; ++k)
+        offsets.get()[k] = region.offset(taps_, k / taps, k % taps);
       const int64_t count = make_moves(region, part, 0, columns, moves.get());
       pack_patches(region.base(), region.readable(), offsets.get(), rows, moves.get(), count,
                    patches.get(), row);

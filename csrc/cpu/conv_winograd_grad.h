@@ -136,33 +136,32 @@ class WinogradGrad {
   void transform_inputs(const float* x, int64_t channel, int64_t first, int64_t last,
                         TurnedPlanes& planes, float* to) const {
     const int64_t lanes = min_of(n, s_.channels - channel);
-    for_each_run(first, last, [&](int64_t image, int64_t row, int64_t col, int64_t rows,
-                                  int64_t cols) {
-      const int64_t top = 2 * row - s_.pad_h, left = 2 * col - s_.pad_w;
-      planes.fill(x + (image * s_.channels + channel) * s_.h * s_.w, lanes, s_.h, s_.w, top,
-                  2 * rows + 2, left, 2 * cols + 2);
-      for (int64_t r = 0; r < rows; ++r, to += cols * block_channels_)
-        transform_input_row(planes, top + 2 * r, left, cols, to, step(block_channels_),
-                            block_channels_);
-    });
+    for_each_run(first, last,
+                 [&](int64_t image, int64_t row, int64_t col, int64_t rows, int64_t cols) {
+                   const int64_t top = 2 * row - s_.pad_h, left = 2 * col - s_.pad_w;
+                   planes.fill(x + (image * s_.channels + channel) * s_.h * s_.w, lanes, s_.h, s_.w,
+                               top, 2 * rows + 2, left, 2 * cols + 2);
+                   for (int64_t r = 0; r < rows; ++r, to += cols * block_channels_)
+                     transform_input_row(planes, top + 2 * r, left, cols, to, step(block_channels_),
+                                         block_channels_);
+                 });
   }
   // gradients[product][panel][tile][output], a vector of outputs; the number of tiles.
   int64_t transform_gradients(const float* dy, int64_t output, int64_t first, int64_t last,
-                              TurnedPlanes& planes, float* to, int64_t columns,
-                              float* bias) const {
+                              TurnedPlanes& planes, float* to, int64_t columns, float* bias) const {
     const int64_t lanes = min_of(n, s_.outputs - output);
     Vec<float> sum{};
     int64_t tiles = 0;
-    for_each_run(first, last, [&](int64_t image, int64_t row, int64_t col, int64_t rows,
-                                  int64_t cols) {
-      planes.fill(dy + (image * s_.outputs + output) * s_.grid_h * s_.grid_w, lanes, s_.grid_h,
-                  s_.grid_w, 2 * row, 2 * rows, 2 * col, 2 * cols);
-      if (bias) sum += planes.sum();
-      for (int64_t r = 0; r < rows; ++r, to += cols * columns)
-        transform_gradient_row(planes, 2 * (row + r), 2 * col, cols, to, step(block_outputs_),
-                               columns);
-      tiles += rows * cols;
-    });
+    for_each_run(first, last,
+                 [&](int64_t image, int64_t row, int64_t col, int64_t rows, int64_t cols) {
+                   planes.fill(dy + (image * s_.outputs + output) * s_.grid_h * s_.grid_w, lanes,
+                               s_.grid_h, s_.grid_w, 2 * row, 2 * rows, 2 * col, 2 * cols);
+                   if (bias) sum += planes.sum();
+                   for (int64_t r = 0; r < rows; ++r, to += cols * columns)
+                     transform_gradient_row(planes, 2 * (row + r), 2 * col, cols, to,
+                                            step(block_outputs_), columns);
+                   tiles += rows * cols;
+                 });
     if (bias) store(bias, load(bias) + sum);
     return tiles;
   }

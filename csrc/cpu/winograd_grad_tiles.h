@@ -1,5 +1,5 @@
-// The transforms of the weight gradient of Winograd's F(2x2, 3x3): the forward pass is y = A^T [(G w
-// G^T) . (B^T d B)] A for each tile, so dw = G^T [sum over tiles of (B^T d B) . (A dy A^T)] G.
+// The transforms of the weight gradient of Winograd's F(2x2, 3x3): the forward pass is y = A^T [(G
+// w G^T) . (B^T d B)] A for each tile, so dw = G^T [sum over tiles of (B^T d B) . (A dy A^T)] G.
 //
 // Lanes are channels: planes are turned over first, so that images of a few tiles fill all lanes.
 #pragma once

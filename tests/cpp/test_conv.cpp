@@ -296,6 +296,21 @@ TEST(Conv, StrideLargerThanTheKernel) {
   check<float>(make_shape(2, 4, 10, 11, 4, 1, 1, 3, 0, 1, 4));
 }
 
+// Input gradients with stride 2: the four phases share what they see of dy where planes are even,
+// also phases that no tap reaches.
+TEST(Conv, StrideTwoPhases) {
+  for (int64_t kernel : {1, 2, 3, 4, 5}) {
+    check<float>(make_shape(3, 20, 14, 16, 18, kernel, kernel, 2, kernel / 2));
+    check<float>(make_shape(3, 20, 15, 16, 18, kernel, kernel, 2, kernel / 2));
+    check<float>(make_shape(2, 24, 20, 12, 36, kernel, kernel, 2, 0, 1, 2));
+    check<float>(make_shape(5, 40, 14, 12, 40, kernel, kernel, 2, kernel / 2, 1, 40));
+    if (HasFatalFailure()) return;
+  }
+  check<float>(make_shape(2, 20, 14, 16, 18, 3, 3, 2, 2, 2));
+  check<float>(make_shape(1, 250, 8, 8, 300, 4, 4, 2, 1));
+  check<float>(make_shape(2, 33, 15, 13, 33, 3, 3, 2, 2, 2, 33));
+}
+
 TEST(Conv, NoImages) {
   check<float>(make_shape(0, 3, 8, 8, 5, 3, 3, 1, 1));
   check<float>(make_shape(0, 4, 8, 8, 4, 3, 3, 2, 1, 1, 4));
@@ -419,10 +434,10 @@ TEST(Conv, PositiveWeightGrad) {
     for_each_product(v, [&](int64_t xi, int64_t wi, int64_t yi) {
       dweight.add(wi, static_cast<double>(x[xi]) * static_cast<double>(dy[yi]));
     });
-    check_runs<float>(
-        dweight.value.size(), dweight, "positive", [&](const cpu::KernelTable& t, float* out) {
-          t.conv2d_weight_grad({v, x.data(), dy.data(), out, nullptr});
-        });
+    check_runs<float>(dweight.value.size(), dweight, "positive",
+                      [&](const cpu::KernelTable& t, float* out) {
+                        t.conv2d_weight_grad({v, x.data(), dy.data(), out, nullptr});
+                      });
     if (HasFatalFailure()) return;
   }
 }
@@ -478,8 +493,8 @@ TEST(Conv, WinogradWeightGradInfinity) {
   set_output(v);
   v.dtype = DType::Float32;
   const std::vector<float> dy(v.n * v.o * v.p * v.q, 1.0f);
-  for (const float special : {std::numeric_limits<float>::infinity(),
-                              std::numeric_limits<float>::quiet_NaN()}) {
+  for (const float special :
+       {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     std::vector<float> x(v.n * v.c * v.h * v.w, 1.0f);
     x[0] = special;  // the corner: the last row and column of weights do not see it
     for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {

@@ -27,8 +27,7 @@ PatchSource forward_source(const ConvShape& s) {
 template <class T, class W>
 void sum_patches(const PatchSource& source, const Taps& taps, const T* src, int64_t groups,
                  int64_t outputs, const PatchOutput<T>& out, const W& weight) {
-  if (out.step_h == 1 && out.step_w == 1 &&
-      ChannelSums<T>::fits(source, taps, groups, outputs)) {
+  if (out.step_h == 1 && out.step_w == 1 && ChannelSums<T>::fits(source, taps, groups, outputs)) {
     const ChannelSums<T> sums(source, taps, groups, out, weight), *all = &sums;
     return sum_channels(&all, 1, source, taps, src, groups, out);
   }
@@ -91,33 +90,50 @@ struct GradPhase {
 template <class T>
 PatchOutput<T> grad_output(const Conv2dInputGrad& p, int64_t ph, int64_t pw) {
   const ConvShape& s = p.shape;
-  return {static_cast<T*>(p.dx), s.c * s.h * s.w, s.h * s.w, s.w, ph, pw, s.stride_h, s.stride_w,
-          nullptr, Activation::None};
+  return {static_cast<T*>(p.dx),
+          s.c * s.h * s.w,
+          s.h * s.w,
+          s.w,
+          ph,
+          pw,
+          s.stride_h,
+          s.stride_w,
+          nullptr,
+          Activation::None};
 }
 
-// Depthwise convolution of small planes with stride 2: its phases share planes that are turned over
-// once. False where it is none.
+// With stride 2 the phases share what they read of dy: planes that are turned over, where they are
+// small and the convolution depthwise, or their padded copy. False where they cannot.
 template <class T, class W>
-bool depthwise_input_grad(const Conv2dInputGrad& p, const W& weight) {
+bool shared_input_grad(const Conv2dInputGrad& p, const W& weight) {
   const ConvShape& s = p.shape;
-  if (s.groups != s.o || s.groups != s.c || s.stride_h != 2 || s.stride_w != 2 || s.h < 2 ||
-      s.w < 2)
-    return false;
+  if (s.stride_h != 2 || s.stride_w != 2 || s.h < 2 || s.w < 2) return false;
   const GradPhase phases[4] = {{s, 0, 0}, {s, 0, 1}, {s, 1, 0}, {s, 1, 1}};
   Taps taps(s.r * s.s);
   for (const GradPhase& phase : phases)
     for (int64_t i = 0; i < phase.taps.count(); ++i) taps.add(phase.taps.row(i), phase.taps.col(i));
   const PatchSource& source = phases[0].source;
-  if (s.h * s.w < kLanes<compute_t<T>> || !ChannelSums<T>::fits(source, taps, s.groups, 1))
-    return false;
-  const auto sums = [&](int i) {
-    return ChannelSums<T>(phases[i].source, phases[i].taps, s.groups,
-                          grad_output<T>(p, i / 2, i % 2), weight(phases[i].index.get()));
+  const T* dy = static_cast<const T*>(p.dy);
+  const int64_t inputs = s.c / s.groups;
+  if (ChannelSums<T>::fits(source, taps, s.groups, inputs) && s.h * s.w >= kLanes<T>) {
+    const auto sums = [&](int i) {
+      return ChannelSums<T>(phases[i].source, phases[i].taps, s.groups,
+                            grad_output<T>(p, i / 2, i % 2), weight(phases[i].index.get()));
+    };
+    const ChannelSums<T> a = sums(0), b = sums(1), c = sums(2), d = sums(3);
+    const ChannelSums<T>* const all[4] = {&a, &b, &c, &d};
+    sum_channels(all, 4, source, taps, dy, s.groups, grad_output<T>(p, 0, 0));
+    return true;
+  }
+  if (inputs <= 8 || s.h % 2 || s.w % 2) return false;
+  const auto product = [&](int i) {
+    return PatchProduct<T>(phases[i].source, phases[i].taps, dy, s.groups, inputs,
+                           grad_output<T>(p, i / 2, i % 2));
   };
-  const ChannelSums<T> a = sums(0), b = sums(1), c = sums(2), d = sums(3);
-  const ChannelSums<T>* const all[4] = {&a, &b, &c, &d};
-  sum_channels(all, 4, source, taps, static_cast<const T*>(p.dy), s.groups,
-               grad_output<T>(p, 0, 0));
+  PatchProduct<T> a = product(0), b = product(1), c = product(2), d = product(3);
+  PatchProduct<T>* const all[4] = {&a, &b, &c, &d};
+  for (int i = 0; i < 4; ++i) all[i]->pack_weights(weight(phases[i].index.get()));
+  PatchProduct<T>::run_all(all, 4, taps);
   return true;
 }
 
@@ -134,7 +150,7 @@ void input_grad(const Conv2dInputGrad& p) {
     };
   };
   if constexpr (std::is_same_v<T, float>)
-    if (depthwise_input_grad<T>(p, weight_at)) return;
+    if (shared_input_grad<T>(p, weight_at)) return;
   for (int64_t ph = 0; ph < min_of(s.stride_h, s.h); ++ph)
     for (int64_t pw = 0; pw < min_of(s.stride_w, s.w); ++pw) {
       const GradPhase phase(s, ph, pw);
