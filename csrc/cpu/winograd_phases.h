@@ -37,27 +37,29 @@ class WinogradPhases {
     const float* end = src + images * channels * h * w;
     const int64_t width = cols_ + border, line = across_ * width, size = kRun * line + 3 * n;
     const int64_t rows = (rows_ + border) * down_, plane_size = (rows_ + border) * width;
+    const int64_t next = channels * plane_size;  // from one phase to the next
     const int64_t grain = max_of(1, 32768 / (count() * plane_size));
     parallel_for(0, images * channels, grain, [&](int64_t begin, int64_t stop) {
       const Scratch<float> lines(size);
       for (int64_t i = 0; i < size; ++i) lines.get()[i] = 0;
-      for (int64_t i = begin; i < stop; ++i)
+      for (int64_t i = begin; i < stop; ++i) {
+        float* first = out + first_plane(i, channels) * plane_size;
         for (int64_t row = 0; row < rows; row += kRun) {
           const int64_t last = min_of(row + kRun, rows);
           // A run of rows at a time: a row that was read back at once would wait for its stores.
           for (int64_t r = max_of(row, pad_h); r < min_of(last, h + pad_h); ++r)
             copy_row(src + (i * h + r - pad_h) * w, end, w, -pad_w, across_, across_, width,
                      lines.get() + (r - row) * line);
-          for (int64_t r = row; r < last; ++r)
-            for (int64_t k = 0; k < across_; ++k) {
-              const int64_t phase = r % down_ * across_ + k;
-              float* plane =
-                  out + ((i / channels * count() + phase) * channels + i % channels) * plane_size;
-              const bool inside = r >= pad_h && r < h + pad_h;
-              copy(inside ? lines.get() + (r - row) * line + k * width : nullptr, width,
-                   plane + r / down_ * width, plane + plane_size);
-            }
+          for (int64_t r = row; r < last; ++r) {
+            const bool inside = r >= pad_h && r < h + pad_h;
+            float* plane = first + r % down_ * across_ * next;
+            const int64_t at = r / down_ * width;
+            for (int64_t k = 0; k < across_; ++k, plane += next)
+              copy(inside ? lines.get() + (r - row) * line + k * width : nullptr, width, plane + at,
+                   plane + plane_size);
+          }
         }
+      }
     });
   }
 
@@ -68,22 +70,26 @@ class WinogradPhases {
     const int64_t grain = max_of(1, 32768 / (count() * plane));
     parallel_for(0, images * channels, grain, [&](int64_t begin, int64_t stop) {
       const Scratch<float> line(across_ * (cols_ + n));
-      for (int64_t i = begin; i < stop; ++i)
+      for (int64_t i = begin; i < stop; ++i) {
+        const float* first = from + first_plane(i, channels) * plane;
         for (int64_t row = 0; row < grid_h_; ++row) {
-          const int64_t phase = row % down_ * across_;
-          const float* first =
-              from + ((i / channels * count() + phase) * channels + i % channels) * plane +
-              row / down_ * cols_;
-          interleave(first, channels * plane, line.get());
+          interleave(first + row % down_ * across_ * channels * plane + row / down_ * cols_,
+                     channels * plane, line.get());
           float* to = out + (i * grid_h_ + row) * grid_w_;
           copy(line.get(), grid_w_, to, out + (i + 1) * grid_h_ * grid_w_);
         }
+      }
     });
   }
 
  private:
   static constexpr int64_t n = kLanes<float>;
   static constexpr int64_t kRun = 16;
+
+  // Where plane i of (images, channels) is in phase 0, counted in planes.
+  int64_t first_plane(int64_t i, int64_t channels) const {
+    return i / channels * count() * channels + i % channels;
+  }
 
   // Rows of a plane are written from top to bottom: a vector may spill up to its end.
   static void copy(const float* from, int64_t count, float* to, const float* end) {
