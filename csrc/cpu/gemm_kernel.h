@@ -22,6 +22,8 @@ using MicroKernel = void (*)(int64_t k, const T* a, int64_t a_row, int64_t a_col
                              int64_t b_row, T* c, int64_t c_row, bool accumulate,
                              const Finish<T>* finish);
 
+inline constexpr int64_t kWorthFetching = 64;  // values of k
+
 template <class T, int R, int V>
 void micro_kernel(int64_t k, const T* a, int64_t a_row, int64_t a_col, const T* b, int64_t b_row,
                   T* c, int64_t c_row, bool accumulate, const Finish<T>* finish) {
@@ -33,6 +35,14 @@ void micro_kernel(int64_t k, const T* a, int64_t a_row, int64_t a_col, const T* 
   const int64_t a_row2 = 2 * a_row;
 #pragma GCC unroll 16
   for (int g = 0; g < kGroups; ++g) rows[g] = a + 3 * g * a_row;
+  if constexpr (V > 1 && R > 4) {
+    if (k >= kWorthFetching) {  // the tile of C is on its way while the products are made
+#pragma GCC unroll 16
+      for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) __builtin_prefetch(c + i * c_row + v * kLanes<T>, 1);
+    }
+  }
 #pragma GCC unroll 1
   for (; k > 0; --k) {
     Vec<T> bv[V];
