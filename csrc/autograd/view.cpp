@@ -1,4 +1,5 @@
 #include "autograd/view.h"
+#include "core/device_runtime.h"
 
 #include "autograd/record.h"
 #include "core/error.h"
@@ -76,7 +77,9 @@ Tensor add_window(const Tensor& g, const Window& base, const Window& window) {
   } else if (g.numel()) {
     Tensor dense = empty(g.shape(), g.dtype(), g.device());
     copy(dense, g);
-    const Tensor at = offsets_of(base, window);
+    const Tensor here = offsets_of(base, window);
+    const Tensor at = empty(here.shape(), here.dtype(), g.device());
+    copy_bytes(at.raw(), g.device(), here.raw(), here.device(), here.numel() * size_of(at.dtype()));
     kernels::put(g.device(),
                  {dense.raw(), 1, at.data<int64_t>(), out.raw(), g.dtype(), true, g.numel(), 1});
   }

@@ -3,14 +3,17 @@
 #include <new>
 
 #include "core/allocator.h"
+#include "core/device_runtime.h"
 #include "core/error.h"
 
 namespace gs {
 
 Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
-  GS_CHECK(device.is_cpu(), Runtime, "allocate",
-           "this build of gradstone has no CUDA device; use device 'cpu'.");
   static_assert(sizeof(Storage) <= kHeader);
+  if (!device.is_cpu()) {
+    void* data = runtime_of(device, "allocate").allocate(bytes, device);
+    return Ref<Storage>::first(new Storage(static_cast<char*>(data), bytes, device));
+  }
   if (bytes <= kSmall) {
     char* block = static_cast<char*>(gs::allocate(static_cast<size_t>(kHeader + bytes)));
     return Ref<Storage>::first(new (block) Storage(block + kHeader, bytes, device));
@@ -36,6 +39,8 @@ void Storage::destroy(Storage* storage) {
   }
   if (storage->deleter_) {
     storage->deleter_(storage->context_);
+  } else if (!storage->device_.is_cpu()) {
+    cuda_runtime()->deallocate(storage->data_, storage->bytes_, storage->device_);
   } else {
     deallocate(storage->data_, static_cast<size_t>(storage->bytes_));
   }

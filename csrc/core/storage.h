@@ -29,7 +29,7 @@ class Storage : public RefCounted<Storage>, public Cached {
 
  private:
   Storage(char* data, int64_t bytes, Device device) : data_(data), bytes_(bytes), device_(device) {}
-  bool is_one_block() const { return !deleter_ && bytes_ <= kSmall; }
+  bool is_one_block() const { return !deleter_ && bytes_ <= kSmall && device_.is_cpu(); }
 
   // A small tensor's data stands behind its Storage, in one block of the allocator.
   static constexpr int64_t kHeader = 64;

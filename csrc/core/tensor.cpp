@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "core/device_runtime.h"
+
 namespace gs {
 
 void TensorBody::destroy(TensorBody* body) { delete body; }
@@ -98,7 +100,11 @@ Scalar Tensor::item() const {
            ".");
   return visit(dtype(), [&](auto tag) -> Scalar {
     using T = typename decltype(tag)::type;
-    const T value = *data<T>();
+    T value;
+    if (device().is_cpu())
+      value = *data<T>();
+    else
+      copy_bytes(&value, Device{}, raw(), device(), sizeof value);
     if constexpr (std::is_same_v<T, bool>)
       return Scalar(value);
     else if constexpr (std::is_integral_v<T>)

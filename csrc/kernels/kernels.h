@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/device.h"
+#include "core/device_runtime.h"
 #include "kernels/params.h"
 
 // clang-format off
@@ -41,7 +42,8 @@ GS_KERNELS(GS_DECLARE)
 }
 namespace cuda {
 GS_KERNELS(GS_DECLARE)
-}
+const DeviceRuntime& runtime();
+}  // namespace cuda
 #undef GS_DECLARE
 
 namespace kernels {

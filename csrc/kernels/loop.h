@@ -12,6 +12,7 @@ namespace gs {
 struct LoopOperand {
   char* data;
   DType dtype;
+  bool on_host;               // in host memory: beside tensors of a device, a single number
   int64_t strides[kMaxDims];  // bytes; 0 along broadcast dimensions
 };
 

@@ -17,6 +17,7 @@ Loop make_loop(std::initializer_list<const Tensor*> operands) {
     const int64_t size = size_of(body.dtype);
     operand.data = static_cast<char*>(body.storage->data()) + body.offset * size;
     operand.dtype = body.dtype;
+    operand.on_host = body.storage->device().is_cpu();
     operand.strides[0] = size;
     flat = flat && body.contiguous && body.numel == loop.numel;
   }

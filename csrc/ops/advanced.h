@@ -20,6 +20,9 @@ struct Advanced {
   Tensor offsets(const Tensor& x, int64_t* inner) const;
   Tensor to_result(const Tensor& t) const;    // (common..., rest...) -> the result's order
   Tensor from_result(const Tensor& t) const;  // and back
+
+ private:
+  Tensor device_offsets(const Tensor& x, int64_t rows, int64_t tail) const;
 };
 
 }  // namespace gs::ops

@@ -34,9 +34,10 @@ void run_into(const Tensor& y, BinaryOp op, const Tensor& a, const Tensor& b) {
 }
 
 Tensor run(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
+  const Device device = device_of(a, b);
   Tensor y = a.shape() == b.shape()
-                 ? empty_like(a)
-                 : empty(broadcast(a.shape(), b.shape(), name), a.dtype(), a.device());
+                 ? empty(a.shape(), a.dtype(), device)
+                 : empty(broadcast(a.shape(), b.shape(), name), a.dtype(), device);
   run_into(y, op, a, b);
   return y;
 }

@@ -21,7 +21,7 @@ void check_integral(const char* op, const Tensor& t, const char* what) {
 void check_same_device(const char* op, std::initializer_list<const Tensor*> tensors) {
   const Tensor* first = nullptr;
   for (const Tensor* t : tensors) {
-    if (!t->defined()) continue;
+    if (!t->defined() || is_host_number(*t)) continue;
     if (!first) first = t;
     GS_CHECK(t->device() == first->device(), Runtime, op,
              "expected all tensors on one device, got ", first->device(), " and ", t->device(),

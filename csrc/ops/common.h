@@ -25,7 +25,15 @@ void check_defined(const char* op, const Tensor& t, const char* what);          
 void check_floating(const char* op, const Tensor& t, const char* what = "input");  // TypeError
 void check_integral(const char* op, const Tensor& t,
                     const char* what = "index");  // TypeError unless integer
-// Undefined tensors are passed over. RuntimeError for devices, TypeError for dtypes.
+// A single number in the host's memory goes with tensors of any device: kernels take it by value.
+inline bool is_host_number(const Tensor& t) {
+  return t.dim() == 0 && t.device().is_cpu() && !t.requires_grad();
+}
+// Where the result of both goes.
+inline Device device_of(const Tensor& a, const Tensor& b) {
+  return a.device().is_cpu() ? b.device() : a.device();
+}
+// Undefined tensors and numbers are passed over. RuntimeError for devices, TypeError for dtypes.
 void check_same_device(const char* op, std::initializer_list<const Tensor*> tensors);
 void check_same_dtype(const char* op, std::initializer_list<const Tensor*> tensors);
 // Every value v has -n <= v < n, except `allowed`; IndexError names the first offender. Returns the

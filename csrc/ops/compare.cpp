@@ -11,7 +11,7 @@ Tensor compare(const char* name, CompareOp op, const Tensor& a, const Tensor& b)
   const DType dtype = result_dtype(a, b);
   autograd::GradGuard no_grad(false);
   const Tensor x = cast(a, dtype), z = cast(b, dtype);
-  Tensor y = empty(broadcast(a.shape(), b.shape(), name), DType::Bool, a.device());
+  Tensor y = empty(broadcast(a.shape(), b.shape(), name), DType::Bool, device_of(a, b));
   if (y.numel()) kernels::compare(y.device(), {op, make_loop({&y, &x, &z})});
   return y;
 }
@@ -53,7 +53,7 @@ Tensor where(const Tensor& condition, const Operand& left, const Operand& right)
   const DType dtype = result_dtype(left, right);
   const Tensor a = cast(left, dtype), b = cast(right, dtype);
   Tensor y = empty(broadcast(condition.shape(), broadcast(a.shape(), b.shape(), "where"), "where"),
-                   dtype, condition.device());
+                   dtype, condition.device().is_cpu() ? device_of(a, b) : condition.device());
   if (y.numel()) kernels::where(y.device(), {make_loop({&y, &condition, &a, &b})});
   if (is_floating(dtype) && needs_grad(a, b)) {
     record("where", y, inputs(a, b),

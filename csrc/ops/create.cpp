@@ -1,6 +1,7 @@
 // New tensors, conversions and whole-tensor writes.
 #include <cmath>
 
+#include "core/device_runtime.h"
 #include "ops/common.h"
 
 namespace gs::ops {
@@ -36,13 +37,13 @@ Tensor arange(Scalar start, Scalar end, Scalar step, OptionalDType dtype, Device
 Tensor linspace(double start, double end, int64_t steps, OptionalDType dtype, Device device) {
   GS_CHECK(steps >= 0, Value, "linspace", "expected steps of 0 or more, got ", steps, ".");
   const DType type = dtype.value_or(default_dtype());
-  Tensor out = empty({steps}, DType::Float64, device);
+  Tensor out = empty({steps}, DType::Float64);
   double* p = out.data<double>();
   const double by = steps > 1 ? (end - start) / static_cast<double>(steps - 1) : 0;
   // From both ends, so that the last value is exactly `end`.
   for (int64_t i = 0; i < steps; ++i)
     p[i] = i < (steps + 1) / 2 ? start + by * double(i) : end - by * double(steps - 1 - i);
-  return cast(out, type);
+  return to_device(cast(out, type), device);
 }
 
 Tensor eye(int64_t n, std::optional<int64_t> m, OptionalDType dtype, Device device) {
@@ -74,8 +75,9 @@ Tensor cast(const Tensor& x, DType dtype) {
 
 Tensor to_device(const Tensor& x, Device device) {
   if (x.device() == device) return x;
+  const Tensor from = contiguous(detached(x));
   Tensor y = empty(x.shape(), x.dtype(), device);
-  copy_into(y, x);
+  copy_bytes(y.raw(), device, from.raw(), x.device(), y.numel() * size_of(y.dtype()));
   if (needs_grad(x)) {
     record("to_device", y, inputs(x),
            [from = x.device()](Backward& b) -> Tensors { return {to_device(b.grad(), from)}; });

@@ -84,7 +84,7 @@ void check_source(const char* op, const Tensor& index, const Tensor& src, DType 
 }
 
 Tensor source_for(const Along& a, const Tensor& src, DType dtype) {
-  Tensor y = cast(src, dtype);
+  Tensor y = cast(to_device(src, a.index.device()), dtype);
   for (int64_t i = 0; i < y.dim(); ++i)
     if (y.size(i) != a.index.size(i)) y = narrow(y, i, 0, a.index.size(i));
   return y;
@@ -139,7 +139,10 @@ Tensor scatter_copy(const char* name, const Tensor& x, int64_t dim, const Tensor
       copy.ndim = 1;
       copy.numel = copy.shape[0] = (end - begin) * slab;
       for (int k = 0; k < 2; ++k)
-        copy.operands[k] = {(k == 0 ? y : x).data<char>() + begin * slab * size, x.dtype(), {size}};
+        copy.operands[k] = {(k == 0 ? y : x).data<char>() + begin * slab * size,
+                            x.dtype(),
+                            x.device().is_cpu(),
+                            {size}};
       kernels::copy(x.device(), {copy});
       kernels::scatter(
           x.device(), {from.data<char>() + begin * each * size,

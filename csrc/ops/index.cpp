@@ -16,7 +16,7 @@ Tensor positions_in(const Tensor& mask) {
   int64_t count = 0;
   if (mask.numel())
     kernels::nonzero(mask.device(), {mask.data<bool>(), mask.numel(), nullptr, &count});
-  Tensor out = empty({count}, DType::Int64);
+  Tensor out = empty({count}, DType::Int64, mask.device());
   if (count)
     kernels::nonzero(mask.device(), {mask.data<bool>(), mask.numel(), out.data<int64_t>(), &count});
   return out;
@@ -135,6 +135,7 @@ Tensor Advanced::offsets(const Tensor& x, int64_t* inner) const {
   int64_t per_index = 1, rows = 1;
   for (int64_t i = 0; i < tail; ++i) per_index *= x.size(rest[i]);
   for (int64_t n : common) rows *= n;
+  if (!x.device().is_cpu()) return device_offsets(x, rows, tail);
   Tensor out = empty({rows, per_index}, DType::Int64);
   int64_t* p = out.data<int64_t>();
   if (out.numel() == 0) return out;
@@ -156,6 +157,19 @@ Tensor Advanced::offsets(const Tensor& x, int64_t* inner) const {
       p[i * per_index + j] = offset;
       for (int64_t k = tail - 1; k >= 0 && ++at[k] == x.size(rest[k]); --k) at[k] = 0;
     }
+  }
+  return out;
+}
+
+// The same out of operations: what the indices contribute, and what a place within a row does.
+Tensor Advanced::device_offsets(const Tensor& x, int64_t rows, int64_t tail) const {
+  Tensor out = zeros({rows, 1}, DType::Int64, x.device());
+  for (int64_t d : advanced)
+    out = add(out, mul(reshape(index[static_cast<size_t>(d)], {rows, 1}), x.stride(d)), 1);
+  for (int64_t k = 0; k < tail; ++k) {
+    const int64_t n = x.size(rest[k]), stride = x.stride(rest[k]);
+    const Tensor steps = mul(arange(0, n, 1, DType::Int64, x.device()), stride);
+    out = reshape(add(unsqueeze(out, -1), steps, 1), {rows, out.size(1) * n});
   }
   return out;
 }
@@ -247,7 +261,8 @@ Tensor index_put_(const Tensor& x, const Tensors& indices, const Operand& values
   return autograd::in_place("index_put_", x, [&](const Tensor& old, Tensor& out) {
     {
       autograd::GradGuard no_grad(false);
-      const Tensor spread = broadcast_to(cast(clone(values), out.dtype()), window.shape());
+      const Tensor spread =
+          broadcast_to(cast(to_device(clone(values), out.device()), out.dtype()), window.shape());
       put_into(out, plan, plan.from_result(spread), accumulate);
     }
     if (!is_floating(out.dtype()) || !needs_grad(old, values)) return;
@@ -270,8 +285,16 @@ Tensor nonzero(const Tensor& x) {
   const Tensor flat = positions_in(contiguous(x.dtype() == DType::Bool ? x : ne(x, 0)));
   if (x.dim() == 1) return reshape(flat, {-1, 1});
   const int64_t ndim = x.dim(), last = ndim - 1;
-  Tensor out = empty({flat.numel(), ndim}, DType::Int64);
+  Tensor out = empty({flat.numel(), ndim}, DType::Int64, x.device());
   if (out.numel() == 0) return out;
+  if (!x.device().is_cpu()) {
+    Tensor at = flat;
+    for (int64_t d = last; d >= 0; --d) {
+      copy_into(select(out, 1, d), remainder(at, x.size(d)));
+      at = floor_divide(at, x.size(d));
+    }
+    return out;
+  }
   const int64_t* from = flat.data<int64_t>();
   int64_t* to = out.data<int64_t>();
   const int64_t inner = x.size(last);
@@ -333,9 +356,8 @@ Tensor one_hot(const Tensor& x, int64_t num_classes) {
   check_index_range("one_hot", classes, n, "class");
   Shape shape = x.shape();
   shape.push_back(n);
-  Tensor y = zeros(shape, DType::Int64, x.device());
-  const int64_t* from = classes.data<int64_t>();
-  for (int64_t i = 0; i < classes.numel(); ++i) y.data<int64_t>()[i * n + from[i]] = 1;
+  Tensor y = empty(shape, DType::Int64, x.device());
+  copy_into(y, eq(unsqueeze(classes, -1), arange(0, n, 1, DType::Int64, x.device())));
   return y;
 }
 

@@ -268,7 +268,7 @@ Tensor pad(const Tensor& x, const Dims& pad, const std::string& mode, double val
         n > 0 && std::min(before[d], after[d]) >= 0 && std::max(before[d], after[d]) <= longest,
         Value, "pad", "padding ", before[d], " and ", after[d], " does not fit mode '", mode,
         "' and dimension ", d, " of shape ", x.shape(), ".");
-    y = index_select(y, d, padded_positions(mode, n, before[d], after[d]));
+    y = index_select(y, d, to_device(padded_positions(mode, n, before[d], after[d]), x.device()));
   }
   return y;
 }

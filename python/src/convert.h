@@ -43,6 +43,7 @@ PyObject* values_indices_object(const ops::ValuesIndices& pair);
 // Sums up the types above in the module.
 void add_value_types(py::module_& m);
 void add_generator_type(py::module_& m);
+void add_cuda(py::module_& m);
 void add_fill_type(py::module_& m);
 
 }  // namespace gs::python

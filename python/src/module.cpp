@@ -32,6 +32,7 @@ PYBIND11_MODULE(_C, m) {
   m.attr("Tensor").attr("_make_subclass") = m.attr("_make_subclass");
 
   add_generator_type(m);
+  add_cuda(m);
   add_fill_type(m);
   add_graph_types(m);
   add_function_type(m);

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from op_specs.spec import Fixed, Sample, Spec, arrays, bad, integers, normal, uniform
+from op_specs.spec import Fixed, Host, Sample, Spec, arrays, bad, integers, normal, uniform
 
 FLOATS = ("float64", "float32")
 
@@ -119,7 +119,7 @@ def positive(*shape):
 
 
 def counters(value):
-    return [Fixed(np.asarray(value, np.float32)) for _ in SHAPES]
+    return [Host(np.asarray(value, np.float32)) for _ in SHAPES]
 
 
 def sgd_samples():
@@ -280,7 +280,7 @@ ROWS = [
                 [normal(3)],
                 [normal(2)],
                 [],
-                [Fixed(np.float32(0))],
+                [Host(np.float32(0))],
                 0.1,
                 0.9,
                 0.999,
@@ -298,7 +298,7 @@ ROWS = [
                 [normal(3)],
                 [normal(3)],
                 [],
-                [Fixed(np.float32(0))],
+                [Host(np.float32(0))],
                 0.1,
                 0.9,
                 0.999,

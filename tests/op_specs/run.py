@@ -10,12 +10,18 @@ import numpy as np
 
 import gradstone as gs
 from gradstone import _C
-from op_specs.spec import EPS, NUMPY, DType, Fixed, Sample, Spec
+from op_specs.spec import EPS, NUMPY, DType, Fixed, HostArray, Sample, Spec
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 
 
+# Where the table's tensors live: `pytest --device cuda` sets it.
+DEVICE = "cpu"
+
+
 def instruction_sets() -> list[str]:
+    if DEVICE != "cpu":
+        return [_C.best_isa()]
     best = INSTRUCTION_SETS.index(_C.best_isa())
     return list(INSTRUCTION_SETS[: best + 1])
 
@@ -65,7 +71,8 @@ def widened(value: Any) -> Any:
 
 
 def contiguous(array: np.ndarray) -> gs.Tensor:
-    return _C.from_numpy(np.array(array, order="C"))
+    tensor = _C.from_numpy(np.array(array, order="C"))
+    return tensor if isinstance(array, HostArray) else tensor.to(DEVICE)
 
 
 def transposed(array: np.ndarray) -> gs.Tensor:
@@ -130,9 +137,18 @@ def all_tensors(value: Any) -> list[gs.Tensor]:
 # ---- comparing
 
 
+def on_host(value: Any) -> Any:
+    """The same results where NumPy can look at them."""
+    if isinstance(value, gs.Tensor):
+        return value.cpu()
+    if type(value) in (list, tuple):
+        return type(value)(on_host(v) for v in value)
+    return value
+
+
 def numbers(t: gs.Tensor) -> np.ndarray:
     """The values, in float64 where they are floating."""
-    t = t.detach()
+    t = t.detach().cpu()
     return t.double().numpy() if t.dtype.is_floating_point else t.numpy()
 
 
@@ -248,7 +264,7 @@ def run(
                 )
             assert_close(t, w, row.bound_of.get(dtype, row.bound), what, floor)
     if row.check is not None:
-        row.check(got, args, kwargs)
+        row.check(on_host(got), args, kwargs)
 
 
 # ---- derivatives

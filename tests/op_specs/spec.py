@@ -45,6 +45,17 @@ class Fixed:
         return f"Fixed({self.array.dtype}{self.array.shape})"
 
 
+class HostArray(np.ndarray):
+    """What becomes a tensor of the CPU, whatever device the table runs on."""
+
+
+class Host(Fixed):
+    """A Fixed array for arguments that live on the CPU: the step counts of optimizers."""
+
+    def __init__(self, array: Any):
+        self.array = np.asarray(array).view(HostArray)
+
+
 class Sample:
     """Arguments of one call. NumPy arrays of float64 become tensors of the dtype under test, other
     arrays and Fixed ones tensors of their own dtype, lists are walked."""

@@ -8,11 +8,20 @@ import pytest
 
 import gradstone as gs
 from gradstone import _C
+from op_specs import run
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and children would
 # inherit that; the tests that interrupt a child need it as a user has it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", default="cpu", help="where the operation table's tensors live")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    run.DEVICE = config.getoption("--device")
 
 
 @pytest.fixture(autouse=True)
