@@ -1,0 +1,213 @@
+#include "runtime/allocator.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "core/error.h"
+#include "runtime/stream.h"
+
+namespace gs::cuda {
+namespace {
+
+constexpr int64_t kStep = 512, kLarge = 1 << 20;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kCaching = false;  // a reused block would hide what the sanitizer looks for
+#else
+constexpr bool kCaching = true;
+#endif
+constexpr int kDevices = 128;
+
+struct Block {
+  void* data;
+  int64_t bytes;
+  cudaStream_t stream;
+  std::vector<cudaStream_t> other_streams = {};  // that use it too
+  int draining = 0;                              // of them, those that are not through
+};
+struct Draining {  // freed, but another stream has still to pass the event
+  Block* block;
+  cudaEvent_t event;
+};
+
+// Multiples of 512 bytes, above 1 MB of an eighth of the power of two below: a block is at most an
+// eighth larger than what was asked for, and sizes that differ a little meet in one class.
+int64_t round_up(int64_t bytes) {
+  if (!kCaching) return bytes;
+  bytes = std::max<int64_t>(bytes, 1);
+  int64_t step = kStep;
+  if (bytes > kLarge) step = int64_t(1) << (63 - __builtin_clzll(static_cast<uint64_t>(bytes)) - 3);
+  return (bytes + step - 1) / step * step;
+}
+
+class Pool {
+ public:
+  void* allocate(int64_t bytes, int device);
+  void deallocate(void* data);
+  void record_stream(void* data, cudaStream_t stream);
+  void empty();
+  MemoryStats stats() {
+    const std::lock_guard<std::mutex> hold(lock_);
+    MemoryStats now = stats_;
+    now.cached = reserved_ - stats_.in_use;
+    return now;
+  }
+  void reset_peak() {
+    const std::lock_guard<std::mutex> hold(lock_);
+    stats_.peak = stats_.in_use;
+  }
+  void set_limit(int64_t bytes) {
+    const std::lock_guard<std::mutex> hold(lock_);
+    limit_ = bytes;
+  }
+
+ private:
+  using Free = std::multimap<int64_t, Block*>;  // by size
+  Block* reuse(int64_t bytes, cudaStream_t stream);
+  Block* from_device(int64_t bytes, cudaStream_t stream);
+  void collect();
+  void release_cached();
+  [[noreturn]] void out_of_memory(int64_t bytes, int device) const;
+
+  std::mutex lock_;
+  std::map<cudaStream_t, Free> free_;
+  std::unordered_map<void*, Block*> used_;
+  std::vector<Draining> draining_;
+  MemoryStats stats_{};
+  int64_t reserved_ = 0;  // bytes held from the device, in use or kept
+  int64_t limit_ = 0;
+};
+
+Pool& pool(int device) {
+  static Pool* pools = new Pool[kDevices];  // never destroyed: tensors may outlive static objects
+  return pools[device];
+}
+
+Block* Pool::reuse(int64_t bytes, cudaStream_t stream) {
+  Free& free = free_[stream];
+  const auto found = free.lower_bound(bytes);
+  if (found == free.end() || found->first > bytes + bytes / 4) return nullptr;
+  Block* block = found->second;
+  free.erase(found);
+  return block;
+}
+
+Block* Pool::from_device(int64_t bytes, cudaStream_t stream) {
+  if (limit_ && reserved_ + bytes > limit_) return nullptr;
+  void* data = nullptr;
+  if (cudaMalloc(&data, static_cast<size_t>(bytes)) != cudaSuccess) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  reserved_ += bytes;
+  return new Block{data, bytes, stream};
+}
+
+// Blocks whose other streams are through become free.
+void Pool::collect() {
+  std::erase_if(draining_, [&](const Draining& d) {
+    if (cudaEventQuery(d.event) == cudaErrorNotReady) return false;
+    cudaEventDestroy(d.event);
+    if (--d.block->draining == 0) free_[d.block->stream].emplace(d.block->bytes, d.block);
+    return true;
+  });
+}
+
+void Pool::release_cached() {
+  for (auto& [stream, free] : free_) {
+    for (auto& [bytes, block] : free) {
+      cudaFree(block->data);  // waits for the device, so nobody uses it any more
+      reserved_ -= bytes;
+      delete block;
+    }
+    free.clear();
+  }
+}
+
+void Pool::out_of_memory(int64_t bytes, int device) const {
+  size_t available = 0, total = 0;
+  cudaMemGetInfo(&available, &total);
+  const auto mb = [](double b) { return b / (1 << 20); };
+  raise(ErrorKind::Memory, "allocate", "could not get ", mb(static_cast<double>(bytes)),
+        " MB on cuda:", device, ": ", mb(static_cast<double>(stats_.in_use)), " MB are in use, ",
+        mb(static_cast<double>(reserved_ - stats_.in_use)), " MB are kept for reuse, ",
+        mb(static_cast<double>(available)), " of ", mb(static_cast<double>(total)),
+        " MB of the device are free", limit_ ? ", and the limit is " : "",
+        limit_ ? std::to_string(limit_ >> 20) + " MB." : std::string("."));
+}
+
+void* Pool::allocate(int64_t bytes, int device) {
+  const std::lock_guard<std::mutex> hold(lock_);
+  const cudaStream_t stream = current_stream();
+  const int64_t rounded = round_up(bytes);
+  if (!draining_.empty()) collect();
+  Block* block = reuse(rounded, stream);
+  if (!block) block = from_device(rounded, stream);
+  if (!block) {  // what is kept for other sizes and streams goes back first
+    release_cached();
+    block = from_device(rounded, stream);
+  }
+  if (!block) out_of_memory(bytes, device);
+#if defined(GRADSTONE_CUDA_EMU)
+  cudaMemsetAsync(block->data, 0xff, static_cast<size_t>(block->bytes),
+                  stream);  // as fresh memory is
+#endif
+  used_[block->data] = block;
+  stats_.in_use += block->bytes;
+  stats_.peak = std::max(stats_.peak, stats_.in_use);
+  ++stats_.allocations;
+  return block->data;
+}
+
+void Pool::deallocate(void* data) {
+  const std::lock_guard<std::mutex> hold(lock_);
+  const auto found = used_.find(data);
+  Block* block = found->second;
+  used_.erase(found);
+  stats_.in_use -= block->bytes;
+  if (block->other_streams.empty()) {
+    free_[block->stream].emplace(block->bytes, block);
+    if (!kCaching) release_cached();
+    return;
+  }
+  for (cudaStream_t stream : block->other_streams) {
+    cudaEvent_t event;
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "deallocate");
+    check(cudaEventRecord(event, stream), "deallocate");
+    draining_.push_back({block, event});
+    ++block->draining;
+  }
+  block->other_streams.clear();
+}
+
+void Pool::record_stream(void* data, cudaStream_t stream) {
+  const std::lock_guard<std::mutex> hold(lock_);
+  Block& block = *used_.at(data);
+  auto& others = block.other_streams;
+  if (stream != block.stream && std::find(others.begin(), others.end(), stream) == others.end())
+    others.push_back(stream);
+}
+
+void Pool::empty() {
+  const std::lock_guard<std::mutex> hold(lock_);
+  collect();
+  release_cached();
+}
+
+}  // namespace
+
+void* allocate(int64_t bytes, int device) { return pool(device).allocate(bytes, device); }
+void deallocate(void* data, int device) { pool(device).deallocate(data); }
+void record_stream(void* data, int device, cudaStream_t stream) {
+  pool(device).record_stream(data, stream);
+}
+MemoryStats memory_stats(int device) { return pool(device).stats(); }
+void reset_peak_memory(int device) { pool(device).reset_peak(); }
+void set_memory_limit(int64_t bytes, int device) { pool(device).set_limit(bytes); }
+void empty_cache() {
+  for (int device = 0; device < kDevices; ++device) pool(device).empty();
+}
+
+}  // namespace gs::cuda
