@@ -20,6 +20,7 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 
 BUILD := build/cpp
+EMU := build/emu
 WHEELS := build/wheels
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -70,13 +71,26 @@ test-cpp: $(VENV)/.tools ## the C++ tests alone
 test-py: $(VENV)/.package $(VENV)/.extras-test-progress-plot ## the Python tests alone; PYTEST_ARGS="-k conv" chooses
 	$(PY) -m pytest $(PYTEST_ARGS)
 
+.PHONY: test-emu
+test-emu: test-deps $(EMU)/.package ## the CUDA kernels on the host: kernel tests in four orders, the operation table
+	@for order in fifo reverse lifo random; do
+	  echo "kernel tests, threads in the order: $$order"
+	  GS_CUDA_HOST_ORDER=$$order $(EMU)/gradstone_cuda_tests --gtest_brief=1
+	done
+	PYTHONPATH=$(EMU)/site $(PY) -m pytest --device cuda $(EMU_TESTS) $(PYTEST_ARGS)
+
+.PHONY: mutants
+mutants: test-deps $(VENV)/.tools ## plants bugs in the CUDA kernels, one at a time: the kernel tests must find each
+	@$(PY) tests/cuda/mutants.py $(MUTANTS)
+
 .PHONY: smoke
 smoke: $(VENV)/.package $(VENV)/.extras-test-progress-plot ## the fast Python tests
 	$(PY) -m pytest -m "not slow" -x $(PYTEST_ARGS)
 
 .PHONY: sanitize
-sanitize: $(VENV)/.tools ## the C++ tests under AddressSanitizer and UBSan
-	@tools/build_cpp.sh build/asan gradstone_tests -DGRADSTONE_TESTS=ON -DGRADSTONE_SANITIZE=address
+sanitize: $(VENV)/.tools ## the C++ tests, CUDA kernels included, under AddressSanitizer and UBSan
+	@tools/build_cpp.sh build/asan "gradstone_tests gradstone_cuda_tests" \
+	  -DGRADSTONE_TESTS=ON -DGRADSTONE_CUDA=EMU -DGRADSTONE_SANITIZE=address
 	export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_init_order=1
 	export UBSAN_OPTIONS=print_stacktrace=1
 	ctest --test-dir build/asan --output-on-failure -j $(JOBS)
@@ -152,6 +166,19 @@ $(WHEELS)/.built: $(WHEEL_SOURCES) | $(VENV)/.tools
 	@echo "building the wheel (the first time, this compiles the whole core)"
 	rm -rf $(WHEELS)
 	$(PIP) wheel --no-build-isolation --no-deps --config-settings=build-dir=$(BUILD) --wheel-dir $(WHEELS) .
+	touch $@
+
+# The same package with emulated CUDA, beside the environment's own: found first through PYTHONPATH.
+EMU_TESTS = tests/python/test_op_table.py tests/python/test_op_derivatives.py tests/python/test_cuda.py
+EMU_OPTIONS := -DGRADSTONE_CUDA=EMU -DGRADSTONE_BASELINE_ONLY=ON
+$(EMU)/.package: $(WHEEL_SOURCES) $(shell find tests/cuda tests/cuda_host 2>/dev/null) \
+		| $(VENV)/.package $(VENV)/.extras-test-progress-plot
+	@tools/build_cpp.sh $(EMU) gradstone_cuda_tests -DGRADSTONE_TESTS=ON $(EMU_OPTIONS)
+	rm -rf $(EMU)/wheels $(EMU)/site
+	$(PIP) wheel --no-build-isolation --no-deps --config-settings=build-dir=$(EMU) \
+	  --config-settings=cmake.define.GRADSTONE_CUDA=EMU \
+	  --config-settings=cmake.define.GRADSTONE_BASELINE_ONLY=ON --wheel-dir $(EMU)/wheels .
+	$(PIP) install --no-deps --target $(EMU)/site $(EMU)/wheels/gradstone-*.whl
 	touch $@
 
 $(VENV)/.package: $(WHEELS)/.built

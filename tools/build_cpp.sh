@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# build_cpp.sh FOLDER TARGET [CMAKE OPTION...]: configure FOLDER if need be and build one target.
+# build_cpp.sh FOLDER TARGETS [CMAKE OPTION...]: configure FOLDER if need be and build.
 set -euo pipefail
 
-folder=$1 target=$2
+folder=$1 targets=$2
 shift 2
 log="$folder/configure.log"
 mkdir -p "$folder"
@@ -12,4 +12,5 @@ if ! cmake -S . -B "$folder" "${generator[@]}" "$@" >"$log" 2>&1; then
   cat "$log" >&2
   exit 1
 fi
-cmake --build "$folder" --target "$target"
+# shellcheck disable=SC2086  # several targets are several words
+cmake --build "$folder" --target $targets
