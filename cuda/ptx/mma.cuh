@@ -9,8 +9,6 @@
 #include "portable.cuh"
 
 #if defined(GRADSTONE_CUDA_EMU)
-#include "async.h"
-#include "collectives.h"
 #define GS_PTX_SITE , GS_CALL_SITE
 #else
 #define GS_PTX_SITE
