@@ -52,7 +52,9 @@ bool is_mapped(uintptr_t address) {
 }  // namespace
 
 void refuse_host_addresses(const void* argument, size_t bytes) {
-  constexpr uintptr_t kLowest = uintptr_t(1) << 32, kHighest = uintptr_t(1) << 47;
+  // Programs, heaps and stacks lie here. Below it sanitizers map their shadows, which pairs of
+  // small numbers would hit.
+  constexpr uintptr_t kLowest = uintptr_t(5) << 44, kHighest = uintptr_t(1) << 47;
   const char* at = static_cast<const char*>(argument);
   for (size_t i = 0; i + sizeof(uintptr_t) <= bytes; i += sizeof(uintptr_t)) {
     uintptr_t word;
