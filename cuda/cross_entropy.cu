@@ -18,7 +18,10 @@ struct Classes {
   int64_t positions = 0, n = 0, inner = 0, ignore_index = 0;
   C smoothing = 0;
 
-  GS_DEVICE C weight_of(int64_t j) const { return weight ? widen(weight[j]) : C(1); }
+  // What fills a pack at the ends of a row has places outside the classes.
+  GS_DEVICE C weight_of(int64_t j) const {
+    return weight && j >= 0 && j < n ? widen(weight[j]) : C(1);
+  }
   GS_DEVICE C total() const { return total_weight ? *total_weight : static_cast<C>(n); }
   GS_DEVICE C spread() const { return smoothing / static_cast<C>(n); }
 };
