@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLANTED = Path(__file__).parent / "mutants"
 BUILD = ROOT / "build" / "mutants"
 TREE = BUILD / "tree"
-FOLDERS = ("cmake", "csrc", "cuda", "tests/cuda", "tests/cuda_host")
+FOLDERS = ("cmake", "csrc", "cuda", "tests/cpp", "tests/cuda", "tests/cuda_host")
 
 ORDERS = (
     {"GS_CUDA_HOST_ORDER": "fifo"},
