@@ -31,7 +31,7 @@ struct Blocks {
 template <class T>
 inline constexpr Blocks kBlocks = {};
 template <>
-inline constexpr Blocks kBlocks<float> = {512, 112, 256, 4032};
+inline constexpr Blocks kBlocks<float> = {512, 56, 256, 4032};
 template <>
 inline constexpr Blocks kBlocks<double> = {256, 84, 256, 4032};
 
