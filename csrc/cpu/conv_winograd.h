@@ -30,6 +30,7 @@ struct WinogradShape {
   int64_t pad_h, pad_w;
   int64_t output_stride, channel_stride;  // of the weights, from one 3 x 3 block to another
   bool flip;
+  bool pool;  // the output is the maxima of the tiles: planes of half the grid, which is even
 };
 
 class Winograd {
@@ -80,9 +81,11 @@ class Winograd {
             for (int64_t p = panel, stop; p < min_of(panel + share, panels_); p = stop) {
               stop = min_of(p + group_panels_, min_of(panel + share, panels_));
               multiply(weights.get(), inputs.get(), lanes_of(first, last), p, stop, products.get());
-              if (!write(products.get(), first, last, p * panel_rows_,
-                         min_of(stop * panel_rows_, s_.outputs), bias, activation, out,
-                         lines.get()))
+              const int64_t end_row = min_of(stop * panel_rows_, s_.outputs);
+              if (!(s_.pool ? write<true>(products.get(), first, last, p * panel_rows_, end_row,
+                                          bias, activation, out, lines.get())
+                            : write<false>(products.get(), first, last, p * panel_rows_, end_row,
+                                           bias, activation, out, lines.get())))
                 __atomic_store_n(&failed, 1, __ATOMIC_RELAXED);
             }
           }
@@ -215,7 +218,9 @@ class Winograd {
         }
   }
 
-  // Outputs [begin, end) of the units [first, last). False where one is not finite.
+  // Outputs [begin, end) of the units [first, last). False where one is not finite. The maximum
+  // of a tile is taken before bias and activation, which keep the order of values.
+  template <bool kPool>
   bool write(const float* products, int64_t first, int64_t last, int64_t begin, int64_t end,
              const float* bias, Activation activation, float* out, float* lines) const {
     const int64_t lanes = lanes_of(first, last);
@@ -229,12 +234,21 @@ class Winograd {
         transform_products(from + j, product_step(), y);
         const Vec<float> sum = (y[0][0] + y[0][1]) + (y[1][0] + y[1][1]);
         check += (lanes - j < n ? first_lanes<float>(sum, lanes - j) : sum) * 0.0f;
+        if constexpr (kPool) {
+          const Vec<float> up = y[0][0] > y[0][1] ? y[0][0] : y[0][1];
+          const Vec<float> low = y[1][0] > y[1][1] ? y[1][0] : y[1][1];
+          store(upper + j, activate<float>(activation, (up > low ? up : low) + b));
+          continue;
+        }
         for (int r = 0; r < 2; ++r)
           for (int c = 0; c < 2; ++c) y[r][c] = activate<float>(activation, y[r][c] + b);
         store_pairs(upper + 2 * j, y[0][0], y[0][1]);
         store_pairs(lower + 2 * j, y[1][0], y[1][1]);
       }
-      write_lines(upper, lower, first, last, o, out);
+      if constexpr (kPool)
+        write_maxima(upper, first, last, o, out);
+      else
+        write_lines(upper, lower, first, last, o, out);
     }
     return horizontal_sum(check) == 0.0f;
   }
@@ -253,6 +267,17 @@ class Winograd {
       copy_line(upper + 2 * lane, count, to, limit);
       if (2 * u.row + 1 < s_.grid_h) copy_line(lower + 2 * lane, count, to + s_.grid_w, limit);
       lane += u.count;
+    }
+  }
+  // One value for each tile: rows of tiles that are whole lie behind one another in the plane.
+  void write_maxima(const float* line, int64_t first, int64_t last, int64_t o, float* out) const {
+    Unit u = unit(first);
+    for (int64_t i = first, run; i < last; i += run, u = after(u, run)) {
+      run = pieces_ > 1 ? 1 : min_of(tile_rows_ - u.row, last - i);
+      const int64_t count = run * u.count;
+      float* to = out + ((u.image * s_.outputs + o) * tile_rows_ + u.row) * tile_cols_ + u.col;
+      copy_line(line, count, to, to + count);
+      line += count;
     }
   }
   static void copy_line(const float* from, int64_t count, float* to, const float* limit) {
@@ -274,6 +299,7 @@ inline bool winograd(const WinogradShape& shape, int64_t dilation_h, int64_t dil
     return shape.pad_h >= 0 && shape.pad_w >= 0 && product.pays() &&
            product.run(src, weight, bias, activation, out);
   }
+  if (shape.pool) return false;
   const WinogradPhases phases(shape.grid_h, shape.grid_w, dilation_h, dilation_w);
   WinogradShape s = shape;
   s.images *= phases.count();
@@ -297,17 +323,20 @@ inline bool is_winograd(const ConvShape& s) {
 inline bool winograd_forward(const Conv2d& p) {
   const ConvShape& s = p.shape;
   if (!is_winograd(s)) return false;
-  return winograd({s.n, s.c, s.h, s.w, s.o, s.p, s.q, s.pad_h, s.pad_w, s.c * 9, 9, false},
-                  s.dilation_h, s.dilation_w, static_cast<const float*>(p.x),
-                  static_cast<const float*>(p.weight), static_cast<const float*>(p.bias),
-                  p.activation, static_cast<float*>(p.y));
+  // No window sees the last row or column of an odd plane.
+  const int64_t grid_h = p.pool ? s.p / 2 * 2 : s.p, grid_w = p.pool ? s.q / 2 * 2 : s.q;
+  return winograd(
+      {s.n, s.c, s.h, s.w, s.o, grid_h, grid_w, s.pad_h, s.pad_w, s.c * 9, 9, false, p.pool},
+      s.dilation_h, s.dilation_w, static_cast<const float*>(p.x),
+      static_cast<const float*>(p.weight), static_cast<const float*>(p.bias), p.activation,
+      static_cast<float*>(p.y));
 }
 inline bool winograd_input_grad(const Conv2dInputGrad& p) {
   const ConvShape& s = p.shape;
   if (!is_winograd(s)) return false;
   const int64_t pad_h = 2 * s.dilation_h - s.pad_h, pad_w = 2 * s.dilation_w - s.pad_w;
-  return winograd({s.n, s.o, s.p, s.q, s.c, s.h, s.w, pad_h, pad_w, 9, s.c * 9, true}, s.dilation_h,
-                  s.dilation_w, static_cast<const float*>(p.dy),
+  return winograd({s.n, s.o, s.p, s.q, s.c, s.h, s.w, pad_h, pad_w, 9, s.c * 9, true, false},
+                  s.dilation_h, s.dilation_w, static_cast<const float*>(p.dy),
                   static_cast<const float*>(p.weight), nullptr, Activation::None,
                   static_cast<float*>(p.dx));
 }

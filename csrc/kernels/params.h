@@ -231,6 +231,7 @@ struct Conv2d {
   const void* bias;  // O values or null
   void* y;
   Activation activation = Activation::None;
+  bool pool = false;  // y (N, O, P/2, Q/2): maxima of 2x2 windows; CPU, float32, None or Relu
 };
 struct Conv2dInputGrad {  // dx is overwritten (also the forward of conv_transpose2d)
   ConvShape shape;

@@ -1,7 +1,8 @@
-// Convolution, relu and max pooling as one operation: what networks infer with. A block of images
-// goes through all three while it is in the second cache of one core, so the convolution's output,
-// the largest tensor of such a network, never goes to memory and no thread waits between the
-// three.
+// Convolution, relu and max pooling as one operation: what networks infer with. Where the
+// convolution's kernel can make the maxima of 2x2 windows itself, it writes nothing else. Otherwise
+// a block of images goes through all three while it is in the second cache of one core. Either way
+// the convolution's output, the largest tensor of such a network, never goes to memory and no
+// thread waits between the three.
 #include <algorithm>
 
 #include "core/parallel.h"
@@ -16,6 +17,18 @@ constexpr int64_t kBlockBytes = 256 << 10;
 // so few weights never matter.
 constexpr int64_t kEnoughPoints = 768, kFewWeights = 4096;
 constexpr int64_t kChunkWork = 250'000;  // multiplications
+
+// Where one kernel does all three well: few values a patch, or Winograd's tiles, which are the
+// windows.
+bool pools_itself(Device device, const ConvShape& s, const PoolShape& pool) {
+  const bool windows = pool.kernel_h == 2 && pool.kernel_w == 2 && pool.stride_h == 2 &&
+                       pool.stride_w == 2 && pool.pad_h == 0 && pool.pad_w == 0;
+  const bool plain =
+      s.groups == 1 && s.stride_h == 1 && s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1;
+  if (!device.is_cpu() || s.dtype != DType::Float32 || !windows || !plain) return false;
+  const bool tiles = s.r == 3 && s.s == 3 && s.c >= 16 && s.o >= 16 && s.n * pool.p * pool.q >= 16;
+  return tiles || s.c * (s.r + 1) * (s.s + 1) <= 512;
+}
 
 // How many images make a block, 0 where the whole batch had better be done at once. Goes by the
 // shape alone, as all work is cut.
@@ -66,16 +79,29 @@ Tensor conv2d_relu(const Tensor& input, const Tensor& kernel, const Tensor& bias
   const Tensor bias = bias_in.defined() ? contiguous(bias_in) : Tensor();
   Conv2d conv{s,       x.raw(),         weight.raw(), bias.defined() ? bias.raw() : nullptr,
               nullptr, Activation::Relu};
-  const int64_t images = pool_size ? images_of_block(s) : 0;
-  if (!images) {
+  if (!pool_size) {
     Tensor y = empty(conv_shape, s.dtype, x.device());
     conv.y = y.raw();
     kernels::conv2d(x.device(), conv);
-    return pool_size ? max_pool2d(y, *pool_size, pool_stride, pool_padding, {1}, false) : y;
+    return y;
   }
   const PoolShape pool =
       max_pool2d_shape(op, s.dtype, conv_shape, *pool_size, pool_stride, pool_padding);
   Tensor y = empty({s.n, s.o, pool.p, pool.q}, s.dtype, x.device());
+  if (pools_itself(x.device(), s, pool)) {
+    conv.y = y.raw();
+    conv.pool = true;
+    kernels::conv2d(x.device(), conv);
+    return y;
+  }
+  const int64_t images = images_of_block(s);
+  if (!images) {
+    const Tensor between = empty(conv_shape, s.dtype, x.device());
+    conv.y = between.raw();
+    kernels::conv2d(x.device(), conv);
+    kernels::max_pool2d(x.device(), {pool, between.raw(), y.raw(), nullptr});
+    return y;
+  }
   const MaxPool2d pooling{pool, nullptr, y.raw(), nullptr};
   const int64_t blocks = (s.n + images - 1) / images;
   const int64_t work = images * s.o * s.p * s.q * (s.c / s.groups) * s.r * s.s;

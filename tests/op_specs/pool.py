@@ -168,6 +168,10 @@ def conv_relu_samples():
         Sample(normal(6, 4, 9, 7), normal(6, 2, 3, 3), None, 2, 1, 1, 2, 3, 2, 1, grad=False),
         Sample(normal(9, 16, 8, 8), normal(17, 16, 3, 3), normal(17), *plain, (2, 3), grad=False),
         Sample(normal(4, 3, 9, 9), normal(3, 1, 3, 3), None, 1, 1, 1, 3, 2, 1, grad=False),
+        # Maxima alone are written: by Winograd's tiles, and from patches.
+        Sample(normal(3, 16, 9, 8), normal(17, 16, 3, 3), normal(17), *plain, 2, grad=False),
+        Sample(normal(2, 1, 14, 13), normal(7, 1, 5, 5), normal(7), 1, 2, 1, 1, 2, grad=False),
+        Sample(normal(2, 40, 7, 7), normal(3, 40, 5, 5), None, 1, 1, 1, 1, 2, grad=False),
     ]
 
 

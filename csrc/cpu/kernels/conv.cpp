@@ -3,6 +3,7 @@
 #include "cpu/conv_channel_grad.h"
 #include "cpu/conv_channel_sums.h"
 #include "cpu/conv_depthwise_grad.h"
+#include "cpu/conv_pooled.h"
 #include "cpu/conv_product.h"
 #include "cpu/conv_row_sums.h"
 #include "cpu/conv_weight_grad.h"
@@ -56,6 +57,20 @@ void forward(const Conv2d& p) {
               [=](int64_t group, int64_t m, int64_t channel, int64_t tap) {
                 return weight[(group * outputs + m) * depth + channel * count + tap];
               });
+}
+
+// The same and the maxima of 2 x 2 windows. What has no path of its own is computed in full, then
+// pooled; so are sums by Winograd that are not finite.
+void forward_pooled(const Conv2d& p) {
+  const ConvShape& s = p.shape;
+  if (s.p < 2 || s.q < 2 || winograd_forward(p)) return;
+  if (PooledProduct::fits(p)) return PooledProduct(p).run();
+  const Scratch<float> y(s.n * s.o * s.p * s.q);
+  Conv2d full = p;
+  full.y = y.get(), full.pool = false;
+  forward<float>(full);
+  const PoolShape pool{s.dtype, s.n * s.o, s.p, s.q, s.p / 2, s.q / 2, 2, 2, 2, 2, 0, 0, 1, 1};
+  GS_ISA::max_pool2d({pool, y.get(), p.y, nullptr});
 }
 
 // dx at h = phase + stride * t gathers dy at (h + pad - r * dilation) / stride for the r that
@@ -187,6 +202,7 @@ void weight_grad(const Conv2dWeightGrad& p) {
 namespace GS_ISA {
 
 void conv2d(const Conv2d& p) {
+  if (p.pool) return forward_pooled(p);
   visit_floating(p.shape.dtype, [&](auto tag) { forward<typename decltype(tag)::type>(p); });
 }
 
