@@ -224,6 +224,21 @@ TEST(Gemm, OperandsReadWhereTheyAre) {
   }
 }
 
+TEST(Gemm, FewRowsAgainstColumns) {
+  for (int64_t m : {2, 3, 5, 8, 13, 33, 64})
+    for (int64_t n : {1, 2, 5, 12, 13, 31})
+      for (int64_t k : {64, 65, 79, 131, 300, 512, 1100}) {
+        Case s{m, n, k, false, true};
+        check<float>(s);
+        s.padding = 3, s.misalign = 1, s.bias = 1 + n % 2, s.activation = Activation::Relu;
+        s.alpha = 0.5, s.beta = n % 3 ? 0.75 : 0;
+        check<float>(s);
+        if (HasFatalFailure()) return;
+      }
+  check<float>({32, 100, 784, false, true});
+  check<float>({7, 30, 5000, false, true});
+}
+
 TEST(Gemm, VectorsInBothOrders) {
   for (auto [m, n, k] :
        {std::array<int64_t, 3>{1, 700, 300}, {700, 1, 300}, {1, 5, 1000}, {1, 1, 77}, {1100, 1, 3}})

@@ -1,4 +1,5 @@
 // Matrix products: C = act(alpha * A B + beta * C + bias), alone or in batches.
+#include "cpu/gemm_dots.h"
 #include "cpu/gemm_small.h"
 #include "cpu/gemm_vector.h"
 #include "cpu/isa.h"
@@ -15,6 +16,9 @@ template <class T>
 void gemm_one(const Product<T>& p) {
   if (p.m == 0 || p.n == 0) return;
   if (is_vector_product(p)) return gemm_vector(p);
+  if constexpr (std::is_same_v<T, float>) {
+    if (DotProduct::serves(p)) return DotProduct(p).run();
+  }
   if constexpr (std::is_same_v<T, compute_t<T>>) {
     if (is_small(p)) return gemm_small(p);
   }
