@@ -95,6 +95,8 @@ class Winograd {
 
  private:
   static constexpr int64_t n = kLanes<float>;
+  // For rows of few tiles: shorter stores cross fewer lines, and two of them are made in a cycle.
+  typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
   static constexpr int64_t kMostTiles = 128;
   static constexpr int64_t kMostDepth = 64;  // channels of one pass
   // A block's inputs: half of L2. Its products, made for a few panels of A at a time: an eighth.
@@ -171,23 +173,29 @@ class Winograd {
       for (int64_t i = first, run; i < last; i += run) {
         // Rows of tiles below one another share two rows of the image.
         run = pieces_ > 1 ? 1 : min_of(tile_rows_ - u.row, last - i);
-        for (int64_t t = 0; t < u.count; t += n)
-          transform_run(src + (u.image * s_.channels + c) * plane, src, end, u,
-                        min_of(t, max_of(u.count - n, 0)), run, to);
+        const float* from = src + (u.image * s_.channels + c) * plane;
+        if (n > 4 && u.count <= n / 2) {
+          transform_run<Half>(from, src, end, u, 0, run, to);
+        } else {
+          for (int64_t t = 0; t < u.count; t += n)
+            transform_run<Vec<float>>(from, src, end, u, min_of(t, max_of(u.count - n, 0)), run,
+                                      to);
+        }
         to += run * u.count;
         u = after(u, run);
       }
     }
   }
-  // Tiles [t, t + n) of `run` rows of tiles, one channel.
+  // Tiles from t on, a vector of them, of `run` rows of tiles, one channel.
+  template <class V>
   GS_INLINE void transform_run(const float* plane, const float* begin, const float* end,
                                const Unit& u, int64_t t, int64_t run, float* to) const {
-    const TileRow reader(2 * (u.col + t) - s_.pad_w, s_.w);
+    const TileRow<V> reader(2 * (u.col + t) - s_.pad_w, s_.w);
     const int64_t top = 2 * u.row - s_.pad_h;
-    Vec<float> rows[4][4];
-    auto read = [&](int64_t h, Vec<float>* row) {
+    V rows[4][4];
+    auto read = [&](int64_t h, V* row) {
       if (h >= 0 && h < s_.h) return reader.read(plane + h * s_.w, begin, end, row);
-      for (int k = 0; k < 4; ++k) row[k] = Vec<float>{};
+      for (int k = 0; k < 4; ++k) row[k] = V{};
     };
     read(top, rows[0]), read(top + 1, rows[1]);
     for (int64_t r = 0; r < run; ++r) {

@@ -67,14 +67,14 @@ GS_INLINE void transform_weights(const float* from, int64_t lane_stride, int64_t
   }
 }
 
-// One row of an image seen by kLanes tiles side by side, transformed along the row. Values outside
-// [0, width) are zero.
+// One row of an image seen by tiles side by side, one for each lane of V, transformed along the
+// row. Values outside [0, width) are zero.
+template <class V>
 class TileRow {
  public:
   // `col` is where the first tile starts; it can be negative.
   TileRow(int64_t col, int64_t width) : col_(col), width_(width) {
-    typedef int32_t Index __attribute__((vector_size(kVectorBytes)));
-    Index lane;
+    Mask lane;
     for (int i = 0; i < n; ++i) lane[i] = i;
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
@@ -83,8 +83,7 @@ class TileRow {
     }
   }
   // Whole vectors may be read between `begin` and `end`.
-  GS_INLINE void read(const float* row, const float* begin, const float* end,
-                      Vec<float>* out) const {
+  GS_INLINE void read(const float* row, const float* begin, const float* end, V* out) const {
     const float* at = row + col_;
     float copy[2 * n + 2];
     if (at < begin || at + 2 * n + 2 > end) [[unlikely]] {
@@ -92,30 +91,35 @@ class TileRow {
         copy[i] = col_ + i >= 0 && col_ + i < width_ ? row[col_ + i] : 0.0f;
       at = copy;
     }
-    Vec<float> v[4];
+    V v[4];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) v[i] = inside_[i] ? load(at + offset(i)) : Vec<float>{};
-    const LaneSequence<float> lanes{};
-    const Vec<float> d0 = even_lanes(v[0], v[1], lanes), d1 = odd_lanes(v[0], v[1], lanes);
-    const Vec<float> d2 = even_lanes(v[2], v[3], lanes), d3 = odd_lanes(v[2], v[3], lanes);
+    for (int i = 0; i < 4; ++i) {
+      V part;
+      __builtin_memcpy(&part, at + offset(i), sizeof part);
+      v[i] = inside_[i] ? part : V{};
+    }
+    const std::make_index_sequence<n> lanes{};
+    const V d0 = even_lanes(v[0], v[1], lanes), d1 = odd_lanes(v[0], v[1], lanes);
+    const V d2 = even_lanes(v[2], v[3], lanes), d3 = odd_lanes(v[2], v[3], lanes);
     out[0] = d0 - d2, out[1] = d1 + d2, out[2] = d2 - d1, out[3] = d1 - d3;
   }
 
  private:
-  static constexpr int64_t n = kLanes<float>;
+  static constexpr int64_t n = sizeof(V) / sizeof(float);
+  typedef decltype(V{} < V{}) Mask;
   static constexpr int64_t offset(int i) { return i % 2 * n + i / 2 * 2; }
   int64_t col_, width_;
-  decltype(Vec<float>{} < Vec<float>{}) inside_[4];
+  Mask inside_[4];
 };
 
 // The other direction: four transformed rows to the 16 values, out[product * step].
-GS_INLINE void transform_rows(const Vec<float> (&d)[4][4], float* out, int64_t step) {
+template <class V>
+GS_INLINE void transform_rows(const V (&d)[4][4], float* out, int64_t step) {
 #pragma GCC unroll 4
   for (int c = 0; c < 4; ++c) {
-    store(out + c * step, d[0][c] - d[2][c]);
-    store(out + (4 + c) * step, d[1][c] + d[2][c]);
-    store(out + (8 + c) * step, d[2][c] - d[1][c]);
-    store(out + (12 + c) * step, d[1][c] - d[3][c]);
+    const V y[4] = {d[0][c] - d[2][c], d[1][c] + d[2][c], d[2][c] - d[1][c], d[1][c] - d[3][c]};
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r) __builtin_memcpy(out + (4 * r + c) * step, &y[r], sizeof y[r]);
   }
 }
 
