@@ -49,6 +49,7 @@ CASES = [
     Case("gemm/512-float64", product(512, 512, 512, dtype="float64"), 2.0 * 512**3),
     Case("bmm/96x128x64x128", product(128, 64, 128, batch=(96,)), 2.0 * 96 * 128 * 64 * 128),
     Case("bmm/512x16x16x16", product(16, 16, 16, batch=(512,)), 2.0 * 512 * 16**3),
+    *linear(8, 1024, 1024),
     *linear(32, 784, 128),
     *linear(2048, 256, 1024),
 ]

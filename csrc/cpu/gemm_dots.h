@@ -89,10 +89,11 @@ __attribute__((noinline)) void dot_tile(const DotOperands& x, int64_t k, const D
 
 class DotProduct {
  public:
-  // The sums over lanes at the end cost about as much for each row as packing eight values of k.
+  // The sums over lanes at the end cost about as much for each row as packing eight values of k, or
+  // four where the last vector of a packed B would be half empty.
   static bool serves(const Product<float>& p) {
     return p.m >= 2 && p.m <= kMostRows && p.a_col == 1 && p.b_row == 1 && p.k >= 64 &&
-           p.k >= 8 * p.m;
+           p.k >= (p.n <= kDotUnit ? 4 : 8) * p.m;
   }
 
   explicit DotProduct(const Product<float>& p)

@@ -93,6 +93,46 @@ Tensor batched(const char* name, const Tensor& a, const Tensor& b) {
   return c;
 }
 
+// Y (..., O) = act(X (..., I) W^T + bias), without a history.
+Tensor linear_forward(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                      Activation activation) {
+  check_floating(op, x);
+  check_floating(op, weight, "weight");
+  check_same_device(op, {&x, &weight, &bias});
+  check_same_dtype(op, {&x, &weight, &bias});
+  GS_CHECK(weight.dim() == 2 && x.dim() > 0 && x.size(-1) == weight.size(1), Value, op,
+           "expected input of shape (..., ", weight.dim() == 2 ? weight.size(1) : -1,
+           ") to match weight ", weight.shape(), ", got ", x.shape(), ".");
+  GS_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)), Value, op,
+           "expected bias of shape (", weight.size(0), ",) to match weight ", weight.shape(),
+           ", got ", bias.defined() ? bias.shape() : Shape{}, ".");
+  const int64_t width = x.size(-1), outputs = weight.size(0);
+  Shape shape = x.shape();
+  shape.back() = outputs;
+  Tensor y = empty(shape, x.dtype(), x.device());
+  if (y.numel()) {
+    // Views are made for what is not laid out as the product wants it, and then only.
+    Tensor dense_x, dense_bias;
+    if (x.dim() != 2 && !x.is_contiguous()) dense_x = contiguous(detached(x));
+    if (bias.defined() && !bias.is_contiguous()) dense_bias = contiguous(detached(bias));
+    const Tensor& rows = dense_x.defined() ? dense_x : x;
+    const Tensor& b = dense_bias.defined() ? dense_bias : bias;
+    Gemm p{};
+    p.dtype = y.dtype();
+    p.m = y.numel() / outputs, p.n = outputs, p.k = width;
+    p.a = rows.raw();
+    p.a_row = x.dim() == 2 ? x.stride(0) : width;
+    p.a_col = x.dim() == 2 ? x.stride(1) : 1;
+    p.b = weight.raw(), p.b_row = weight.stride(1), p.b_col = weight.stride(0);
+    p.c = y.raw(), p.c_row = outputs;
+    p.alpha = 1, p.beta = 0, p.batch = 1;
+    p.bias = b.defined() ? b.raw() : nullptr;
+    p.activation = activation;
+    kernels::gemm(y.device(), p);
+  }
+  return y;
+}
+
 }  // namespace
 
 Tensor mm(const Tensor& a, const Tensor& b) {
@@ -192,41 +232,10 @@ Tensor baddbmm(const Tensor& c, const Tensor& a, const Tensor& b, double beta, d
   return beta == 0 ? scaled : add(beta == 1 ? c : mul(c, beta), scaled, 1);
 }
 
-// Y (..., O) = X (..., I) W^T + bias. dX = dY W, dW = dY^T X, dbias = sum of dY.
+// dX = dY W, dW = dY^T X, dbias = sum of dY.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  check_floating("linear", x);
-  check_floating("linear", weight, "weight");
-  check_same_device("linear", {&x, &weight, &bias});
-  check_same_dtype("linear", {&x, &weight, &bias});
-  GS_CHECK(weight.dim() == 2 && x.dim() > 0 && x.size(-1) == weight.size(1), Value, "linear",
-           "expected input of shape (..., ", weight.dim() == 2 ? weight.size(1) : -1,
-           ") to match weight ", weight.shape(), ", got ", x.shape(), ".");
-  GS_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)), Value, "linear",
-           "expected bias of shape (", weight.size(0), ",) to match weight ", weight.shape(),
-           ", got ", bias.defined() ? bias.shape() : Shape{}, ".");
-  const int64_t width = x.size(-1), outputs = weight.size(0);
-  Shape shape = x.shape();
-  shape.back() = outputs;
-  Tensor y = empty(shape, x.dtype(), x.device());
-  if (y.numel()) {
-    // Views are made for what is not laid out as the product wants it, and then only.
-    Tensor dense_x, dense_bias;
-    if (x.dim() != 2 && !x.is_contiguous()) dense_x = contiguous(detached(x));
-    if (bias.defined() && !bias.is_contiguous()) dense_bias = contiguous(detached(bias));
-    const Tensor& rows = dense_x.defined() ? dense_x : x;
-    const Tensor& b = dense_bias.defined() ? dense_bias : bias;
-    Gemm p{};
-    p.dtype = y.dtype();
-    p.m = y.numel() / outputs, p.n = outputs, p.k = width;
-    p.a = rows.raw();
-    p.a_row = x.dim() == 2 ? x.stride(0) : width;
-    p.a_col = x.dim() == 2 ? x.stride(1) : 1;
-    p.b = weight.raw(), p.b_row = weight.stride(1), p.b_col = weight.stride(0);
-    p.c = y.raw(), p.c_row = outputs;
-    p.alpha = 1, p.beta = 0, p.batch = 1;
-    p.bias = b.defined() ? b.raw() : nullptr;
-    kernels::gemm(y.device(), p);
-  }
+  Tensor y = linear_forward("linear", x, weight, bias, Activation::None);
+  const int64_t width = weight.size(1), outputs = weight.size(0);
   if (needs_grad(x, weight, bias)) {
     record("linear", y, inputs(x, weight, bias),
            [x = Saved(x), w = Saved(weight), width, outputs](Backward& ctx) -> Tensors {
@@ -239,6 +248,11 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
            });
   }
   return y;
+}
+
+Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  if (needs_grad(x, weight, bias)) return relu(linear(x, weight, bias));
+  return linear_forward("linear_relu", x, weight, bias, Activation::Relu);
 }
 
 }  // namespace gs::ops

@@ -155,6 +155,7 @@ ROWS = [
                 Sample(normal(2, 3, 5), normal(4, 5), normal(4)),
                 Sample(normal(5), normal(4, 5), normal(4)),
                 Sample(normal(3, 5), normal(33, 5), normal(33), grad=False),
+                Sample(normal(5, 70), normal(33, 70), normal(33), grad=False),
             ]
         ),
         [
@@ -162,6 +163,23 @@ ROWS = [
             bad((ValueError, RuntimeError), "bias", normal(3, 5), normal(4, 5), normal(5)),
             MIXED(normal(3, 5), integers(0, 3, 4, 5)),
             bad((ValueError, RuntimeError), "", normal(), normal(4, 5)),
+        ],
+        flops=lambda x, w, *r, **k: 2.0 * np.prod(np.shape(x)) * len(w),
+    ),
+    product(
+        "_linear_relu",
+        lambda x, w, b=None: np.maximum(x @ w.T + (0 if b is None else b), 0),
+        lambda: (
+            [Sample(normal(n, 5), normal(3, 5), normal(3)) for n in SIZES]
+            + [
+                Sample(normal(2, 3, 5), normal(4, 5)),
+                Sample(normal(5), normal(4, 5), normal(4)),
+                Sample(normal(5, 70), normal(33, 70), normal(33), grad=False),
+            ]
+        ),
+        [
+            bad((ValueError, RuntimeError), r"linear.*\(4, 6\)", normal(3, 5), normal(4, 6)),
+            bad((ValueError, RuntimeError), "bias", normal(3, 5), normal(4, 5), normal(5)),
         ],
         flops=lambda x, w, *r, **k: 2.0 * np.prod(np.shape(x)) * len(w),
     ),

@@ -24,13 +24,15 @@ def test_linear_and_bilinear():
 
 
 def test_sequential_without_gradients():
-    """Convolution, relu and pooling in a row are one operation then, unless somebody watches."""
+    """Convolution or linear layer, relu and pooling in a row are one operation then, unless
+    somebody watches."""
     gs.manual_seed(0)
     net = nn.Sequential(
         nn.Conv2d(2, 6, 3), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(6, 4, 3, padding="same"), nn.ReLU(inplace=True), nn.MaxPool2d(2, 1),
         nn.Conv2d(4, 4, 3, padding=1, groups=2), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True),
-        nn.Conv2d(4, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2),
+        nn.Conv2d(4, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(12, 70), nn.ReLU(),
+        nn.Linear(70, 2),
     )  # fmt: skip
     x = gs.tensor(randn(9, 2, 10, 10).astype(np.float32))
     want = net(x)
@@ -56,6 +58,13 @@ def test_sequential_calls_what_replaces_forward():
         y = conv(x)
         assert gs.equal(nn.Sequential(conv, Loud())(x), y.relu() + 1)
         assert gs.equal(nn.Sequential(conv, relu)(x), y * 0)
+        linear = nn.Linear(6, 4)
+        y = linear(x)
+        assert gs.equal(nn.Sequential(linear, Loud())(x), y.relu() + 1)
+        assert gs.equal(nn.Sequential(linear, relu)(x), y * 0)
+        linear.forward = lambda input: input - 1
+        assert gs.equal(nn.Sequential(linear, nn.ReLU())(x), (x - 1).relu())
+        assert gs.equal(nn.Sequential(linear)(x), x - 1)
 
 
 def test_conv_padding_words_and_modes():

@@ -8,6 +8,7 @@ from typing import Any
 from gradstone import _C
 from gradstone.nn.modules.activation import ReLU
 from gradstone.nn.modules.conv import Conv2d
+from gradstone.nn.modules.linear import Linear
 from gradstone.nn.modules.module import Module
 from gradstone.nn.modules.pooling import MaxPool2d
 
@@ -38,19 +39,24 @@ def infer(modules: tuple[Any, ...], input: Any) -> Any:
     """The modules called one after the other."""
     at, count = 0, len(modules)
     while at < count:
-        conv = modules[at]
+        module = modules[at]
         at += 1
-        if at == count or not (_is_convolution(conv) and _is_plain(modules[at], ReLU)):
-            input = conv(input)
-            continue
-        at += 1
-        pooling: tuple[Any, ...] = ()
-        if at < count and _is_pooling(modules[at]):
-            pool = modules[at]
-            pooling = (pool.kernel_size, pool.stride, pool.padding)
+        before_relu = at < count and _is_plain(modules[at], ReLU)
+        if _is_plain(module, Linear):
+            linear = _C._linear_relu if before_relu else _C.linear
+            input = linear(input, module.weight, module.bias)
+            at += before_relu
+        elif before_relu and _is_convolution(module):
             at += 1
-        input = _C._conv2d_relu(
-            input, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups,
-            *pooling,
-        )  # fmt: skip
+            pooling: tuple[Any, ...] = ()
+            if at < count and _is_pooling(modules[at]):
+                pool = modules[at]
+                pooling = (pool.kernel_size, pool.stride, pool.padding)
+                at += 1
+            input = _C._conv2d_relu(
+                input, module.weight, module.bias, module.stride, module.padding, module.dilation,
+                module.groups, *pooling,
+            )  # fmt: skip
+        else:
+            input = module(input)
     return input
