@@ -21,6 +21,7 @@ BENCH_ARGS ?=
 
 BUILD := build/cpp
 EMU := build/emu
+NVCC := build/nvcc
 WHEELS := build/wheels
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -82,6 +83,26 @@ test-emu: test-deps $(EMU)/.package ## the CUDA kernels on the host: kernel test
 .PHONY: mutants
 mutants: test-deps $(VENV)/.tools ## plants bugs in the CUDA kernels, one at a time: the kernel tests must find each
 	@$(PY) tests/cuda/mutants.py $(MUTANTS)
+
+.PHONY: test-nvcc
+test-nvcc: test-deps ## the build with nvcc: each kernel's registers and instructions, and the Python tests without a GPU
+	@if ! nvcc="$$(tools/find_nvcc.sh)"; then
+	  echo "no nvcc of CUDA 12 or newer here: the build with nvcc is not tested"
+	  exit 0
+	fi
+	CUDACXX="$$nvcc" $(MAKE) --no-print-directory $(NVCC)/.package
+	$(PY) tests/cuda/resources.py
+	$(PY) tests/cuda/instructions.py
+	PYTHONPATH=$(NVCC)/site $(PY) -c 'import gradstone as gs
+	assert gs._C._cuda_built(), "the module has no CUDA kernels"
+	print("CUDA devices:", gs.cuda.device_count())'
+	PYTHONPATH=$(NVCC)/site $(PY) -m pytest $(PYTEST_ARGS)
+
+.PHONY: nvcc-table
+nvcc-table: $(VENV)/.tools ## writes what the kernels use now into tests/cuda/resources
+	@nvcc="$$(tools/find_nvcc.sh)" || { echo "no nvcc of CUDA 12 or newer here" >&2; exit 1; }
+	CUDACXX="$$nvcc" tools/build_cpp.sh $(NVCC) gradstone_cuda $(NVCC_OPTIONS)
+	$(PY) tests/cuda/resources.py --update
 
 .PHONY: smoke
 smoke: $(VENV)/.package $(VENV)/.extras-test-progress-plot ## the fast Python tests
@@ -179,6 +200,17 @@ $(EMU)/.package: $(WHEEL_SOURCES) $(shell find tests/cuda tests/cuda_host 2>/dev
 	  --config-settings=cmake.define.GRADSTONE_CUDA=EMU \
 	  --config-settings=cmake.define.GRADSTONE_BASELINE_ONLY=ON --wheel-dir $(EMU)/wheels .
 	$(PIP) install --no-deps --target $(EMU)/site $(EMU)/wheels/gradstone-*.whl
+	touch $@
+
+# The same package with CUDA as users build it. CPU kernels come from the compiler cache, where there is one.
+NVCC_OPTIONS := -DGRADSTONE_TESTS=ON -DGRADSTONE_CUDA=ON -DGRADSTONE_WERROR=ON
+$(NVCC)/.package: $(WHEEL_SOURCES) $(shell find tests/cuda -name '*.cpp' -o -name '*.h' 2>/dev/null) \
+		| $(VENV)/.package $(VENV)/.extras-test-progress-plot
+	@tools/build_cpp.sh $(NVCC) gradstone_cuda_tests $(NVCC_OPTIONS)
+	rm -rf $(NVCC)/wheels $(NVCC)/site
+	$(PIP) wheel --no-build-isolation --no-deps --config-settings=build-dir=$(NVCC) \
+	  --config-settings=cmake.define.GRADSTONE_CUDA=ON --wheel-dir $(NVCC)/wheels .
+	$(PIP) install --no-deps --target $(NVCC)/site $(NVCC)/wheels/gradstone-*.whl
 	touch $@
 
 $(VENV)/.package: $(WHEELS)/.built

@@ -1,12 +1,31 @@
 # The kernels of cuda/ by nvcc (ON) or by the host compiler on the emulator of tests/cuda_host (EMU).
 # Sets cuda_objects, cuda_definitions and cuda_libraries for gradstone_core, all empty without CUDA.
 
+# AUTO is ON where CMake finds an nvcc that is new enough.
+set(cuda_oldest_nvcc 12)
+if(GRADSTONE_CUDA STREQUAL "AUTO")
+  include(CheckLanguage)
+  check_language(CUDA)
+  set(nvcc_version 0)
+  if(CMAKE_CUDA_COMPILER)
+    execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --version OUTPUT_VARIABLE nvcc_says ERROR_QUIET)
+    if(nvcc_says MATCHES "release ([0-9.]+)")
+      set(nvcc_version ${CMAKE_MATCH_1})
+    endif()
+  endif()
+  if(nvcc_version VERSION_GREATER_EQUAL cuda_oldest_nvcc)
+    set(GRADSTONE_CUDA ON)
+  else()
+    set(GRADSTONE_CUDA OFF)
+  endif()
+endif()
+
 set(cuda_objects "")
 set(cuda_definitions "")
 set(cuda_libraries "")
 
 file(GLOB cuda_kernels CONFIGURE_DEPENDS cuda/*.cu)
-file(GLOB cuda_host_sources CONFIGURE_DEPENDS cuda/*.cpp cuda/runtime/*.cpp)
+file(GLOB cuda_host_sources CONFIGURE_DEPENDS cuda/runtime/*.cpp)
 
 if(GRADSTONE_CUDA STREQUAL "EMU")
   # float* is read as a pack of 16 bytes, as nvcc allows; no contraction, so that a*b+c has the
@@ -32,25 +51,51 @@ if(GRADSTONE_CUDA STREQUAL "EMU")
   set(cuda_objects $<TARGET_OBJECTS:gradstone_cuda> $<TARGET_OBJECTS:gradstone_cuda_host>)
   set(cuda_definitions GRADSTONE_HAS_CUDA)
 elseif(GRADSTONE_CUDA STREQUAL "ON")
-  # sm_80 for every card since, sm_90a for what only Hopper has. The runtime is linked statically and
-  # the driver not at all: the module is imported on a machine without a GPU.
+  # sm_80 for every card since, sm_90a for what only Hopper has; cards to come translate the PTX of
+  # compute_80, which is made on the way to sm_80 and costs no time.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real 90-virtual)
+    set(CMAKE_CUDA_ARCHITECTURES 80 90a-real)
   endif()
+  # The runtime is linked statically and the driver not at all: the module is imported on a machine
+  # without a GPU.
   set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
-  enable_language(CUDA)
+  set(CMAKE_CUDA_VISIBILITY_PRESET hidden)
   set(CMAKE_CUDA_STANDARD 20)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  enable_language(CUDA)
+  if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS cuda_oldest_nvcc)
+    message(FATAL_ERROR
+      "GRADSTONE_CUDA=ON needs nvcc ${cuda_oldest_nvcc} or newer; found ${CMAKE_CUDA_COMPILER_VERSION}")
+  endif()
   find_package(CUDAToolkit REQUIRED)
+  if(GRADSTONE_CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
+    set(CMAKE_CUDA_COMPILER_LAUNCHER ${GRADSTONE_CCACHE})
+  endif()
+
+  # Flags and definitions of every file that nvcc compiles.
+  add_library(gradstone_cuda_flags INTERFACE)
+  target_compile_options(gradstone_cuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:
+    --expt-relaxed-constexpr -Xptxas=-v -Xcompiler=-Wall,-Wextra
+    $<$<BOOL:${GRADSTONE_WERROR}>:-Werror=all-warnings>>)
+  target_compile_definitions(gradstone_cuda_flags INTERFACE GRADSTONE_HAS_CUDA)
+  target_include_directories(gradstone_cuda_flags INTERFACE csrc cuda)
+  target_link_libraries(gradstone_cuda_flags INTERFACE CUDA::cudart_static)
+
   add_library(gradstone_cuda OBJECT ${cuda_kernels} ${cuda_host_sources})
-  target_compile_options(gradstone_cuda PRIVATE
-    $<$<COMPILE_LANGUAGE:CUDA>:-O3 --expt-relaxed-constexpr -Xptxas -v>)
-  target_compile_definitions(gradstone_cuda PUBLIC GRADSTONE_HAS_CUDA)
-  target_include_directories(gradstone_cuda PUBLIC csrc cuda)
-  target_link_libraries(gradstone_cuda PUBLIC CUDA::cudart_static)
+  set(cuda_launcher ${CMAKE_CURRENT_SOURCE_DIR}/cmake/compile_cuda.sh ${CMAKE_CUDA_COMPILER_LAUNCHER})
+  set_target_properties(gradstone_cuda PROPERTIES CUDA_COMPILER_LAUNCHER "${cuda_launcher}")
+  target_link_libraries(gradstone_cuda PUBLIC gradstone_cuda_flags)
   set(cuda_objects $<TARGET_OBJECTS:gradstone_cuda>)
   set(cuda_definitions GRADSTONE_HAS_CUDA)
   set(cuda_libraries CUDA::cudart_static)
+endif()
+
+if(GRADSTONE_CUDA STREQUAL "ON")
+  message(STATUS "gradstone: CUDA kernels by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+elseif(GRADSTONE_CUDA STREQUAL "EMU")
+  message(STATUS "gradstone: CUDA kernels on the host, emulated: for tests")
+else()
+  message(STATUS "gradstone: no CUDA kernels; GRADSTONE_CUDA=ON builds them with nvcc")
 endif()
 
 # The kernels' own tests: each beside its CPU twin.

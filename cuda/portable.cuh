@@ -46,6 +46,7 @@ struct Config {
   cudaStream_t stream = nullptr;
 };
 
+#if defined(GRADSTONE_CUDA_EMU) || defined(__CUDACC__)
 // launch({grid, block, shared_bytes, stream}, kernel<64, 64>, arguments...): the arguments are
 // converted to the kernel's parameters, more than 48 KB of shared memory are asked for, and errors
 // are raised. The same text for both compilers, so no <<<>>>.
@@ -69,5 +70,6 @@ void launch(const Config& c, void (*kernel)(Parameters...), Arguments&&... argum
   check(cudaGetLastError(), "launch");
 #endif
 }
+#endif  // the host's compiler alone knows no <<<>>>
 
 }  // namespace gs::cuda
