@@ -29,9 +29,10 @@ struct PlaneSources {
 };
 
 // Windows of kWindow x kWindow without dilation. The gradient of stride 1 is the forward sum with
-// the window turned round. Each row of the source is read once for all results of the strip.
+// the window turned round. Each row of the source is read once for all results of the strip. The
+// weights are held in registers: of 7 x 7 doubles one block then fills a multiprocessor.
 template <class T, int kWindow, int kStride>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(kThreads, kWindow * sizeof(compute_t<T>) > 40 ? 1 : 2)
     square_kernel(const __grid_constant__ ConvSums p, const __grid_constant__ PlaneGrid grid,
                   const __grid_constant__ PlaneGrid planes) {
   using C = compute_t<T>;
