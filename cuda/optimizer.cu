@@ -1,118 +1,64 @@
-// Optimizer steps: all parameters in one launch. The tensors' table travels by value with the
-// launch; each block takes a piece of one tensor.
+// Optimizer steps: all parameters in one launch.
+//
+// What a step depends on may lie on the device, so that nobody waits for it: whether a gradient
+// was infinite, and the count of steps.
 #include <cmath>
-#include <limits>
 
 #include "kernels/kernels.h"
-#include "reduce.cuh"
 #include "runtime/scratch.h"
-#include "runtime/stream.h"
-#include "vec.cuh"
+#include "tensor_list.cuh"
 
 namespace gs::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int64_t kPiece = 4096;    // elements of a block
-constexpr int kTableTensors = 256;  // a table of 18 KB; kernels take up to 32 KB of parameters
+GS_DEVICE bool is_skipped(const float* found_inf) { return found_inf && *found_inf != 0; }
 
-struct Entry {
-  void* parameter;
-  const void* grad;
-  void* state1;
-  void* state2;
-  void* state3;
-  int64_t n;
-  double a, b;  // what follows from the tensor's own step count
-  DType dtype;
-  int first_block;
-};
-struct Table {
-  Entry entries[kTableTensors] = {};
-  int count = 0, blocks = 0;
+// What follows from a tensor's step count.
+struct Factors {
+  double a, b;
 };
 
-// The tensor and the elements [begin, end) of this block.
-struct Piece {
-  const Entry* entry;
-  int64_t begin, end;
-};
-GS_DEVICE Piece piece_of(const Table& table, int block) {
-  int low = 0, past = table.count;  // the last tensor that starts at or before this block
-  while (past - low > 1) {
-    const int middle = (low + past) / 2;
-    (table.entries[middle].first_block <= block ? low : past) = middle;
-  }
-  const Entry& entry = table.entries[low];
-  const int64_t begin = int64_t(block - entry.first_block) * kPiece;
-  return {&entry, begin, begin + kPiece < entry.n ? begin + kPiece : entry.n};
-}
-
-template <class F>
-GS_DEVICE void in_dtype(DType t, const F& f) {
-  switch (t) {
-    case DType::Float32:
-      return f(Type<float>{});
-    case DType::Float64:
-      return f(Type<double>{});
-    case DType::Float16:
-      return f(Type<Half>{});
-    default:
-      return f(Type<BFloat16>{});
-  }
-}
-
-// f(element) for this thread's elements of the piece.
-template <class F>
-GS_DEVICE void each_element_of(const Piece& piece, const F& f) {
-  for (int64_t i = piece.begin + threadIdx.x; i < piece.end; i += kThreads) f(i);
-}
-
+// For tensors whose count is on the device, a thread each: counts the step, and says what follows.
 template <class Step>
-__global__ void __launch_bounds__(kThreads)
-    step_kernel(const Step step, const __grid_constant__ Table table) {
-  const Piece piece = piece_of(table, static_cast<int>(blockIdx.x));
-  in_dtype(piece.entry->dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    each_element_of(piece, [&](int64_t i) { step.template update<T>(*piece.entry, i); });
-  });
+__global__ void __launch_bounds__(kListThreads)
+    count_kernel(const Step step, const __grid_constant__ TensorTable table, const float* found_inf,
+                 Factors* factors) {
+  const int i = static_cast<int>(threadIdx.x);
+  if (i >= table.count || !table.entries[i].counter || is_skipped(found_inf)) return;
+  const double now = static_cast<double>(*table.entries[i].counter) + 1;
+  *table.entries[i].counter = static_cast<float>(now);
+  factors[i] = step.factors(now);
 }
+static_assert(kTableTensors <= kListThreads);
 
-// Calls run(table) for all tensors that have elements, a table at a time.
-template <class Fill, class Run>
-void in_tables(const OptimizerTensor* tensors, int64_t count, Fill fill, Run run) {
-  Table table;
-  for (int64_t t = 0; t < count; ++t) {
-    const OptimizerTensor& from = tensors[t];
-    if (from.n > 0) {
-      Entry& entry = table.entries[table.count++];
-      entry = {from.parameter, from.grad, from.state1, from.state2, from.state3,
-               from.n,         0,         0,           from.dtype,  table.blocks};
-      fill(from, entry);
-      table.blocks += static_cast<int>(ceil_div(from.n, kPiece));
-    }
-    if (table.count == kTableTensors || (t + 1 == count && table.count > 0)) {
-      run(table);
-      table = {};
-    }
-  }
+// factors: null where every count is on the host.
+template <class Step>
+__global__ void __launch_bounds__(kListThreads)
+    step_kernel(const Step step, const __grid_constant__ TensorTable table, const float* found_inf,
+                const Factors* factors) {
+  if (is_skipped(found_inf)) return;
+  const Piece piece = piece_of(table, static_cast<int>(blockIdx.x));
+  const ListEntry& e = *piece.entry;
+  const Factors f = factors && e.counter ? factors[piece.index] : Factors{e.a, e.b};
+  in_dtype(e.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    each_element_of(piece, [&](int64_t i) { step.template update<T>(e, f, i); });
+  });
 }
 
 template <class Step, class Fill>
-void run_step(const OptimizerTensor* tensors, int64_t count, const Step& step, Fill fill) {
-  in_tables(tensors, count, fill, [&](const Table& table) {
-    launch({dim3(static_cast<unsigned>(table.blocks)), dim3(kThreads), 0, current_stream()},
-           step_kernel<Step>, step, table);
+void run_step(const OptimizerTensor* tensors, int64_t count, const float* found_inf,
+              const Step& step, Fill fill) {
+  in_tables(tensors, count, fill, [&](const TensorTable& table) {
+    bool counted = false;
+    for (int i = 0; i < table.count; ++i) counted = counted || table.entries[i].counter;
+    const Scratch<Factors> factors(counted ? kTableTensors : 0);
+    if (counted)
+      launch({dim3(1), dim3(kListThreads), 0, current_stream()}, count_kernel<Step>, step, table,
+             found_inf, factors.data());
+    launch({dim3(static_cast<unsigned>(table.blocks)), dim3(kListThreads), 0, current_stream()},
+           step_kernel<Step>, step, table, found_inf, counted ? factors.data() : nullptr);
   });
-}
-
-template <class T>
-GS_DEVICE compute_t<T> get(const void* p, int64_t i) {
-  return widen(static_cast<const T*>(p)[i]);
-}
-template <class T>
-GS_DEVICE void put(void* p, int64_t i, compute_t<T> v) {
-  static_cast<T*>(p)[i] = T(v);
 }
 
 // a + w (b - a), from the nearer end.
@@ -123,18 +69,20 @@ GS_DEVICE C lerp(C a, C b, C w) {
 
 // ---------------------------------------------------------------- the rules
 
-struct Sgd {  // entry.a: 1 on the first step of a momentum buffer
+struct Sgd {  // factors.a: 1 on the first step of a momentum buffer
   double lr, momentum, fresh, decay, sign;
   bool nesterov;
 
+  GS_HOST_DEVICE Factors factors(double) const { return {}; }
+
   template <class T>
-  GS_DEVICE void update(const Entry& e, int64_t i) const {
+  GS_DEVICE void update(const ListEntry& e, const Factors& f, int64_t i) const {
     using C = compute_t<T>;
     const C w = get<T>(e.parameter, i);
     C g = get<T>(e.grad, i) * C(sign);
     if (decay != 0) g = g + C(decay) * w;
     if (momentum != 0) {
-      const C b = e.a == 1 ? g : get<T>(e.state1, i) * C(momentum) + C(fresh) * g;
+      const C b = f.a == 1 ? g : get<T>(e.state1, i) * C(momentum) + C(fresh) * g;
       put<T>(e.state1, i, b);
       g = nesterov ? g + C(momentum) * b : b;
     }
@@ -142,12 +90,16 @@ struct Sgd {  // entry.a: 1 on the first step of a momentum buffer
   }
 };
 
-struct Adam {  // entry.a: lr / (1 - beta1^t), entry.b: sqrt(1 - beta2^t)
-  double w1, beta2, w2, eps, sign, shrink, decay;
+struct Adam {
+  double lr, beta1, w1, beta2, w2, eps, sign, shrink, decay;
   bool amsgrad;
 
+  GS_HOST_DEVICE Factors factors(double t) const {
+    return {lr / (1 - std::pow(beta1, t)), std::sqrt(1 - std::pow(beta2, t))};
+  }
+
   template <class T>
-  GS_DEVICE void update(const Entry& e, int64_t i) const {
+  GS_DEVICE void update(const ListEntry& e, const Factors& f, int64_t i) const {
     using C = compute_t<T>;
     C w = get<T>(e.parameter, i) * C(shrink);
     C g = get<T>(e.grad, i) * C(sign);
@@ -161,7 +113,7 @@ struct Adam {  // entry.a: lr / (1 - beta1^t), entry.b: sqrt(1 - beta2^t)
       v = before > v ? before : v;
       put<T>(e.state3, i, v);
     }
-    put<T>(e.parameter, i, w - (C(e.a) * m) / (std::sqrt(v) / C(e.b) + C(eps)));
+    put<T>(e.parameter, i, w - (C(f.a) * m) / (std::sqrt(v) / C(f.b) + C(eps)));
   }
 };
 
@@ -169,8 +121,10 @@ struct Rmsprop {
   double lr, alpha, fresh, eps, decay, momentum, sign;
   bool centered;
 
+  GS_HOST_DEVICE Factors factors(double) const { return {}; }
+
   template <class T>
-  GS_DEVICE void update(const Entry& e, int64_t i) const {
+  GS_DEVICE void update(const ListEntry& e, const Factors& f, int64_t i) const {
     using C = compute_t<T>;
     const C w = get<T>(e.parameter, i);
     C g = get<T>(e.grad, i) * C(sign);
@@ -194,96 +148,19 @@ struct Rmsprop {
   }
 };
 
-struct Scale {
-  double factor;
-  template <class T>
-  GS_DEVICE void update(const Entry& e, int64_t i) const {
-    put<T>(e.parameter, i, get<T>(e.parameter, i) * compute_t<T>(factor));
-  }
-};
-
-// ---------------------------------------------------------------- norms
-
-struct Squares {
-  GS_DEVICE static double of(double x) { return x * x; }
-  static constexpr bool kLargest = false;
-};
-struct Sizes {
-  GS_DEVICE static double of(double x) { return std::fabs(x); }
-  static constexpr bool kLargest = false;
-};
-struct LargestSize {  // NaN wins, and stays
-  GS_DEVICE static double of(double x) { return std::fabs(x); }
-  static constexpr bool kLargest = true;
-};
-
-struct Join {
-  bool largest;
-  GS_DEVICE double operator()(double a, double b) const {
-    if (!largest) return a + b;
-    return b > a || b != b ? b : a;
-  }
-};
-
-// One partial result a block; each is joined with those of the same place in the block's list.
-template <class Norm>
-__global__ void __launch_bounds__(kThreads)
-    norm_kernel(const __grid_constant__ Table table, double* partial) {
-  const Piece piece = piece_of(table, static_cast<int>(blockIdx.x));
-  const Join join{Norm::kLargest};
-  double mine = 0;
-  in_dtype(piece.entry->dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    each_element_of(piece, [&](int64_t i) {
-      mine = join(mine, Norm::of(static_cast<double>(get<T>(piece.entry->grad, i))));
-    });
-  });
-  mine = block_reduce<kThreads>(mine, join, 0.0);
-  if (threadIdx.x == 0) partial[blockIdx.x] = mine;
-}
-
-__global__ void __launch_bounds__(kThreads)
-    join_kernel(const double* partial, int64_t n, Join join, double* result) {
-  double mine = 0;
-  for (int64_t i = threadIdx.x; i < n; i += kThreads) mine = join(mine, partial[i]);
-  mine = block_reduce<kThreads>(mine, join, 0.0);
-  if (threadIdx.x == 0) *result = mine;
-}
-
-template <class Norm>
-void norm_of_all(const GradNorm& p) {
-  int64_t blocks = 0;
-  for (int64_t t = 0; t < p.count; ++t) blocks += ceil_div(p.tensors[t].n, kPiece);
-  *p.result = 0;
-  if (blocks == 0) return;
-  const Scratch<double> partial(blocks + 1);
-  int64_t done = 0;
-  in_tables(
-      p.tensors, p.count, [](const OptimizerTensor&, Entry&) {},
-      [&](const Table& table) {
-        launch({dim3(static_cast<unsigned>(table.blocks)), dim3(kThreads), 0, current_stream()},
-               norm_kernel<Norm>, table, partial.data() + done);
-        done += table.blocks;
-      });
-  double* const result = partial.data() + blocks;
-  launch({dim3(1), dim3(kThreads), 0, current_stream()}, join_kernel, partial.data(), blocks,
-         Join{Norm::kLargest}, result);
-  check(cudaMemcpyAsync(p.result, result, sizeof(double), cudaMemcpyDeviceToHost, current_stream()),
-        "grad_norm");
-  synchronize(current_stream());
-}
-
 }  // namespace
 
 void sgd_step(const SgdStep& p) {
   const Sgd rule{p.lr,      p.momentum, 1 - p.dampening, p.weight_decay, p.maximize ? -1.0 : 1.0,
                  p.nesterov};
-  run_step(p.tensors, p.count, rule,
-           [](const OptimizerTensor& from, Entry& to) { to.a = from.step; });
+  run_step(p.tensors, p.count, p.found_inf, rule,
+           [](const OptimizerTensor& from, ListEntry& to) { to.a = from.step; });
 }
 
 void adam_step(const AdamStep& p) {
-  const Adam rule{1 - p.beta1,
+  const Adam rule{p.lr,
+                  p.beta1,
+                  1 - p.beta1,
                   p.beta2,
                   1 - p.beta2,
                   p.eps,
@@ -291,9 +168,10 @@ void adam_step(const AdamStep& p) {
                   p.decoupled ? 1 - p.lr * p.weight_decay : 1.0,
                   p.decoupled ? 0.0 : p.weight_decay,
                   p.amsgrad};
-  run_step(p.tensors, p.count, rule, [&](const OptimizerTensor& from, Entry& to) {
-    to.a = p.lr / (1 - std::pow(p.beta1, from.step));
-    to.b = std::sqrt(1 - std::pow(p.beta2, from.step));
+  run_step(p.tensors, p.count, p.found_inf, rule, [&](const OptimizerTensor& from, ListEntry& to) {
+    if (from.counter) return;
+    const Factors f = rule.factors(from.step);
+    to.a = f.a, to.b = f.b;
   });
 }
 
@@ -301,17 +179,7 @@ void rmsprop_step(const RmspropStep& p) {
   const Rmsprop rule{
       p.lr,      p.alpha, 1 - p.alpha, p.eps, p.weight_decay, p.momentum, p.maximize ? -1.0 : 1.0,
       p.centered};
-  run_step(p.tensors, p.count, rule, [](const OptimizerTensor&, Entry&) {});
-}
-
-void grad_norm(const GradNorm& p) {
-  if (p.p == 2) return norm_of_all<Squares>(p);
-  if (p.p == 1) return norm_of_all<Sizes>(p);
-  norm_of_all<LargestSize>(p);
-}
-
-void scale_all(const ScaleAll& p) {
-  run_step(p.tensors, p.count, Scale{p.factor}, [](const OptimizerTensor&, Entry&) {});
+  run_step(p.tensors, p.count, p.found_inf, rule, [](const OptimizerTensor&, ListEntry&) {});
 }
 
 }  // namespace gs::cuda

@@ -31,7 +31,8 @@
   K(triangle, Triangle) K(image_batch, ImageBatch) \
   K(random, Random) K(random_permutation, RandomPermutation) K(dropout, Dropout) \
   K(sgd_step, SgdStep) K(adam_step, AdamStep) K(rmsprop_step, RmspropStep) \
-  K(grad_norm, GradNorm) K(scale_all, ScaleAll)
+  K(grad_norm, GradNorm) K(scale_all, ScaleAll) K(unscale_all, UnscaleAll) \
+  K(update_scale, UpdateScale)
 // clang-format on
 
 namespace gs {

@@ -86,6 +86,26 @@ class Buffers {
   std::vector<std::pair<Tensor, Tensor>> back_;
 };
 
+// One float32 number beside the parameters.
+void check_number(const char* op, const Tensor& t, const Tensor& beside, const char* what,
+                  DType dtype = DType::Float32) {
+  check_defined(op, t, what);
+  GS_CHECK(t.numel() == 1 && t.dtype() == dtype && t.device() == beside.device(), Type, op,
+           "expected ", what, " to be one ", dtype, " number on ", beside.device(), ", got ",
+           t.dtype(), " of shape ", t.shape(), " on ", t.device(), ".");
+}
+
+// Whether the step is not to be made, as far as the host knows. Elsewhere the kernel is given
+// `found_inf` and sees for itself.
+bool is_skipped(const char* op, const Tensor& found_inf, const Tensors& params) {
+  if (!found_inf.defined() || params.empty()) return false;
+  check_number(op, found_inf, params[0], "found_inf");
+  return found_inf.device().is_cpu() && *found_inf.data<float>() != 0;
+}
+const float* read_by_kernel(const Tensor& found_inf) {
+  return found_inf.defined() && !found_inf.device().is_cpu() ? found_inf.data<float>() : nullptr;
+}
+
 Buffers buffers_for(const Tensors& params, const Tensors& grads) {
   Buffers buffers(params.size());
   for (size_t i = 0; i < params.size(); ++i) {
@@ -98,31 +118,45 @@ Buffers buffers_for(const Tensors& params, const Tensors& grads) {
   return buffers;
 }
 
+// What is changed in place: `parameter` of each.
+Buffers written_buffers(const char* op, const Tensors& tensors) {
+  check_parameters(op, tensors, "tensor");
+  Buffers buffers(tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    buffers[i] = {};
+    buffers[i].parameter = buffers.write(tensors[i]);
+    buffers[i].n = tensors[i].numel();
+    buffers[i].dtype = tensors[i].dtype();
+  }
+  return buffers;
+}
+
 }  // namespace
 
 void sgd_step(const Tensors& params, const Tensors& grads, const Tensors& momentum_buffers,
               const Dims& first, double lr, double momentum, double dampening, double weight_decay,
-              bool nesterov, bool maximize) {
+              bool nesterov, bool maximize, const Tensor& found_inf) {
   const char* op = "sgd_step";
   check_parameters(op, params, "parameter");
   check_parallel(op, params, grads, "gradient", false);
   if (momentum != 0) check_parallel(op, params, momentum_buffers, "momentum buffer", true);
   GS_CHECK(first.size() == 1, Value, op, "expected first to be (0,) or (1,), got ", first, ".");
-  if (params.empty()) return;
+  if (params.empty() || is_skipped(op, found_inf, params)) return;
   Buffers buffers = buffers_for(params, grads);
   for (size_t i = 0; i < params.size(); ++i) {
     if (momentum != 0) buffers[i].state1 = buffers.write(momentum_buffers[i]);
     buffers[i].step = first[0] ? 1 : 2;
   }
-  kernels::sgd_step(params[0].device(), {buffers.data(), static_cast<int64_t>(params.size()), lr,
-                                         momentum, dampening, weight_decay, nesterov, maximize});
+  kernels::sgd_step(params[0].device(),
+                    {buffers.data(), static_cast<int64_t>(params.size()), lr, momentum, dampening,
+                     weight_decay, nesterov, maximize, read_by_kernel(found_inf)});
   buffers.finish();
 }
 
 void adam_step(const Tensors& params, const Tensors& grads, const Tensors& exp_avgs,
                const Tensors& exp_avg_sqs, const Tensors& max_exp_avg_sqs, const Tensors& steps,
                double lr, double beta1, double beta2, double eps, double weight_decay,
-               bool decoupled, bool amsgrad, bool maximize) {
+               bool decoupled, bool amsgrad, bool maximize, const Tensor& found_inf) {
   const char* op = "adam_step";
   check_parameters(op, params, "parameter");
   check_parallel(op, params, grads, "gradient", false);
@@ -133,37 +167,43 @@ void adam_step(const Tensors& params, const Tensors& grads, const Tensors& exp_a
            " steps, one for each parameter, got ", steps.size(), ".");
   for (const Tensor& step : steps) {
     check_defined(op, step, "step");
-    GS_CHECK(step.numel() == 1 && step.dtype() == DType::Float32 && step.device().is_cpu(), Type,
-             op, "expected each step to be one float32 number on the CPU, got ", step.dtype(),
-             " of shape ", step.shape(), " on ", step.device(), ".");
+    const bool placed =
+        step.device().is_cpu() ? !read_by_kernel(found_inf) : step.device() == params[0].device();
+    GS_CHECK(step.numel() == 1 && step.dtype() == DType::Float32 && placed, Type, op,
+             "expected each step to be one float32 number on the CPU or beside the parameters "
+             "(with found_inf only there), got ",
+             step.dtype(), " of shape ", step.shape(), " on ", step.device(), ".");
     check_writable(op, step, "step");
   }
-  if (params.empty()) return;
+  if (params.empty() || is_skipped(op, found_inf, params)) return;
   Buffers buffers = buffers_for(params, grads);
   for (size_t i = 0; i < params.size(); ++i) {
     buffers[i].state1 = buffers.write(exp_avgs[i]);
     buffers[i].state2 = buffers.write(exp_avg_sqs[i]);
     if (amsgrad) buffers[i].state3 = buffers.write(max_exp_avg_sqs[i]);
     float* step = static_cast<float*>(buffers.write(steps[i]));
-    buffers[i].step = *step += 1;
+    if (steps[i].device().is_cpu())
+      buffers[i].step = *step += 1;
+    else
+      buffers[i].counter = step;
   }
   kernels::adam_step(params[0].device(),
                      {buffers.data(), static_cast<int64_t>(params.size()), lr, beta1, beta2, eps,
-                      weight_decay, decoupled, amsgrad, maximize});
+                      weight_decay, decoupled, amsgrad, maximize, read_by_kernel(found_inf)});
   buffers.finish();
 }
 
 void rmsprop_step(const Tensors& params, const Tensors& grads, const Tensors& square_avgs,
                   const Tensors& momentum_buffers, const Tensors& grad_avgs, double lr,
                   double alpha, double eps, double weight_decay, double momentum, bool centered,
-                  bool maximize) {
+                  bool maximize, const Tensor& found_inf) {
   const char* op = "rmsprop_step";
   check_parameters(op, params, "parameter");
   check_parallel(op, params, grads, "gradient", false);
   check_parallel(op, params, square_avgs, "square_avg", true);
   if (momentum > 0) check_parallel(op, params, momentum_buffers, "momentum buffer", true);
   if (centered) check_parallel(op, params, grad_avgs, "grad_avg", true);
-  if (params.empty()) return;
+  if (params.empty() || is_skipped(op, found_inf, params)) return;
   Buffers buffers = buffers_for(params, grads);
   for (size_t i = 0; i < params.size(); ++i) {
     buffers[i].state1 = buffers.write(square_avgs[i]);
@@ -172,7 +212,7 @@ void rmsprop_step(const Tensors& params, const Tensors& grads, const Tensors& sq
   }
   kernels::rmsprop_step(params[0].device(),
                         {buffers.data(), static_cast<int64_t>(params.size()), lr, alpha, eps,
-                         weight_decay, momentum, centered, maximize});
+                         weight_decay, momentum, centered, maximize, read_by_kernel(found_inf)});
   buffers.finish();
 }
 
@@ -199,26 +239,49 @@ Tensor grad_norm(const Tensors& grads, double p) {
     buffers[i].n = grads[i].numel();
     buffers[i].dtype = grads[i].dtype();
   }
-  double result = 0;
-  kernels::grad_norm(grads[0].device(),
-                     {buffers.data(), static_cast<int64_t>(grads.size()), p, &result});
-  return full({}, Scalar(p == 2 ? std::sqrt(result) : result), grads[0].dtype(), grads[0].device());
+  Tensor norm = empty({}, grads[0].dtype(), grads[0].device());
+  kernels::grad_norm(norm.device(), {buffers.data(), static_cast<int64_t>(grads.size()), p,
+                                     norm.raw(), norm.dtype()});
+  return norm;
 }
 
-void scale_all_(const Tensors& tensors, double factor) {
+void scale_all_(const Tensors& tensors, double factor, const Tensor& norm) {
   const char* op = "scale_all_";
-  check_parameters(op, tensors, "tensor");
   if (tensors.empty()) return;
-  Buffers buffers(tensors.size());
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    buffers[i] = {};
-    buffers[i].parameter = buffers.write(tensors[i]);
-    buffers[i].n = tensors[i].numel();
-    buffers[i].dtype = tensors[i].dtype();
+  ScaleAll p{nullptr, static_cast<int64_t>(tensors.size()), factor};
+  if (norm.defined()) {
+    check_floating(op, norm, "norm");
+    check_number(op, norm, tensors[0], "norm", norm.dtype());
+    p.norm = norm.raw(), p.norm_dtype = norm.dtype();
   }
-  kernels::scale_all(tensors[0].device(),
-                     {buffers.data(), static_cast<int64_t>(tensors.size()), factor});
+  Buffers buffers = written_buffers(op, tensors);
+  p.tensors = buffers.data();
+  kernels::scale_all(tensors[0].device(), p);
   buffers.finish();
+}
+
+void unscale_all_(const Tensors& grads, const Tensor& scale, const Tensor& found_inf) {
+  const char* op = "unscale_all_";
+  if (grads.empty()) return;
+  check_number(op, scale, grads[0], "scale");
+  check_number(op, found_inf, grads[0], "found_inf");
+  Buffers buffers = written_buffers(op, grads);
+  kernels::unscale_all(grads[0].device(), {buffers.data(), static_cast<int64_t>(grads.size()),
+                                           scale.data<float>(), found_inf.data<float>()});
+  buffers.finish();
+  found_inf.bump_version();
+}
+
+void update_scale_(const Tensor& scale, const Tensor& streak, const Tensor& found_inf,
+                   double growth, double backoff, int64_t interval) {
+  const char* op = "update_scale_";
+  check_number(op, scale, scale, "scale");
+  check_number(op, streak, scale, "streak", DType::Int32);
+  check_number(op, found_inf, scale, "found_inf");
+  kernels::update_scale(scale.device(), {scale.data<float>(), streak.data<int32_t>(),
+                                         found_inf.data<float>(), growth, backoff, interval});
+  scale.bump_version();
+  streak.bump_version();
 }
 
 }  // namespace gs::ops

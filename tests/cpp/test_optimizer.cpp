@@ -236,19 +236,19 @@ TEST(Optimizer, GradNormAndScale) {
       }
     const auto norm = [&](double p) {
       double result = -1;
-      cpu::table(isa).grad_norm(
-          {parameters.tensors.data(), int64_t(parameters.tensors.size()), p, &result});
+      cpu::table(isa).grad_norm({parameters.tensors.data(), int64_t(parameters.tensors.size()), p,
+                                 &result, DType::Float64});
       return result;
     };
     const double infinity = std::numeric_limits<double>::infinity();
-    EXPECT_NEAR(norm(2), squares, 1e-9 * squares);
+    EXPECT_NEAR(norm(2), std::sqrt(squares), 1e-9 * std::sqrt(squares));
     EXPECT_NEAR(norm(1), sizes, 1e-9 * sizes);
     EXPECT_EQ(norm(infinity), largest);
     parameters.f32[10].data[1][12345] = NAN;
     EXPECT_TRUE(std::isnan(norm(2)));
     EXPECT_TRUE(std::isnan(norm(infinity)));
     double none = -1;
-    cpu::table(isa).grad_norm({nullptr, 0, 2, &none});
+    cpu::table(isa).grad_norm({nullptr, 0, 2, &none, DType::Float64});
     EXPECT_EQ(none, 0);
 
     cpu::table(isa).scale_all(
@@ -256,6 +256,73 @@ TEST(Optimizer, GradNormAndScale) {
     for (auto& rs : parameters.references)
       for (Reference& r : rs) r.w *= -0.5;
     parameters.compare();
+  }
+}
+
+TEST(Optimizer, ClipsByTheNorm) {
+  for (Isa isa : isas()) {
+    Parameters parameters(kSizes);
+    const int64_t count = int64_t(parameters.tensors.size());
+    const auto clip = [&](float norm) {
+      cpu::table(isa).scale_all({parameters.tensors.data(), count, 2.0, &norm, DType::Float32});
+    };
+    clip(1.5f);  // below the limit: nothing is done
+    parameters.compare();
+    clip(8);
+    for (auto& rs : parameters.references)
+      for (Reference& r : rs) r.w *= 2.0 / (8 + 1e-6);
+    parameters.compare();
+    clip(NAN);
+    EXPECT_TRUE(std::isnan(parameters.f32[10].data[0][0]));
+  }
+}
+
+TEST(Optimizer, UnscaleFindsWhatIsNotFinite) {
+  for (Isa isa : isas()) {
+    Parameters parameters(kSizes);
+    const int64_t count = int64_t(parameters.tensors.size());
+    const float scale = 8;
+    float found = 0;
+    const auto unscale = [&] {
+      cpu::table(isa).unscale_all({parameters.tensors.data(), count, &scale, &found});
+    };
+    unscale();
+    EXPECT_EQ(found, 0);
+    for (auto& rs : parameters.references)
+      for (Reference& r : rs) r.w /= 8;
+    parameters.compare();
+    for (const float bad : {INFINITY, -INFINITY, NAN}) {
+      found = 0;
+      float& last = parameters.f32[10].data[0].back();
+      const float before = std::exchange(last, bad);
+      unscale();
+      EXPECT_EQ(found, 1);
+      last = before;
+    }
+  }
+}
+
+TEST(Optimizer, ScaleGrowsAndShrinks) {
+  for (Isa isa : isas()) {
+    float scale = 1024, found = 0;
+    int32_t streak = 0;
+    const auto update = [&] {
+      cpu::table(isa).update_scale({&scale, &streak, &found, 2.0, 0.5, 3});
+    };
+    update(), update();
+    EXPECT_EQ(scale, 1024);
+    EXPECT_EQ(streak, 2);
+    update();
+    EXPECT_EQ(scale, 2048);
+    EXPECT_EQ(streak, 0);
+    update();
+    found = 1;
+    update();
+    EXPECT_EQ(scale, 1024);
+    EXPECT_EQ(streak, 0);
+    found = 0, scale = 3e38f, streak = 2;
+    update();
+    EXPECT_EQ(scale, 3e38f);  // twice as much would be infinite
   }
 }
 
@@ -273,8 +340,8 @@ TEST(Optimizer, SameBitsForAnyNumberOfThreads) {
                                    0.01, 0.9, 0.999, 1e-8, 0.1, true, false, false});
       }
       norms.emplace_back();
-      cpu::table(isa).grad_norm(
-          {parameters.tensors.data(), int64_t(parameters.tensors.size()), 2, &norms.back()});
+      cpu::table(isa).grad_norm({parameters.tensors.data(), int64_t(parameters.tensors.size()), 2,
+                                 &norms.back(), DType::Float64});
       runs.emplace_back();
       for (auto& t : parameters.f32)
         runs.back().insert(runs.back().end(), t.data[0].begin(), t.data[0].end());

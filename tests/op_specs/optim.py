@@ -84,9 +84,60 @@ def rmsprop(
         p -= lr * step
 
 
-def scale_all(tensors, factor):
+def scale_all(tensors, factor, norm=None):
+    if norm is not None:
+        factor = min(1.0, factor / (float(norm) + 1e-6))
     for t in tensors:
         t *= factor
+
+
+def unscale_all(grads, scale, found_inf):
+    for g in grads:
+        found_inf[...] = np.maximum(found_inf, not np.all(np.isfinite(g)))
+        g /= scale
+
+
+def update_scale(scale, streak, found_inf, growth, backoff, interval):
+    grows = found_inf == 0 and streak + 1 >= interval
+    scale *= backoff if found_inf else growth if grows else 1.0
+    streak[...] = 0 if found_inf or grows else streak + 1
+
+
+def unless_found(reference):
+    """The step with found_inf behind the other arguments."""
+
+    def call(*args, found=None):
+        if found is None or not float(found):
+            reference(*args)
+
+    def split(*args):
+        *rest, last = args
+        given = isinstance(last, np.ndarray) and last.shape == () and last.dtype != bool
+        call(*(rest if given else args), found=last if given else None)
+
+    return split
+
+
+def with_found_inf(samples):
+    """The first sample once more with a found_inf that allows the step, and one that does not."""
+
+    def call():
+        rows = samples()
+        first = [a for a in rows[0].args]
+        if any(isinstance(a, list) and a and isinstance(a[0], Host) for a in first):
+            first = [
+                [Fixed(np.asarray(b.array)) for b in a]
+                if isinstance(a, list) and a and isinstance(a[0], Host)
+                else a
+                for a in first
+            ]
+        return [*rows, *(Sample(*first, Fixed(np.float32(f))) for f in (0, 1))]
+
+    return call
+
+
+def number(value, dtype=np.float32):
+    return Fixed(np.asarray(value, dtype))
 
 
 def writing(f):
@@ -213,8 +264,8 @@ def step(name, reference, samples, errors=()):
 ROWS = [
     step(
         "_sgd_step",
-        sgd,
-        sgd_samples,
+        unless_found(sgd),
+        with_found_inf(sgd_samples),
         [
             bad(WRONG, "", [normal(3)], [normal(4)], [], (1,), 0.1, 0.0, 0.0, 0.0, False, False),
             bad(WRONG, "", [normal(3)], [], [], (1,), 0.1, 0.0, 0.0, 0.0, False, False),
@@ -251,8 +302,8 @@ ROWS = [
     ),
     step(
         "_adam_step",
-        adam,
-        adam_samples,
+        unless_found(adam),
+        with_found_inf(adam_samples),
         [
             bad(
                 WRONG,
@@ -312,8 +363,8 @@ ROWS = [
     ),
     step(
         "_rmsprop_step",
-        rmsprop,
-        rmsprop_samples,
+        unless_found(rmsprop),
+        with_found_inf(rmsprop_samples),
         [
             bad(
                 WRONG,
@@ -362,7 +413,46 @@ ROWS = [
     step(
         "_scale_all_",
         scale_all,
-        lambda: [Sample(many(), 0.5), Sample([], 2.0), Sample(many(), -3.0)],
-        [bad(WRONG, "", [normal(3), None], 2.0), bad(WRONG, "", 1, 2.0)],
+        lambda: [
+            Sample(many(), 0.5),
+            Sample([], 2.0),
+            Sample(many(), -3.0),
+            Sample(many(), 2.0, number(7.5)),  # clipped
+            Sample(many(), 2.0, number(1.5)),  # short enough
+        ],
+        [
+            bad(WRONG, "", [normal(3), None], 2.0),
+            bad(WRONG, "", 1, 2.0),
+            bad(WRONG, "", [normal(3)], 2.0, normal(2)),
+        ],
+    ),
+    step(
+        "_unscale_all_",
+        unscale_all,
+        lambda: [
+            Sample(many(), number(8.0), number(0)),
+            Sample(many(), number(0.25), number(1)),
+            Sample([], number(8.0), number(0)),
+            Sample([normal(4), np.asarray([1, np.inf, 2])], number(8.0), number(0)),
+            Sample([normal(4), np.asarray([np.nan])], number(8.0), number(0)),
+        ],
+        [
+            bad(WRONG, "", [normal(3)], Fixed(np.ones(2, np.float32)), number(0)),
+            bad(WRONG, "", [normal(3)], number(1.0), number(0, np.int32)),
+            bad(WRONG, "", [integers(0, 3, 3)], number(1.0), number(0)),
+        ],
+    ),
+    step(
+        "_update_scale_",
+        update_scale,
+        lambda: [
+            Sample(number(1024.0), number(streak, np.int32), number(found), 2.0, 0.5, 3)
+            for streak in (0, 2)
+            for found in (0, 1)
+        ],
+        [
+            bad(WRONG, "", number(1.0), number(0.0), number(0), 2.0, 0.5, 3),
+            bad(WRONG, "", Fixed(np.ones(2, np.float32)), number(0, np.int32), number(0), 2.0, 0.5, 3),
+        ],
     ),
 ]

@@ -1,78 +1,13 @@
-// Optimizer steps: all parameters in one pass. The tensors are thought of as one long list that is
-// cut every kGrain elements, so a hundred small tensors cost one loop and a large one uses all
-// threads. The order of operations is that of PyTorch's single-tensor code, so that float32 losses
-// agree.
+// Optimizer steps: all parameters in one pass. The order of operations is that of PyTorch's
+// single-tensor code, so that float32 losses agree.
 #include <cmath>
-#include <cstdint>
-#include <cstring>
-#include <limits>
 
-#include "core/parallel.h"
 #include "cpu/isa.h"
-#include "cpu/scratch.h"
-#include "cpu/vec.h"
+#include "cpu/tensor_list.h"
 #include "cpu/vmath.h"
 
 namespace gs::cpu {
 namespace {
-
-constexpr int64_t kGrain = 16 << 10;
-
-// Calls f(chunk, tensor, begin, end) for the parts of each chunk.
-template <class F>
-GS_INLINE void for_each_part(const OptimizerTensor* tensors, int64_t count, F&& f) {
-  if (count == 0) return;
-  const Scratch<int64_t> starts(count + 1);
-  int64_t total = 0;
-  for (int64_t t = 0; t < count; ++t) {
-    starts.get()[t] = total;
-    total += tensors[t].n;
-  }
-  starts.get()[count] = total;
-  parallel_for(0, total, kGrain, [&](int64_t begin, int64_t end) {
-    int64_t t = 0, past = count;  // the last tensor that starts at or before begin
-    while (past - t > 1) {
-      const int64_t middle = (t + past) / 2;
-      (starts.get()[middle] <= begin ? t : past) = middle;
-    }
-    for (int64_t at = begin; at < end; ++t) {
-      const int64_t start = starts.get()[t], next = starts.get()[t + 1];
-      const int64_t stop = next < end ? next : end;
-      if (at < stop) f(begin / kGrain, tensors[t], at - start, stop - start);
-      at = at < stop ? stop : at;
-    }
-  });
-}
-
-// Vectors of compute type at an element; `n` lanes take part. With n constant the branch is folded.
-template <class T>
-using Lanes = Vec<compute_t<T>>;
-template <class T>
-inline constexpr int kStep = kLanes<compute_t<T>>;
-
-template <class T>
-GS_INLINE Lanes<T> get_lanes(const T* p, int n) {
-  if (n == kStep<T>) return load(p);
-  T padded[kStep<T>];
-  std::memset(static_cast<void*>(padded), 0, sizeof padded);
-  std::memcpy(static_cast<void*>(padded), p, n * sizeof(T));
-  return load(padded);
-}
-template <class T>
-GS_INLINE void put_lanes(T* p, Lanes<T> v, int n) {
-  if (n == kStep<T>) return store(p, v);
-  T padded[kStep<T>];
-  store(padded, v);
-  std::memcpy(static_cast<void*>(p), padded, n * sizeof(T));
-}
-
-// step(i, n) over [begin, end) in whole vectors and one shorter one at the end.
-template <class T, class Step>
-GS_INLINE void walk(int64_t begin, int64_t end, Step step) {
-  int64_t i = begin;
-  for (; i + kStep<T> <= end; i += kStep<T>) step(i, kStep<T>);
-  if (i < end) step(i, static_cast<int>(end - i));
-}
 
 // a + w (b - a), from the nearer end.
 template <class V, class C>
@@ -178,58 +113,6 @@ GS_INLINE void rmsprop(const RmspropStep& p, const OptimizerTensor& t, int64_t b
   });
 }
 
-// ---------------------------------------------------------------- norms
-
-struct SumOfSquares {
-  GS_INLINE static double add(double sum, double x) { return sum + x * x; }
-  GS_INLINE static double join(double a, double b) { return a + b; }
-};
-struct SumOfSizes {
-  GS_INLINE static double add(double sum, double x) { return sum + __builtin_fabs(x); }
-  GS_INLINE static double join(double a, double b) { return a + b; }
-};
-struct Largest {  // NaN wins, and stays
-  GS_INLINE static double join(double a, double b) { return b > a || b != b ? b : a; }
-  GS_INLINE static double add(double most, double x) { return join(most, __builtin_fabs(x)); }
-};
-
-// Sixteen running results whatever the instruction set, joined as a tree.
-template <class Norm, class T>
-GS_INLINE double norm_of(const T* x, int64_t n) {
-  constexpr int width = 16;
-  double running[width] = {};
-  int64_t i = 0;
-  for (; i + width <= n; i += width)
-    for (int k = 0; k < width; ++k)
-      running[k] = Norm::add(running[k], static_cast<double>(static_cast<compute_t<T>>(x[i + k])));
-  for (int k = 0; i < n; ++i, ++k)
-    running[k] = Norm::add(running[k], static_cast<double>(static_cast<compute_t<T>>(x[i])));
-  for (int half = width / 2; half > 0; half /= 2)
-    for (int k = 0; k < half; ++k) running[k] = Norm::join(running[k], running[k + half]);
-  return running[0];
-}
-
-template <class Norm>
-void norm_of_all(const GradNorm& p) {
-  int64_t total = 0;
-  for (int64_t t = 0; t < p.count; ++t) total += p.tensors[t].n;
-  const int64_t chunks = (total + kGrain - 1) / kGrain;
-  const Scratch<double> partial(chunks);
-  for (int64_t c = 0; c < chunks; ++c) partial.get()[c] = 0;
-  for_each_part(
-      p.tensors, p.count, [&](int64_t chunk, const OptimizerTensor& t, int64_t begin, int64_t end) {
-        visit_floating(t.dtype, [&](auto tag) {
-          using T = typename decltype(tag)::type;
-          double& mine = partial.get()[chunk];
-          mine =
-              Norm::join(mine, norm_of<Norm>(static_cast<const T*>(t.grad) + begin, end - begin));
-        });
-      });
-  double result = 0;
-  for (int64_t c = 0; c < chunks; ++c) result = Norm::join(result, partial.get()[c]);
-  *p.result = result;
-}
-
 }  // namespace
 
 namespace GS_ISA {
@@ -259,25 +142,6 @@ void rmsprop_step(const RmspropStep& p) {
       p.tensors, p.count, [&](int64_t, const OptimizerTensor& t, int64_t begin, int64_t end) {
         visit_floating(t.dtype,
                        [&](auto tag) { rmsprop<typename decltype(tag)::type>(p, t, begin, end); });
-      });
-}
-
-void grad_norm(const GradNorm& p) {
-  if (p.p == 2) return norm_of_all<SumOfSquares>(p);
-  if (p.p == 1) return norm_of_all<SumOfSizes>(p);
-  norm_of_all<Largest>(p);
-}
-
-void scale_all(const ScaleAll& p) {
-  for_each_part(
-      p.tensors, p.count, [&](int64_t, const OptimizerTensor& t, int64_t begin, int64_t end) {
-        visit_floating(t.dtype, [&](auto tag) {
-          using T = typename decltype(tag)::type;
-          T* const x = static_cast<T*>(t.parameter);
-          const auto factor = static_cast<compute_t<T>>(p.factor);
-          walk<T>(begin, end,
-                  [&](int64_t i, int n) { put_lanes(x + i, get_lanes(x + i, n) * factor, n); });
-        });
       });
 }
 

@@ -15,14 +15,18 @@ from gradstone.optim.optimizer import (
 )
 
 
+def _counts_on_device(group: dict[str, Any]) -> bool:
+    return bool(group["capturable"] or group["fused"])
+
+
 class Adam(Optimizer):
     """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr * m' / (sqrt(v') + eps), m' and v'
     corrected for their start at 0 (Kingma and Ba, 2015). amsgrad takes the largest v so far (Reddi
     et al., 2018).
     weight_decay is added to g, or with decoupled_weight_decay taken from p directly.
 
-    All parameters of a group in one native call; `foreach`, `capturable` and `fused` change
-    nothing.
+    All parameters of a group in one native call. `capturable` or `fused` keeps the count of steps
+    beside the parameter, where the step reads it; `foreach` changes nothing.
     """
 
     _stepped = False
@@ -82,7 +86,9 @@ class Adam(Optimizer):
                 continue
             state = self.state[param]
             if not state:
-                state["step"] = _C._full((), 0.0, _C.float32)
+                state["step"] = _C._full(
+                    (), 0.0, _C.float32, param.device if _counts_on_device(group) else "cpu"
+                )
                 state["exp_avg"] = zeros_like(param)
                 state["exp_avg_sq"] = zeros_like(param)
                 if amsgrad:
@@ -112,6 +118,12 @@ class Adam(Optimizer):
             group["decoupled_weight_decay"],
             amsgrad,
             group["maximize"],
+            self._found_inf,
+        )
+
+    def _reads_found_inf(self) -> bool:
+        return all(_counts_on_device(g) for g in self.param_groups) and all(
+            self.state[p]["step"].device == p.device for p in self.state
         )
 
 

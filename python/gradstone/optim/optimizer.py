@@ -37,6 +37,9 @@ class Optimizer:
 
     # Set by built-in optimizers, so that a scheduler can warn about the wrong order.
     _stepped: bool | None = None
+    # What a GradScaler's step lays beside the parameters: the native step does nothing unless it
+    # is 0.
+    _found_inf: Tensor | None = None
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor) or not isinstance(params, Iterable):
@@ -131,6 +134,10 @@ class Optimizer:
 
     def _step_group(self, group: dict[str, Any]) -> None:
         raise NotImplementedError(f"{type(self).__name__} does not say how to step.")
+
+    def _reads_found_inf(self) -> bool:
+        """Whether the native step looks at `_found_inf` by itself, so that nobody waits for it."""
+        return False
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """hook(optimizer, args, kwargs) before each step."""

@@ -103,4 +103,8 @@ class RMSprop(Optimizer):
             momentum,
             centered,
             group["maximize"],
+            self._found_inf,
         )
+
+    def _reads_found_inf(self) -> bool:
+        return True  # state["step"] then counts the skipped steps too; nothing depends on it

@@ -78,7 +78,7 @@ class SGD(Optimizer):
         if not params:
             return
         if not momentum:
-            _C._sgd_step(params, grads, [], (0,), *options)
+            _C._sgd_step(params, grads, [], (0,), *options, self._found_inf)
             return
         fresh: list[int] = []
         known: list[int] = []
@@ -93,4 +93,16 @@ class SGD(Optimizer):
             if chosen:
                 some = [params[i] for i in chosen]
                 buffers = [self.state[p]["momentum_buffer"] for p in some]
-                _C._sgd_step(some, [grads[i] for i in chosen], buffers, (first,), *options)
+                _C._sgd_step(
+                    some,
+                    [grads[i] for i in chosen],
+                    buffers,
+                    (first,),
+                    *options,
+                    self._found_inf,
+                )
+
+    def _reads_found_inf(self) -> bool:
+        # A buffer's first step is told from later ones on the host; without dampening both give
+        # the same from a buffer of zeros.
+        return all(not g["momentum"] or not g["dampening"] for g in self.param_groups)

@@ -48,13 +48,13 @@ def clip_grad_norm_(
     """Scales all gradients by max_norm / norm when their common norm is larger, in two native
     calls.
 
-    Returns the norm before. `foreach` is PyTorch's and changes nothing.
+    Returns the norm before. It stays on its device, and nothing waits for it, unless
+    error_if_nonfinite asks. `foreach` is PyTorch's and changes nothing.
     """
     grads = _grads(parameters)
     norm = get_total_norm(grads, norm_type, error_if_nonfinite)
-    factor = float(max_norm) / (norm.item() + 1e-6)
-    if grads and not factor >= 1.0:
-        _C._scale_all_(grads, factor)
+    if grads:
+        _C._scale_all_(grads, float(max_norm), norm)
     return norm
 
 
