@@ -124,7 +124,7 @@ struct Rmsprop {
   GS_HOST_DEVICE Factors factors(double) const { return {}; }
 
   template <class T>
-  GS_DEVICE void update(const ListEntry& e, const Factors& f, int64_t i) const {
+  GS_DEVICE void update(const ListEntry& e, const Factors&, int64_t i) const {
     using C = compute_t<T>;
     const C w = get<T>(e.parameter, i);
     C g = get<T>(e.grad, i) * C(sign);

@@ -9,7 +9,7 @@
 namespace gs::cuda {
 
 inline constexpr int kListThreads = 256;
-inline constexpr int64_t kPiece = 4096;  // elements of a block
+inline constexpr int64_t kPiece = 4096;    // elements of a block
 inline constexpr int kTableTensors = 256;  // a table of 20 KB; kernels take up to 32 KB
 
 struct ListEntry {

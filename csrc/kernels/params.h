@@ -642,6 +642,7 @@ struct Put {
   DType dtype;
   bool add;
   int64_t n, inner;
+  int64_t extent = 0;  // elements of `out`: every offset + inner is at most that (CUDA alone asks)
 };
 // Writes min and max of an int64 array (n > 0).
 struct IndexRange {
@@ -724,8 +725,8 @@ struct OptimizerTensor {
   void* state3;  // max_exp_avg_sq | grad_avg
   int64_t n;
   DType dtype;
-  double step;     // Adam: the step count after this step; SGD: 1 on a buffer's first step
-  float* counter;  // CUDA's Adam: where the count before this step is, instead of `step`; advanced
+  double step;  // Adam: the step count after this step; SGD: 1 on a buffer's first step
+  float* counter = nullptr;  // CUDA's Adam: holds the count before this step; advanced
 };
 // found_inf: null, or a number on the device (CUDA alone): unless it is 0 nothing is changed.
 struct SgdStep {

@@ -139,6 +139,13 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
                   const Tensor& weight_in, const Tensor& bias_in, bool training, double momentum,
                   double eps) {
   const char* op = "batch_norm";
+  // 16-bit images with float32 weights and statistics, as mixed precision has them.
+  const Tensor& kept = running_mean.defined() ? running_mean : weight_in;
+  if (kept.defined() && kept.dtype() == DType::Float32 && input.defined() &&
+      (input.dtype() == DType::BFloat16 || input.dtype() == DType::Float16))
+    return cast(batch_norm(cast(input, DType::Float32), running_mean, running_var, weight_in,
+                           bias_in, training, momentum, eps),
+                input.dtype());
   check_batch_norm(op, input, running_mean, running_var, weight_in, bias_in, training, eps);
   Shape per_channel(input.dim(), 1);
   per_channel[1] = input.size(1);

@@ -28,6 +28,8 @@ from gradstone._C import (
     as_strided,
     atan,
     atan2,
+    autocast_decrement_nesting,
+    autocast_increment_nesting,
     avg_pool1d,
     baddbmm,
     batch_norm,
@@ -46,6 +48,7 @@ from gradstone._C import (
     ceil,
     chunk,
     clamp,
+    clear_autocast_cache,
     clone,
     conv1d,
     conv2d,
@@ -77,6 +80,7 @@ from gradstone._C import (
     fmod,
     gather,
     ge,
+    get_autocast_dtype,
     group_norm,
     gt,
     index_add,
@@ -85,6 +89,8 @@ from gradstone._C import (
     int16,
     int32,
     int64,
+    is_autocast_cache_enabled,
+    is_autocast_enabled,
     is_complex,
     is_floating_point,
     is_inference,
@@ -139,6 +145,9 @@ from gradstone._C import (
     scatter,
     scatter_add,
     select,
+    set_autocast_cache_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
     set_memory_limit,
     sigmoid,
     sign,
@@ -249,7 +258,8 @@ from gradstone.autograd import (  # isort: skip
     no_grad,
     set_grad_enabled,
 )
-from gradstone import nn, optim, utils  # isort: skip
+from gradstone import amp, nn, optim, utils  # isort: skip
+from gradstone.amp import autocast  # isort: skip
 
 # PyTorch's other names.
 float = float32

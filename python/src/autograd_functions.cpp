@@ -1,4 +1,4 @@
-// backward, grad and the modes; the GIL is released while the engine runs.
+// backward, grad and the modes, autocast's among them; the GIL is released while the engine runs.
 #include "autograd/engine.h"
 #include "autograd/grad_mode.h"
 #include "binder.h"
@@ -60,6 +60,29 @@ void set_grad_enabled(bool mode) { autograd::set_grad_enabled(mode); }
 bool is_inference_mode() { return autograd::inference_mode(); }
 void set_inference_mode(bool mode) { autograd::set_inference_mode(mode); }
 
+DeviceType device_type(const std::string& name) {
+  GS_CHECK(name == "cpu" || name == "cuda", Value, "autocast",
+           "expected the device type 'cpu' or 'cuda', got '", name, "'.");
+  return name == "cpu" ? DeviceType::Cpu : DeviceType::Cuda;
+}
+bool is_autocast_enabled(const std::string& device) {
+  return autocast::enabled(device_type(device));
+}
+void set_autocast_enabled(const std::string& device, bool on) {
+  autocast::set_enabled(device_type(device), on);
+}
+PyObject* get_autocast_dtype(const std::string& device) {
+  return Py_NewRef(dtype_object(autocast::dtype_of(device_type(device))));
+}
+void set_autocast_dtype(const std::string& device, DType dtype) {
+  autocast::set_dtype(device_type(device), dtype);
+}
+bool is_autocast_cache_enabled() { return autocast::cache_enabled(); }
+void set_autocast_cache_enabled(bool on) { autocast::set_cache_enabled(on); }
+int64_t increment_nesting() { return autocast::change_nesting(1); }
+int64_t decrement_nesting() { return autocast::change_nesting(-1); }
+void clear_autocast_cache() { autocast::clear_cache(); }
+
 }  // namespace
 
 void add_autograd_functions(Table& table) {
@@ -78,6 +101,24 @@ void add_autograd_functions(Table& table) {
                                "Says whether operations are recorded.");
   table.add<&is_inference_mode>("is_inference_mode()", Kind::N, "Whether inference_mode is on.");
   table.add<&set_inference_mode>("set_inference_mode(mode)", Kind::N, "Switches inference_mode.");
+  table.add<&is_autocast_enabled>("is_autocast_enabled(device_type='cuda')", Kind::F,
+                                  "Whether autocast is on for tensors of this device.");
+  table.add<&set_autocast_enabled>("set_autocast_enabled(device_type, enabled)", Kind::F,
+                                   "Switches autocast for tensors of this device.");
+  table.add<&get_autocast_dtype>("get_autocast_dtype(device_type)", Kind::F,
+                                 "The low precision of autocast on this device.");
+  table.add<&set_autocast_dtype>("set_autocast_dtype(device_type, dtype)", Kind::F,
+                                 "Sets the low precision of autocast on this device.");
+  table.add<&is_autocast_cache_enabled>("is_autocast_cache_enabled()", Kind::F,
+                                        "Whether casts of weights are kept.");
+  table.add<&set_autocast_cache_enabled>("set_autocast_cache_enabled(enabled)", Kind::F,
+                                         "Says whether casts of weights are kept.");
+  table.add<&increment_nesting>("autocast_increment_nesting()", Kind::F,
+                                "Enters an autocast context; how many are entered then.");
+  table.add<&decrement_nesting>("autocast_decrement_nesting()", Kind::F,
+                                "Leaves one; behind the last the kept casts are forgotten.");
+  table.add<&clear_autocast_cache>("clear_autocast_cache()", Kind::F,
+                                   "Forgets the kept casts of weights.");
   table.add<&apply_function>("_apply_function(cls, ctx, args, forward)", Kind::N,
                              "Runs a Python autograd.Function and records it.");
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "convert.h"
+#include "ops/autocast.h"
 
 namespace gs::python {
 
@@ -165,12 +166,22 @@ PyObject* call_with(R (*function)(P...), const Arguments& in, std::index_sequenc
   }
 }
 
+// The same while autocast is on, for an operation that it concerns.
+template <class R, class... P, size_t... I>
+[[gnu::noinline]] PyObject* call_cast(R (*function)(P...), const Arguments& in,
+                                      autocast::Policy policy, std::index_sequence<I...>) {
+  const std::tuple<typename Argument<P>::Held...> held{Argument<P>::read(in, int(I))...};
+  autocast::Casts casts(policy);
+  (casts.see(Argument<P>::pass(std::get<I>(held))), ...);
+  return to_result(function(casts.cast(Argument<P>::pass(std::get<I>(held)))...));
+}
+
 template <class R, class... P>
 constexpr size_t count_of(R (*)(P...)) {
   return sizeof...(P);
 }
 
-template <auto function>
+template <auto function, autocast::Policy policy>
 struct Bound {
   static inline const Signature* signature = nullptr;
   static constexpr size_t count = count_of(function);
@@ -179,6 +190,10 @@ struct Bound {
                                           PyObject* keywords) noexcept {
     return guard([&] {
       const Arguments in(*signature, self, args, n, keywords);
+      if constexpr (policy != autocast::Policy::None) {
+        if (autocast::active()) [[unlikely]]
+          return call_cast(function, in, policy, std::make_index_sequence<count>());
+      }
       return call_with(function, in, std::make_index_sequence<count>());
     });
   }
@@ -189,9 +204,9 @@ struct Bound {
 
 class Table {
  public:
-  template <auto function>
+  template <auto function, autocast::Policy policy = autocast::Policy::None>
   void add(const char* text, Kind kind, const char* doc) {
-    using This = Bound<function>;
+    using This = Bound<function, policy>;
     static_assert(This::count <= kMaxParameters);
     This::signature = read(text, This::count);
     if (kind != Kind::M) {

@@ -45,10 +45,25 @@ class Side {
 };
 
 using Binary = Tensor (*)(const Operand&, const Operand&);
+using autocast::Policy;
 
-template <Binary f>
+// f under autocast.
+[[gnu::noinline]] PyObject* cast_binary(Binary f, const Operand& a, const Operand& b,
+                                        Policy policy) {
+  const autocast::Casts casts(policy);
+  return wrap(f(casts.cast(a), casts.cast(b)));
+}
+
+template <Binary f, Policy policy = Policy::None>
 PyObject* binary(PyObject* a, PyObject* b) {
   return guard([&]() -> PyObject* {
+    if constexpr (policy != Policy::None) {
+      if (autocast::active()) [[unlikely]] {
+        const Side left(a, nullptr), right(b, nullptr);
+        if (!left.understood() || !right.understood()) return Py_NewRef(Py_NotImplemented);
+        return cast_binary(f, *left, *right, policy);
+      }
+    }
     if (is_tensor(a) && is_tensor(b)) [[likely]]
       return wrap(f(tensor_of(a), tensor_of(b)));
     const Side left(a, b), right(b, a);
@@ -83,6 +98,11 @@ Tensor divide(const Operand& a, const Operand& b) {
   return ops::div(a, b, exact);
 }
 
+// A number over a tensor is a reciprocal, as PyTorch computes it.
+PyObject* true_divide(PyObject* a, PyObject* b) {
+  return is_tensor(a) ? binary<&divide>(a, b) : binary<&divide, Policy::Float32>(a, b);
+}
+
 PyObject* matmul(PyObject* a, PyObject* b) {
   return guard([&]() -> PyObject* {
     if (!is_tensor(a) || !is_tensor(b)) {
@@ -90,6 +110,10 @@ PyObject* matmul(PyObject* a, PyObject* b) {
       const Side left(a, nullptr), right(b, nullptr);
       if (!left.understood() || !right.understood()) return Py_NewRef(Py_NotImplemented);
       return wrap(ops::matmul(*left, *right));
+    }
+    if (autocast::active()) [[unlikely]] {
+      const autocast::Casts casts(Policy::Low);
+      return wrap(ops::matmul(casts.cast(tensor_of(a)), casts.cast(tensor_of(b))));
     }
     return wrap(ops::matmul(tensor_of(a), tensor_of(b)));
   });
@@ -100,7 +124,7 @@ PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {
     PyErr_SetString(PyExc_TypeError, "[pow] a third argument is not supported.");
     return nullptr;
   }
-  return binary<&ops::pow>(a, b);
+  return binary<&ops::pow, Policy::Float32>(a, b);
 }
 PyObject* power_in_place(PyObject* a, PyObject* b, PyObject*) { return in_place<&ops::pow_>(a, b); }
 
@@ -173,7 +197,7 @@ void add_number_slots(std::vector<PyType_Slot>& slots) {
   add_slot(Py_nb_add, binary<&add>);
   add_slot(Py_nb_subtract, binary<&sub>);
   add_slot(Py_nb_multiply, binary<&ops::mul>);
-  add_slot(Py_nb_true_divide, binary<&divide>);
+  add_slot(Py_nb_true_divide, true_divide);
   add_slot(Py_nb_floor_divide, binary<&ops::floor_divide>);
   add_slot(Py_nb_remainder, binary<&ops::remainder>);
   add_slot(Py_nb_power, power);

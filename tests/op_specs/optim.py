@@ -104,34 +104,30 @@ def update_scale(scale, streak, found_inf, growth, backoff, interval):
 
 
 def unless_found(reference):
-    """The step with found_inf behind the other arguments."""
+    """The step with or without a found_inf behind the other arguments."""
 
-    def call(*args, found=None):
-        if found is None or not float(found):
+    def call(*args):
+        if not isinstance(args[-1], np.ndarray):
             reference(*args)
+        elif args[-1] == 0:
+            reference(*args[:-1])
 
-    def split(*args):
-        *rest, last = args
-        given = isinstance(last, np.ndarray) and last.shape == () and last.dtype != bool
-        call(*(rest if given else args), found=last if given else None)
-
-    return split
+    return call
 
 
 def with_found_inf(samples):
-    """The first sample once more with a found_inf that allows the step, and one that does not."""
+    """The first sample once more with a found_inf that allows the step, and one that does not. The
+    counts of steps are then beside the parameters."""
+
+    def beside(value):
+        if isinstance(value, list):
+            return [Fixed(np.asarray(v.array)) if isinstance(v, Host) else v for v in value]
+        return value
 
     def call():
         rows = samples()
-        first = [a for a in rows[0].args]
-        if any(isinstance(a, list) and a and isinstance(a[0], Host) for a in first):
-            first = [
-                [Fixed(np.asarray(b.array)) for b in a]
-                if isinstance(a, list) and a and isinstance(a[0], Host)
-                else a
-                for a in first
-            ]
-        return [*rows, *(Sample(*first, Fixed(np.float32(f))) for f in (0, 1))]
+        first = [beside(a) for a in rows[0].args]
+        return [*rows, *(Sample(*first, number(found)) for found in (0, 1))]
 
     return call
 
@@ -452,7 +448,16 @@ ROWS = [
         ],
         [
             bad(WRONG, "", number(1.0), number(0.0), number(0), 2.0, 0.5, 3),
-            bad(WRONG, "", Fixed(np.ones(2, np.float32)), number(0, np.int32), number(0), 2.0, 0.5, 3),
+            bad(
+                WRONG,
+                "",
+                Fixed(np.ones(2, np.float32)),
+                number(0, np.int32),
+                number(0),
+                2.0,
+                0.5,
+                3,
+            ),
         ],
     ),
 ]
