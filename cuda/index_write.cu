@@ -295,11 +295,7 @@ void scatter(const Scatter& p) {
 void put(const Put& p) {
   if (p.n == 0 || p.inner == 0) return;
   const Writes w{p.src, 0, p.src_stride, p.offsets, 0, 1, 0, p.out, 0, 1, 1, p.n, p.inner};
-  const auto highest = [&] {  // how far `out` reaches is not said
-    int64_t low, high;
-    index_range({p.offsets, p.n, &low, &high});
-    return high;
-  };
+  const auto highest = [&] { return p.extent - 1; };
   if (p.add)
     add(w, p.dtype, 1, highest);
   else

@@ -80,8 +80,9 @@ Tensor add_window(const Tensor& g, const Window& base, const Window& window) {
     const Tensor here = offsets_of(base, window);
     const Tensor at = empty(here.shape(), here.dtype(), g.device());
     copy_bytes(at.raw(), g.device(), here.raw(), here.device(), here.numel() * size_of(at.dtype()));
-    kernels::put(g.device(),
-                 {dense.raw(), 1, at.data<int64_t>(), out.raw(), g.dtype(), true, g.numel(), 1});
+    const int64_t extent = out.body()->storage->bytes() / size_of(out.dtype()) - out.offset();
+    kernels::put(g.device(), {dense.raw(), 1, at.data<int64_t>(), out.raw(), g.dtype(), true,
+                              g.numel(), 1, extent});
   }
   if (needs_grad(g)) {
     record("add_window", out, inputs(g), [base, window](Backward& b) -> Tensors {

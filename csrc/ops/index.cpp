@@ -199,9 +199,11 @@ namespace {
 void put_into(const Tensor& x, const Advanced& plan, const Tensor& values, bool add) {
   int64_t inner;
   const Tensor at = plan.offsets(x, &inner), rows = contiguous(values);
-  if (at.numel() && inner)
-    kernels::put(x.device(), {rows.raw(), inner, at.data<int64_t>(), x.raw(), x.dtype(), add,
-                              at.numel(), inner});
+  if (at.numel() == 0 || inner == 0) return;
+  int64_t extent = 1;
+  for (int64_t d = 0; d < x.dim(); ++d) extent += (x.size(d) - 1) * x.stride(d);
+  kernels::put(x.device(), {rows.raw(), inner, at.data<int64_t>(), x.raw(), x.dtype(), add,
+                            at.numel(), inner, extent});
 }
 
 // zeros(shape) with g added at the indices: the transpose of index().

@@ -255,10 +255,10 @@ TEST(IndexWrite, Put) {
           for (int64_t i = 0; i < n; ++i) at.data<int64_t>()[i] *= inner;
           const Tensor src = some({n, inner}, dtype, 4), y = some({40, inner}, dtype);
           const Tensor at_far = there(at), src_far = there(src), z = there(y);
-          kernels::put(Device{},
-                       {src.raw(), src_stride, at.data<int64_t>(), y.raw(), dtype, add, n, inner});
+          kernels::put(Device{}, {src.raw(), src_stride, at.data<int64_t>(), y.raw(), dtype, add, n,
+                                  inner, y.numel()});
           kernels::put(kCuda, {src_far.raw(), src_stride, at_far.data<int64_t>(), z.raw(), dtype,
-                               add, n, inner});
+                               add, n, inner, z.numel()});
           twin::expect_close(z, y, sum_tolerance(dtype));
         }
 }
