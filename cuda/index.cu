@@ -1,5 +1,6 @@
 // Reading by index: rows and elements picked by integer arrays, the range of an index, triangles.
 #include "kernels/kernels.h"
+#include "runtime/graph.h"
 #include "runtime/scratch.h"
 #include "runtime/stream.h"
 #include "tile.cuh"
@@ -219,6 +220,7 @@ void triangle(const Triangle& p) {
 }
 
 void index_range(const IndexRange& p) {
+  refuse_recording("index_range", "the host asks which indices there are.");
   constexpr int64_t kAThread = 8, kMostBlocks = 1024;
   const int64_t wanted = ceil_div(p.n, kTileThreads * kAThread);
   const int64_t blocks = wanted < kMostBlocks ? wanted : kMostBlocks;

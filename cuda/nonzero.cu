@@ -2,6 +2,7 @@
 // and each block, which then knows where its positions go, writes them.
 #include "block_scan.cuh"
 #include "kernels/kernels.h"
+#include "runtime/graph.h"
 #include "runtime/scratch.h"
 #include "runtime/stream.h"
 #include "scan_counts.h"
@@ -53,6 +54,10 @@ __global__ void __launch_bounds__(kThreads)
 void nonzero(const Nonzero& p) {
   *p.count = 0;
   if (p.n == 0) return;
+  refuse_recording(
+      "nonzero",
+      "how many elements it finds is the shape of its result. Use where() or a product "
+      "with the mask.");
   const int64_t blocks = ceil_div(p.n, kPart);
   const Config config{dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, current_stream()};
   const Scratch<int64_t> counts(blocks + 1);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/kernels.h"
+#include "runtime/graph.h"
 #include "runtime/scratch.h"
 #include "tensor_list.cuh"
 
@@ -18,11 +19,20 @@ struct Factors {
   double a, b;
 };
 
+// What changes from replay to replay of a captured graph; in device memory there, null elsewhere.
+template <class Step>
+struct Changing {
+  Step step;
+  Factors factors[kTableTensors];
+};
+
 // For tensors whose count is on the device, a thread each: counts the step, and says what follows.
 template <class Step>
 __global__ void __launch_bounds__(kListThreads)
-    count_kernel(const Step step, const __grid_constant__ TensorTable table, const float* found_inf,
+    count_kernel(const Step fixed, const Changing<Step>* changing,
+                 const __grid_constant__ TensorTable table, const float* found_inf,
                  Factors* factors) {
+  const Step step = changing ? changing->step : fixed;
   const int i = static_cast<int>(threadIdx.x);
   if (i >= table.count || !table.entries[i].counter || is_skipped(found_inf)) return;
   const double now = static_cast<double>(*table.entries[i].counter) + 1;
@@ -34,30 +44,49 @@ static_assert(kTableTensors <= kListThreads);
 // factors: null where every count is on the host.
 template <class Step>
 __global__ void __launch_bounds__(kListThreads)
-    step_kernel(const Step step, const __grid_constant__ TensorTable table, const float* found_inf,
+    step_kernel(const Step fixed, const Changing<Step>* changing,
+                const __grid_constant__ TensorTable table, const float* found_inf,
                 const Factors* factors) {
   if (is_skipped(found_inf)) return;
+  const Step step = changing ? changing->step : fixed;
   const Piece piece = piece_of(table, static_cast<int>(blockIdx.x));
   const ListEntry& e = *piece.entry;
-  const Factors f = factors && e.counter ? factors[piece.index] : Factors{e.a, e.b};
+  const Factors f = factors && e.counter ? factors[piece.index]
+                    : changing           ? changing->factors[piece.index]
+                                         : Factors{e.a, e.b};
   in_dtype(e.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     each_element_of(piece, [&](int64_t i) { step.template update<T>(e, f, i); });
   });
 }
 
+// Where a recorded step finds what changes. Recording and before each replay, it is written here.
+template <class Step>
+const Changing<Step>* write_changing(const Step& step, const TensorTable& table) {
+  if (capture() == Capture::Off) return nullptr;
+  const auto count = static_cast<size_t>(table.count);
+  const Scalars cell =
+      current_graph()->scalars(offsetof(Changing<Step>, factors) + count * sizeof(Factors));
+  Changing<Step>& to = *static_cast<Changing<Step>*>(cell.host);
+  to.step = step;
+  for (size_t i = 0; i < count; ++i) to.factors[i] = {table.entries[i].a, table.entries[i].b};
+  return static_cast<const Changing<Step>*>(cell.device);
+}
+
 template <class Step, class Fill>
 void run_step(const OptimizerTensor* tensors, int64_t count, const float* found_inf,
               const Step& step, Fill fill) {
   in_tables(tensors, count, fill, [&](const TensorTable& table) {
+    const Changing<Step>* const changing = write_changing(step, table);
+    if (capture() == Capture::Patching) return;
     bool counted = false;
     for (int i = 0; i < table.count; ++i) counted = counted || table.entries[i].counter;
     const Scratch<Factors> factors(counted ? kTableTensors : 0);
     if (counted)
-      launch({dim3(1), dim3(kListThreads), 0, current_stream()}, count_kernel<Step>, step, table,
-             found_inf, factors.data());
+      launch({dim3(1), dim3(kListThreads), 0, current_stream()}, count_kernel<Step>, step, changing,
+             table, found_inf, factors.data());
     launch({dim3(static_cast<unsigned>(table.blocks)), dim3(kListThreads), 0, current_stream()},
-           step_kernel<Step>, step, table, found_inf, counted ? factors.data() : nullptr);
+           step_kernel<Step>, step, changing, table, found_inf, counted ? factors.data() : nullptr);
   });
 }
 

@@ -55,7 +55,8 @@ __global__ void __launch_bounds__(kJoinThreads)
   if (threadIdx.x == 0) *total = T(static_cast<compute_t<T>>(sum / divisor));
 }
 
-// True where the host waits for the answer whether inputs are within [0, 1].
+// True where the host waits for the answer whether inputs are within [0, 1]; in a captured graph it
+// cannot, and does not ask.
 class Outside {
  public:
   explicit Outside(bool* answer) : answer_(answer), flag_(1) {
@@ -82,7 +83,7 @@ template <class L, class T>
 void loss_of(const PointwiseLoss& p) {
   const cudaStream_t stream = current_stream();
   const LossOperands<T> in(p.in);
-  const Outside outside(p.in.n ? p.outside : nullptr);
+  const Outside outside(p.in.n && capture() == Capture::Off ? p.outside : nullptr);
   if (p.y) {
     if (p.in.n)
       launch({loss_grid<T>(p.in.n, 1 << 16), dim3(kLossThreads), 0, stream}, loss_kernel<L, T>, in,

@@ -6,16 +6,22 @@
 #include "any_dtype.cuh"
 #include "core/random.h"
 #include "kernels/kernels.h"
+#include "runtime/graph.h"
 
 namespace gs::cuda {
 namespace {
 
 constexpr int kThreads = 256;
 
-// Words of one Philox block: four elements of one word each, or two of two words.
+// Words of one Philox block: four elements of one word each, or two of two words. `shift`, null
+// unless a graph recorded it, is where a replay draws instead.
 template <int WordsEach, class F>
 __global__ void __launch_bounds__(kThreads)
-    each_draw_kernel(F f, int64_t n, uint64_t seed, uint64_t offset) {
+    each_draw_kernel(F f, int64_t n, uint64_t seed, uint64_t offset, const RandomShift* shift) {
+  if (shift) {
+    seed = shift->seed;
+    offset += shift->shift;
+  }
   constexpr int kElements = 4 / WordsEach;
   const int64_t threads = int64_t(gridDim.x) * kThreads;
   for (int64_t block = int64_t(blockIdx.x) * kThreads + threadIdx.x; block * kElements < n;
@@ -30,7 +36,8 @@ template <int WordsEach, class F>
 void each_draw(int64_t n, uint64_t seed, uint64_t offset, F f) {
   if (n == 0) return;
   launch({loop_grid(n, 4 / WordsEach), dim3(kThreads), 0, current_stream()},
-         each_draw_kernel<WordsEach, F>, f, n, seed, offset);
+         each_draw_kernel<WordsEach, F>, f, n, seed, offset,
+         capture() == Capture::Recording ? current_graph()->random_shift(seed, offset) : nullptr);
 }
 
 // ---------------------------------------------------------------- floating distributions
@@ -183,6 +190,7 @@ void random(const Random& p) {
 // Every step depends on the one before: made on the host, then copied.
 void random_permutation(const RandomPermutation& p) {
   if (p.n == 0) return;
+  refuse_recording("randperm", "the order is drawn on the host. Draw it before, into a tensor.");
   std::vector<int64_t> order(static_cast<size_t>(p.n));
   for (int64_t i = 0; i < p.n; ++i) {
     const Philox4 block = philox(p.seed, p.offset, static_cast<uint64_t>(i / 2));

@@ -12,6 +12,7 @@ struct MemoryStats {
   int64_t peak;         // highest in_use since the start or reset_peak_memory()
   int64_t cached;       // bytes kept for reuse
   int64_t allocations;  // calls since the start
+  int64_t graphs = 0;   // of in_use, what captured graphs hold
 };
 
 // 64-byte aligned, room for `bytes` (0 gives a valid pointer). MemoryError says what was asked for

@@ -5,6 +5,12 @@
 #include "core/error.h"
 
 namespace gs {
+namespace {
+thread_local Capture capture_of_thread __attribute__((tls_model("initial-exec"))) = Capture::Off;
+}
+
+Capture capture() { return capture_of_thread; }
+void set_capture(Capture now) { capture_of_thread = now; }
 
 const DeviceRuntime& runtime_of(Device device, const char* op) {
   const DeviceRuntime* runtime = cuda_runtime();

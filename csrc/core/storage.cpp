@@ -22,6 +22,12 @@ Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
   return Ref<Storage>::first(new Storage(data, bytes, device));
 }
 
+Ref<Storage> Storage::allocate_pinned(int64_t bytes) {
+  void* data = runtime_of({DeviceType::Cuda, 0}, "pin_memory").allocate_pinned(bytes);
+  return borrow(data, bytes, {}, data, release_pinned);
+}
+void Storage::release_pinned(void* data) { cuda_runtime()->deallocate_pinned(data); }
+
 Ref<Storage> Storage::borrow(void* data, int64_t bytes, Device device, void* context,
                              Deleter deleter, bool writable) {
   Storage* storage = new Storage(static_cast<char*>(data), bytes, device);

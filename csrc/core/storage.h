@@ -14,6 +14,8 @@ class Storage : public RefCounted<Storage>, public Cached {
   using Deleter = void (*)(void* context);
 
   static Ref<Storage> allocate(int64_t bytes, Device device);
+  // Memory of the host that a GPU copies from and to while everybody goes on.
+  static Ref<Storage> allocate_pinned(int64_t bytes);
   // Memory owned by somebody else (a NumPy array); deleter(context) is called at the end.
   static Ref<Storage> borrow(void* data, int64_t bytes, Device device, void* context,
                              Deleter deleter, bool writable = true);
@@ -24,10 +26,12 @@ class Storage : public RefCounted<Storage>, public Cached {
   Device device() const { return device_; }
   bool writable() const { return writable_; }
   bool owns_memory() const { return !deleter_; }  // false when borrowed
+  bool is_pinned() const { return deleter_ && deleter_ == release_pinned; }
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
+  static void release_pinned(void* data);
   Storage(char* data, int64_t bytes, Device device) : data_(data), bytes_(bytes), device_(device) {}
   bool is_one_block() const { return !deleter_ && bytes_ <= kSmall && device_.is_cpu(); }
 

@@ -30,7 +30,8 @@ Tensor composed_attention(const Tensor& q, const Tensor& k, const Tensor& v, con
     scores = add(scores, blocked, 1);
     if (mask.defined() && blocked.numel()) {
       seeing = any(gt(detach(blocked), -kInfinity), Dims{-1}, true);
-      if (all(seeing, std::nullopt, false).item().to_int()) seeing = Tensor();
+      if (!is_recorded(seeing.device()) && all(seeing, std::nullopt, false).item().to_int())
+        seeing = Tensor();
     }
   }
   if (seeing.defined()) scores = where(seeing, scores, 0.0);

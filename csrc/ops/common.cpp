@@ -39,8 +39,20 @@ void check_same_dtype(const char* op, std::initializer_list<const Tensor*> tenso
   }
 }
 
-int64_t check_index_range(const char* op, const Tensor& index, int64_t n, const char* what,
+bool guard_recorded_index(const char* op, Tensor& index, int64_t n, const char* what,
                           bool negative_allowed) {
+  if (!is_recorded(index.device())) return false;
+  const int64_t low = negative_allowed ? -n : 0;
+  const Tensor safe = empty(index.shape(), DType::Int64, index.device());
+  cuda_runtime()->guard_indices({op, what, index.data<int64_t>(), safe.data<int64_t>(),
+                                 index.numel(), low, n, low, 0, negative_allowed});
+  index = safe;
+  return true;
+}
+
+int64_t check_index_range(const char* op, Tensor& index, int64_t n, const char* what,
+                          bool negative_allowed) {
+  if (guard_recorded_index(op, index, n, what, negative_allowed)) return 0;
   return check_index_range(op, index.device(), index.data<int64_t>(), index.numel(), n, what,
                            negative_allowed);
 }

@@ -73,14 +73,37 @@ Tensor cast(const Tensor& x, DType dtype) {
   return y;
 }
 
-Tensor to_device(const Tensor& x, Device device) {
+namespace {
+
+Tensor empty_pinned(const Shape& shape, DType dtype) {
+  const int64_t bytes = checked_numel(shape, "pin_memory") * size_of(dtype);
+  return from_storage(Storage::allocate_pinned(bytes), shape, contiguous_strides(shape), 0, dtype);
+}
+
+}  // namespace
+
+Tensor to_device(const Tensor& x, Device device, bool non_blocking) {
   if (x.device() == device) return x;
   const Tensor from = contiguous(detached(x));
-  Tensor y = empty(x.shape(), x.dtype(), device);
-  copy_bytes(y.raw(), device, from.raw(), x.device(), y.numel() * size_of(y.dtype()));
+  Tensor y = non_blocking && device.is_cpu() ? empty_pinned(x.shape(), x.dtype())
+                                             : empty(x.shape(), x.dtype(), device);
+  copy_bytes(y.raw(), device, from.raw(), x.device(), y.numel() * size_of(y.dtype()), non_blocking);
   if (needs_grad(x)) {
     record("to_device", y, inputs(x),
            [from = x.device()](Backward& b) -> Tensors { return {to_device(b.grad(), from)}; });
+  }
+  return y;
+}
+
+Tensor pin_memory(const Tensor& x) {
+  check_defined("pin_memory", x, "input");
+  GS_CHECK(x.device().is_cpu(), Runtime, "pin_memory",
+           "expected a tensor in the memory of the host, got one on ", x.device(), ".");
+  if (x.body()->storage->is_pinned()) return x;
+  Tensor y = empty_pinned(x.shape(), x.dtype());
+  copy_into(y, x);
+  if (needs_grad(x)) {
+    record("pin_memory", y, inputs(x), [](Backward& b) -> Tensors { return {b.grad()}; });
   }
   return y;
 }
@@ -98,15 +121,26 @@ Tensor contiguous(const Tensor& x) { return x.is_contiguous() ? x : clone(x); }
 
 Tensor detach(const Tensor& x) { return detached(x); }
 
-Tensor copy_(const Tensor& x, const Operand& source) {
-  check_same_device("copy_", {&x, &source});
+Tensor copy_(const Tensor& x, const Operand& source, bool non_blocking) {
+  check_defined("copy_", source, "source");
   GS_CHECK(broadcast(x.shape(), source.shape(), "copy_") == x.shape(), Value, "copy_",
            "expected a source that broadcasts to shape ", x.shape(), ", got ", source.shape(), ".");
   // Copying a tensor onto an overlapping window of itself goes through a buffer.
   const bool shared = x.body()->storage == source.body()->storage;
-  const Tensor from = shared ? clone(source) : static_cast<const Tensor&>(source);
+  const bool afar = source.device() != x.device() && !is_host_number(source);
+  // Equal dense tensors of two devices are copied without a buffer.
+  const bool direct = afar && x.is_contiguous() && source.shape() == x.shape() &&
+                      source.dtype() == x.dtype() && !needs_grad(source);
+  const Tensor from = shared            ? clone(source)
+                      : afar && !direct ? to_device(source, x.device())
+                      : direct          ? contiguous(source)
+                                        : static_cast<const Tensor&>(source);
   return autograd::in_place("copy_", x, [&](const Tensor& old, Tensor& out) {
-    copy_into(out, from);
+    if (direct)
+      copy_bytes(out.raw(), out.device(), from.raw(), from.device(),
+                 out.numel() * size_of(out.dtype()), non_blocking);
+    else
+      copy_into(out, from);
     if (!is_floating(out.dtype()) || !needs_grad(old, from)) return;
     record("copy_", out, inputs(old, from),
            [shape = from.shape(), dtype = from.dtype()](Backward& b) -> Tensors {

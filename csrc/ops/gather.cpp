@@ -38,8 +38,9 @@ void in_checked_blocks(const char* op, const Tensor& index, int64_t n, int64_t c
                             ? std::max<int64_t>(kBlock / std::max(each, touched), 1)
                             : count;
   parallel_for(0, count, grain, [&](int64_t begin, int64_t end) {
-    check_index_range(op, index.device(), index.data<int64_t>() + begin * each,
-                      (end - begin) * each, n, "index");
+    if (!is_recorded(index.device()))
+      check_index_range(op, index.device(), index.data<int64_t>() + begin * each,
+                        (end - begin) * each, n, "index");
     f(begin, end);
   });
 }
@@ -103,7 +104,7 @@ void record_scatter(const char* name, Tensor& out, const Tensor& x, const Tensor
 
 Tensor scatter_write(const char* name, const Tensor& x, int64_t dim, const Tensor& index,
                      const Tensor& src, bool add) {
-  const Along a = along(name, x, dim, index);
+  Along a = along(name, x, dim, index);
   check_index_range(name, a.index, x.dim() ? x.size(a.dim) : 1, "index");
   check_source(name, a.index, src, x.dtype());
   const Tensor source = source_for(a, src, x.dtype());
@@ -119,7 +120,7 @@ Tensor scatter_write(const char* name, const Tensor& x, int64_t dim, const Tenso
 // Into a copy of x. Blocks are copied and written to while they are in the cache.
 Tensor scatter_copy(const char* name, const Tensor& x, int64_t dim, const Tensor& index,
                     const Tensor& src, bool add) {
-  const Along a = along(name, x, dim, index);
+  Along a = along(name, x, dim, index);
   bool whole = x.dim() > 0 && a.index.numel() > 0 && x.is_contiguous();
   for (int64_t i = 0; i < x.dim(); ++i)
     whole = whole && (i == a.dim || a.index.size(i) == x.size(i));
@@ -131,6 +132,7 @@ Tensor scatter_copy(const char* name, const Tensor& x, int64_t dim, const Tensor
     autograd::GradGuard no_grad(false);
     const Tensor from = contiguous(broadcast_to(source, a.index.shape()));
     const Span s = span_at(x.shape(), a.dim);
+    guard_recorded_index(name, a.index, s.n, "index");
     const int64_t size = size_of(x.dtype()), slab = s.n * s.inner;
     const int64_t m = a.index.size(a.dim), each = m * s.inner;
     in_checked_blocks(name, a.index, s.n, s.outer, slab, [&](int64_t begin, int64_t end) {
@@ -157,12 +159,13 @@ Tensor scatter_copy(const char* name, const Tensor& x, int64_t dim, const Tensor
 }  // namespace
 
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
-  const Along a = along("gather", x, dim, index);
+  Along a = along("gather", x, dim, index);
   Tensor y = empty(a.index.shape(), x.dtype(), x.device());
   if (y.numel()) {
     autograd::GradGuard no_grad(false);
     const Tensor from = cut(x, a);
     const Span s = span_at(from.shape(), a.dim);
+    guard_recorded_index("gather", a.index, s.n, "index");
     const int64_t size = size_of(x.dtype()), m = x.dim() ? a.index.size(a.dim) : 1;
     // Blocks of slabs, or of the one slab's rows of indices.
     const bool slabs = s.outer > 1;
@@ -207,7 +210,7 @@ Tensor checked_vector(const char* op, const Tensor& index, int64_t n) {
   check_integral(op, index);
   GS_CHECK(index.dim() <= 1, Value, op, "expected a vector of indices, got shape ", index.shape(),
            ".");
-  const Tensor at = as_index(index);
+  Tensor at = as_index(index);
   check_index_range(op, at, n, "index");
   return at;
 }
@@ -368,7 +371,7 @@ Tensor embedding(const Tensor& index, const Tensor& weight, int64_t padding_idx)
   const int64_t rows = weight.size(0), width = weight.size(1);
   GS_CHECK(padding_idx >= -1 && padding_idx < rows, Index, "embedding", "padding_idx ", padding_idx,
            " is out of range for ", rows, " rows.");
-  const Tensor at = as_index(index);
+  Tensor at = as_index(index);
   check_index_range("embedding", at, rows, "index");
   Shape shape = index.shape();
   shape.push_back(width);

@@ -354,7 +354,7 @@ Tensor one_hot(const Tensor& x, int64_t num_classes) {
            "an empty tensor needs num_classes.");
   const int64_t n =
       num_classes > 0 ? num_classes : amax(x, std::nullopt, false).item().to_int() + 1;
-  const Tensor classes = as_index(x);
+  Tensor classes = as_index(x);
   check_index_range("one_hot", classes, n, "class");
   Shape shape = x.shape();
   shape.push_back(n);

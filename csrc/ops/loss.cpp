@@ -48,6 +48,15 @@ Classes check_classes(const char* op, const Tensor& x, const Tensor& target, int
   c.index = c.safe = as_index(target);
   if (c.index.numel() == 0) return c;
   const int64_t classes = x.size(c.dim);
+  if (is_recorded(c.index.device())) {  // offenders are ignored, and reported after a replay
+    const Tensor given = c.index;
+    c.index = empty(given.shape(), DType::Int64, given.device());
+    cuda_runtime()->guard_indices({op, "target", given.data<int64_t>(), c.index.data<int64_t>(),
+                                   given.numel(), 0, classes, ignore_index, ignore_index, false});
+    c.kept = ne(c.index, ignore_index);
+    c.safe = where(c.kept, c.index, int64_t{0});
+    return c;
+  }
   int64_t low = 0, high = 0;
   kernels::index_range(c.index.device(), {c.index.data<int64_t>(), c.index.numel(), &low, &high});
   if (low <= ignore_index && ignore_index <= high) {

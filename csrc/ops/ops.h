@@ -45,4 +45,7 @@ using OptionalDType = std::optional<DType>;
 #include "ops/catalogue/all.def"
 #undef OP
 
+inline Tensor to_device(const Tensor& x, Device device) { return to_device(x, device, false); }
+inline Tensor copy_(const Tensor& x, const Operand& source) { return copy_(x, source, false); }
+
 }  // namespace gs::ops

@@ -46,8 +46,9 @@ void check_parallel(const char* op, const Tensors& params, const Tensors& list, 
   }
 }
 
-// The kernel's list of buffers. What is not dense is worked on as a dense copy and written back.
-// The tensors themselves stay in the caller's lists.
+// The kernel's list of buffers. What is not dense is worked on as a dense copy and written back,
+// but where a replayed graph is given new numbers alone. The tensors themselves stay in the
+// caller's lists.
 class Buffers {
  public:
   explicit Buffers(size_t count) : tensors_(count) { written_.reserve(5 * count); }
@@ -55,12 +56,12 @@ class Buffers {
   OptimizerTensor* data() { return tensors_.data(); }
 
   const void* read(const Tensor& t) {
-    if (t.is_contiguous()) return t.raw();
+    if (is_dense(t)) return t.raw();
     return dense_copy(t).raw();
   }
   void* write(const Tensor& t) {
     written_.push_back(&t);
-    if (t.is_contiguous()) return t.raw();
+    if (is_dense(t)) return t.raw();
     back_.emplace_back(t, dense_copy(t));
     return back_.back().second.raw();
   }
@@ -73,6 +74,9 @@ class Buffers {
   }
 
  private:
+  static bool is_dense(const Tensor& t) {
+    return t.is_contiguous() || capture() == Capture::Patching;
+  }
   Tensor dense_copy(const Tensor& t) {
     Tensor dense = empty(t.shape(), t.dtype(), t.device());
     copy_into(dense, t);
@@ -176,16 +180,19 @@ void adam_step(const Tensors& params, const Tensors& grads, const Tensors& exp_a
     check_writable(op, step, "step");
   }
   if (params.empty() || is_skipped(op, found_inf, params)) return;
+  const bool recorded = is_recorded(params[0].device());  // then each replay is a step
   Buffers buffers = buffers_for(params, grads);
   for (size_t i = 0; i < params.size(); ++i) {
     buffers[i].state1 = buffers.write(exp_avgs[i]);
     buffers[i].state2 = buffers.write(exp_avg_sqs[i]);
     if (amsgrad) buffers[i].state3 = buffers.write(max_exp_avg_sqs[i]);
     float* step = static_cast<float*>(buffers.write(steps[i]));
-    if (steps[i].device().is_cpu())
-      buffers[i].step = *step += 1;
-    else
+    if (!steps[i].device().is_cpu()) {
       buffers[i].counter = step;
+      continue;
+    }
+    buffers[i].step = *step + 1;
+    if (!recorded) *step += 1;
   }
   kernels::adam_step(params[0].device(),
                      {buffers.data(), static_cast<int64_t>(params.size()), lr, beta1, beta2, eps,

@@ -17,13 +17,17 @@ struct Stream {
 };
 
 // -1 for both: the default generator, which moves on by one.
-Stream stream_of(const char* op, int64_t seed, int64_t offset) {
+Stream stream_of(const char* op, int64_t seed, int64_t offset, Device device = {}) {
   if (seed == -1 && offset == -1) {
     Generator& generator = default_generator();
     const uint64_t own_seed = generator.seed();
     return {own_seed, generator.next()};
   }
   GS_CHECK(offset >= 0, Value, op, "expected an offset of 0 or more, got ", offset, ".");
+  GS_CHECK(
+      !is_recorded(device), Runtime, op,
+      "cannot be part of a captured graph with a generator of its own, which replays would not "
+      "advance. Use the default generator.");
   return {static_cast<uint64_t>(seed), static_cast<uint64_t>(offset)};
 }
 
@@ -34,7 +38,7 @@ Tensor filled(const char* op, const Tensor& x, RandomOp kind, DType draw, int64_
     if (needs_grad(old)) {  // nothing of what was there is left
       record(op, out, inputs(old), [](Backward& b) -> Tensors { return {zeros_like(b.grad())}; });
     }
-    const Stream stream = stream_of(op, seed, offset);
+    const Stream stream = stream_of(op, seed, offset, out.device());
     if (out.numel() == 0) return;
     const bool direct = out.is_contiguous() && out.dtype() == draw;
     const Tensor dense = direct ? detached(out) : empty(out.shape(), draw, out.device());
@@ -119,6 +123,7 @@ Tensor random_each_(const Tensor& x, int64_t low, int64_t high, int64_t seed, in
   GS_CHECK(uniform || low < high, Value, op, "expected low < high, got ", low, " and ", high, ".");
   GS_CHECK(offset >= 0 && step >= 0, Value, op, "expected offset and step of 0 or more, got ",
            offset, " and ", step, ".");
+  stream_of(op, seed, offset, x.device());
   return autograd::in_place(op, x, [&](const Tensor&, Tensor& out) {
     char* to = static_cast<char*>(out.raw());
     for (int64_t i = 0; i < out.numel(); ++i) {

@@ -3,6 +3,8 @@
 
 #include "kernels/kernels.h"
 #include "runtime/allocator.h"
+#include "runtime/graph.h"
+#include "runtime/pinned.h"
 #include "runtime/stream.h"
 
 namespace gs::cuda {
@@ -48,30 +50,34 @@ void record_on(void* data, Device device, DeviceStream stream) {
   record_stream(data, device.index, stream_of(stream));
 }
 
-void* allocate_pinned(int64_t bytes) {
-  void* data = nullptr;
-  const cudaError_t error = cudaMallocHost(&data, static_cast<size_t>(bytes));
-  if (error != cudaSuccess) cudaGetLastError();
-  GS_CHECK(error == cudaSuccess, Memory, "pin_memory", "could not get ", bytes,
-           " bytes of pinned memory: ", cudaGetErrorString(error), ".");
-  return data;
-}
-void deallocate_pinned(void* data) { cudaFreeHost(data); }
-
 void copy(void* to, Device to_device, const void* from, Device from_device, int64_t bytes,
           bool only_begin) {
   const cudaMemcpyKind kind = to_device.is_cpu()     ? cudaMemcpyDeviceToHost
                               : from_device.is_cpu() ? cudaMemcpyHostToDevice
                                                      : cudaMemcpyDeviceToDevice;
   const cudaStream_t stream = current_stream();
+  if (kind == cudaMemcpyDeviceToHost)
+    refuse_recording(
+        "copy",
+        "the host asks for a value (.item(), .tolist(), .cpu(), a condition), and "
+        "nothing is computed yet. Keep it on the device, or read it after the replay.");
+  if (kind == cudaMemcpyHostToDevice)
+    refuse_recording("copy",
+                     "a tensor of the host would be read anew by every replay. Copy it before, "
+                     "or make it on the device.");
   check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), kind, stream), "copy");
-  if (kind != cudaMemcpyDeviceToDevice && !only_begin) gs::cuda::synchronize(stream);
+  if (kind == cudaMemcpyDeviceToDevice) return;
+  const void* const here = kind == cudaMemcpyDeviceToHost ? to : from;
+  if (!only_begin || !record_pinned(here, stream)) gs::cuda::synchronize(stream);
 }
 
 // ---------------------------------------------------------------- streams and events
 
 DeviceStream stream_of_thread() { return current_stream(); }
-void choose_stream(DeviceStream stream) { set_current_stream(stream_of(stream)); }
+void choose_stream(DeviceStream stream) {
+  refuse_recording("set_stream", "it holds the work of one stream.");
+  set_current_stream(stream_of(stream));
+}
 DeviceStream new_stream() {
   cudaStream_t stream;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "Stream");
@@ -101,13 +107,27 @@ bool event_done(DeviceEvent event) {
   return is_done(cudaEventQuery(event_of(event)), "Event.query");
 }
 void synchronize_event(DeviceEvent event) {
+  refuse_recording("Event.synchronize", "nothing is done yet that could be waited for.");
   check(cudaEventSynchronize(event_of(event)), "Event.synchronize");
+  report_faults();
 }
 double milliseconds_between(DeviceEvent from, DeviceEvent to) {
   float milliseconds = 0;
   check(cudaEventElapsedTime(&milliseconds, event_of(from), event_of(to)), "Event.elapsed_time");
   return milliseconds;
 }
+
+// ---------------------------------------------------------------- graphs
+
+Graph& graph_of(DeviceGraph graph) { return *static_cast<Graph*>(graph); }
+DeviceGraph new_graph() { return new Graph; }
+void delete_graph(DeviceGraph graph) { delete &graph_of(graph); }
+void begin_capture(DeviceGraph graph, uint64_t pool) { graph_of(graph).begin(pool); }
+void end_capture(DeviceGraph graph, bool keep) { graph_of(graph).end(keep); }
+uint64_t graph_pool(DeviceGraph graph) { return graph_of(graph).pool(); }
+void begin_replay(DeviceGraph graph) { graph_of(graph).begin_replay(); }
+void end_replay(DeviceGraph graph, bool run) { graph_of(graph).end_replay(run); }
+void reset_graph(DeviceGraph graph) { graph_of(graph).reset(); }
 
 }  // namespace
 
@@ -139,6 +159,16 @@ const DeviceRuntime& runtime() {
       .event_done = event_done,
       .synchronize_event = synchronize_event,
       .milliseconds_between = milliseconds_between,
+      .new_graph = new_graph,
+      .delete_graph = delete_graph,
+      .new_graph_pool = new_graph_pool,
+      .begin_capture = begin_capture,
+      .end_capture = end_capture,
+      .graph_pool = graph_pool,
+      .begin_replay = begin_replay,
+      .end_replay = end_replay,
+      .reset_graph = reset_graph,
+      .guard_indices = guard_indices,
   };
   return table;
 }

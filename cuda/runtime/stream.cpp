@@ -1,6 +1,7 @@
 #include "runtime/stream.h"
 
 #include "core/error.h"
+#include "runtime/graph.h"
 
 namespace gs::cuda {
 namespace {
@@ -16,7 +17,15 @@ void check(cudaError_t error, const char* what) {
 cudaStream_t current_stream() { return stream_of_thread; }
 void set_current_stream(cudaStream_t stream) { stream_of_thread = stream; }
 
-void synchronize(cudaStream_t stream) { check(cudaStreamSynchronize(stream), "synchronize"); }
-void synchronize() { check(cudaDeviceSynchronize(), "synchronize"); }
+void synchronize(cudaStream_t stream) {
+  refuse_recording("synchronize", "nothing is done yet that could be waited for.");
+  check(cudaStreamSynchronize(stream), "synchronize");
+  report_faults();
+}
+void synchronize() {
+  refuse_recording("synchronize", "nothing is done yet that could be waited for.");
+  check(cudaDeviceSynchronize(), "synchronize");
+  report_faults();
+}
 
 }  // namespace gs::cuda

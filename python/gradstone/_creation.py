@@ -57,8 +57,10 @@ def dtype_of(kind: Any, op: str) -> dtype:
     return kind
 
 
-def finish(t: Tensor, requires_grad: bool) -> Tensor:
-    """The tensor, made a leaf that requires a gradient when asked."""
+def finish(t: Tensor, requires_grad: bool, pin_memory: bool = False) -> Tensor:
+    """The tensor, in pinned memory and made a leaf that requires a gradient when asked."""
+    if pin_memory:
+        t = _C._pin_memory(t)
     if requires_grad:
         t.requires_grad_(True)
     return t
@@ -83,15 +85,15 @@ def tensor(
             t = _C._cast(t, dtype)
         if device is not None:
             t = _C._to_device(t, device)
-        return finish(t, requires_grad)
+        return finish(t, requires_grad, pin_memory)
     if isinstance(data, (np.ndarray, np.generic)):
         t = _C.from_numpy(np.array(data, order="C"))
         if dtype is not None:
             t = _C._cast(t, dtype)
         if device is not None:
             t = _C._to_device(t, device)
-        return finish(t, requires_grad)
-    return finish(_C.tensor_from_data(data, dtype, device_of(device)), requires_grad)
+        return finish(t, requires_grad, pin_memory)
+    return finish(_C.tensor_from_data(data, dtype, device_of(device)), requires_grad, pin_memory)
 
 
 def as_tensor(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
@@ -155,7 +157,8 @@ def empty(
 ) -> Tensor:
     """Uninitialised memory of shape `size`."""
     shape = shape_of(size, "empty")
-    return finish(_C._empty(shape, dtype_of(dtype, "empty"), device_of(device)), requires_grad)
+    out = _C._empty(shape, dtype_of(dtype, "empty"), device_of(device))
+    return finish(out, requires_grad, pin_memory)
 
 
 def full(

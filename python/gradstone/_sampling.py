@@ -119,7 +119,7 @@ def randperm(
         t = _C._cast(t, dtype)
     if device is not None:
         t = _C._to_device(t, device)
-    return finish(t, requires_grad)
+    return finish(t, requires_grad, pin_memory)
 
 
 def normal(

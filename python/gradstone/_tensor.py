@@ -15,26 +15,31 @@ from gradstone.random import stream
 
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """to(dtype), to(device), to(device, dtype), to(other): converted; the tensor itself when it is
-    so already, unless ``copy=True``. ``non_blocking`` and ``memory_format`` are accepted."""
-    dtype, device, copy = parse_to(args, kwargs)
+    so already, unless ``copy=True``.
+
+    With ``non_blocking=True`` a copy from pinned memory to a GPU is only begun: work put into the
+    same stream comes after it, and the pinned memory must not be written before it is done. A copy
+    to the host is only begun as well, into pinned memory: wait (``gs.cuda.synchronize``) before it
+    is read. ``memory_format`` is accepted."""
+    dtype, device, non_blocking, copy = parse_to(args, kwargs)
     out = self
     if dtype is not None and dtype != out.dtype:
         out = _C._cast(out, dtype)
     if device is not None:
-        out = _C._to_device(out, device)
+        out = _C._to_device(out, device, non_blocking)
     return out.clone() if copy and out is self else out
 
 
-def parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bool]:
-    """(dtype, device, copy) from the arguments of ``to``."""
+def parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bool, bool]:
+    """(dtype, device, non_blocking, copy) from the arguments of ``to``."""
     if len(args) == 1 and not kwargs:
         first = args[0]
         if isinstance(first, str) or isinstance(first, _C.device):
-            return None, first, False
+            return None, first, False, False
         if isinstance(first, dtype):
-            return first, None, False
+            return first, None, False, False
     options = dict(kwargs)
-    options.pop("non_blocking", None)
+    non_blocking = options.pop("non_blocking", False)
     options.pop("memory_format", None)
     copy = options.pop("copy", False)
     wanted, place = options.pop("dtype", None), options.pop("device", None)
@@ -56,11 +61,13 @@ def parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, b
             wanted = rest.pop(0) or wanted
     if len(rest) > 2 or not all(isinstance(flag, bool) for flag in rest):
         raise TypeError("[to] expected (dtype), (device, dtype) or (other), then flags.")
+    if rest:
+        non_blocking = rest[0]
     if len(rest) == 2:
         copy = rest[1]
     if other is not None:
         wanted, place = other.dtype, other.device
-    return wanted, place, bool(copy)
+    return wanted, place, bool(non_blocking), bool(copy)
 
 
 def _caster(name: str, kind: dtype) -> Any:
@@ -83,18 +90,21 @@ def cpu(self: Tensor) -> Tensor:
 
 
 def cuda(self: Tensor, device: DeviceLike = None, non_blocking: bool = False) -> Tensor:
-    """The tensor on a GPU. RuntimeError where there is none."""
-    return _C._to_device(self, "cuda" if device is None else device)
+    """The tensor on a GPU. RuntimeError where there is none. With ``non_blocking=True`` a copy from
+    pinned memory is only begun, as in :meth:`to`."""
+    return _C._to_device(self, "cuda" if device is None else device, non_blocking)
 
 
-def pin_memory(self: Tensor) -> Tensor:
-    """The tensor itself: pinning helps copies to a GPU alone."""
-    return self
+def pin_memory(self: Tensor, device: DeviceLike = None) -> Tensor:
+    """A copy in memory that a GPU reads by itself, so that ``to(device, non_blocking=True)`` waits
+    for nobody; the tensor itself when it lies there already. RuntimeError for a tensor on a GPU,
+    and where there is no GPU."""
+    return _C._pin_memory(self)
 
 
 def is_pinned(self: Tensor) -> bool:
-    """Always False."""
-    return False
+    """Whether the tensor lies in pinned memory."""
+    return _C._is_pinned(self)
 
 
 # ----------------------------------------------------------------------------------------- new_*

@@ -73,6 +73,24 @@ class Event {
   bool timing_, recorded_ = false;
 };
 
+// Recorded work; see cuda/runtime/graph.h.
+class Graph {
+ public:
+  Graph() : graph_(runtime("CUDAGraph").new_graph()) {}
+  ~Graph() { cuda_runtime()->delete_graph(graph_); }
+  Graph(const Graph&) = delete;
+
+  void begin_capture(uint64_t pool) { cuda_runtime()->begin_capture(graph_, pool); }
+  void end_capture(bool keep) { cuda_runtime()->end_capture(graph_, keep); }
+  uint64_t pool() const { return cuda_runtime()->graph_pool(graph_); }
+  void begin_replay() { cuda_runtime()->begin_replay(graph_); }
+  void end_replay(bool run) { cuda_runtime()->end_replay(graph_, run); }
+  void reset() { cuda_runtime()->reset_graph(graph_); }
+
+ private:
+  DeviceGraph graph_;
+};
+
 }  // namespace
 
 void add_cuda(py::module_& m) {
@@ -89,6 +107,7 @@ void add_cuda(py::module_& m) {
     out["peak"] = s.peak;
     out["cached"] = s.cached;
     out["allocations"] = s.allocations;
+    out["graphs"] = s.graphs;
     return out;
   });
   m.def("_cuda_reset_peak_memory",
@@ -121,6 +140,21 @@ void add_cuda(py::module_& m) {
                              [](const Stream& s) { return reinterpret_cast<uintptr_t>(s.get()); })
       .def("query", &Stream::query, "Whether everything put into it is done.")
       .def("synchronize", &Stream::synchronize, "Waits for everything put into it.");
+  m.def("_cuda_is_capturing", [] { return capture() == Capture::Recording; });
+  m.def("_cuda_new_graph_pool", [] { return runtime("graph_pool_handle").new_graph_pool(); });
+  m.def("_is_pinned", [](const Tensor& t) { return t.body()->storage->is_pinned(); });
+
+  py::class_<Graph>(m, "_CudaGraph", "Work of a stream, captured once and replayed.")
+      .def(py::init<>())
+      .def("begin_capture", &Graph::begin_capture, py::arg("pool"),
+           "What this thread puts into its stream is recorded and not done. Pool 0 is a new one.")
+      .def("end_capture", &Graph::end_capture, py::arg("keep"))
+      .def("pool", &Graph::pool)
+      .def("begin_replay", &Graph::begin_replay,
+           "Optimizers called by this thread now write down their numbers alone.")
+      .def("end_replay", &Graph::end_replay, py::arg("run"),
+           "Puts the work into the current stream, unless `run` is false.")
+      .def("reset", &Graph::reset);
   py::class_<Event>(m, "_CudaEvent", "A point in the work of a stream.")
       .def(py::init<bool>(), py::arg("enable_timing") = false)
       .def("record", &Event::record, py::arg("stream") = py::none())

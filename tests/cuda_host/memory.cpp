@@ -12,7 +12,7 @@
 
 namespace cuda_host {
 
-bool capturing();  // in streams.cpp
+bool refused_by_capture();  // in streams.cpp
 
 namespace {
 
@@ -76,7 +76,7 @@ cudaError_t last_error(cudaError_t error) {
 using namespace cuda_host;
 
 cudaError_t cudaMalloc(void** p, size_t bytes) {
-  if (capturing()) return last_error(cudaErrorStreamCaptureUnsupported);
+  if (refused_by_capture()) return last_error(cudaErrorStreamCaptureUnsupported);
   Memory& m = memory();
   const std::lock_guard<std::mutex> hold(m.lock);
   if (bytes > kDeviceBytes - m.in_use || posix_memalign(p, 256, bytes ? bytes : 1))
@@ -89,7 +89,7 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
 
 cudaError_t cudaFree(void* p) {
   if (!p) return cudaSuccess;
-  cudaDeviceSynchronize();
+  if (cudaDeviceSynchronize() != cudaSuccess) return cudaErrorStreamCaptureUnsupported;
   Memory& m = memory();
   const std::lock_guard<std::mutex> hold(m.lock);
   const auto block = m.blocks.find(static_cast<char*>(p));
@@ -109,6 +109,7 @@ cudaError_t cudaMemGetInfo(size_t* available, size_t* total) {
 }
 
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
+  if (refused_by_capture()) return last_error(cudaErrorStreamCaptureUnsupported);
   *p = std::malloc(bytes ? bytes : 1);
   return *p ? cudaSuccess : last_error(cudaErrorMemoryAllocation);
 }
@@ -129,7 +130,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
-  if (capturing()) return last_error(cudaErrorStreamCaptureUnsupported);
+  if (refused_by_capture()) return last_error(cudaErrorStreamCaptureUnsupported);
   const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind, nullptr);
   if (error == cudaSuccess) cudaStreamSynchronize(nullptr);
   return error;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "runtime_api.h"
@@ -17,6 +18,8 @@ struct Stream {
   std::deque<std::function<void()>> waiting;
   uint64_t put = 0, done = 0;  // pieces of work since the start
   Graph* capture = nullptr;
+  std::thread::id capturer;
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
   bool invalidated = false;
 };
 struct Event {
@@ -59,11 +62,22 @@ void run_all(Stream* stream) { run_until(stream, ~uint64_t(0)); }
 
 }  // namespace
 
-bool capturing() {
+thread_local cudaStreamCaptureMode mode_of_thread = cudaStreamCaptureModeGlobal;
+
+// Calls that would wait or allocate are refused while this thread captures, or another one does in
+// global mode; they invalidate the capture. A thread in relaxed mode may.
+bool refused_by_capture() {
   const Hold hold(lock());
-  for (Stream* stream : streams())
-    if (stream->capture) return true;
-  return false;
+  if (mode_of_thread == cudaStreamCaptureModeRelaxed) return false;
+  bool refused = false;
+  for (Stream* stream : streams()) {
+    if (!stream->capture || stream->mode == cudaStreamCaptureModeRelaxed) continue;
+    if (stream->mode == cudaStreamCaptureModeThreadLocal &&
+        stream->capturer != std::this_thread::get_id())
+      continue;
+    stream->invalidated = refused = true;
+  }
+  return refused;
 }
 
 void enqueue(cudaStream_t on, std::function<void()> work) {
@@ -120,7 +134,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const Hold hold(lock());
   run_all(stream);
   std::erase(streams(), stream);
-  delete stream;
+  static auto* gone = new std::vector<Stream*>;  // others may still be about to wait for it
+  gone->push_back(stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
@@ -134,11 +149,12 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   const Hold hold(lock());
+  if (refused_by_capture()) return last_error(cudaErrorStreamCaptureUnsupported);
   return real(stream)->waiting.empty() ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaDeviceSynchronize() {
   const Hold hold(lock());
-  if (capturing()) return last_error(cudaErrorStreamCaptureUnsupported);
+  if (refused_by_capture()) return last_error(cudaErrorStreamCaptureUnsupported);
   for (size_t i = streams().size(); i-- > 0;)
     run_all(streams()[i]);  // newest first: no hidden order
   return cudaSuccess;
@@ -163,11 +179,13 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const Hold hold(lock());
+  if (refused_by_capture()) return last_error(cudaErrorStreamCaptureUnsupported);
   if (event->stream) run_until(event->stream, event->after);
   return cudaSuccess;
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const Hold hold(lock());
+  if (refused_by_capture()) return last_error(cudaErrorStreamCaptureUnsupported);
   return !event->stream || event->stream->done >= event->after ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
@@ -184,17 +202,24 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 
 // ------------------------------------------------------------------ graphs
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+  std::swap(*mode, mode_of_thread);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   const Hold hold(lock());
   if (!stream || stream->capture) return last_error(cudaErrorInvalidValue);
   run_all(stream);
   stream->capture = new Graph;
+  stream->capturer = std::this_thread::get_id();
+  stream->mode = mode;
   stream->invalidated = false;
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   const Hold hold(lock());
-  if (!stream->capture) return last_error(cudaErrorInvalidValue);
+  if (!stream->capture || stream->capturer != std::this_thread::get_id())
+    return last_error(cudaErrorInvalidValue);
   *graph = stream->capture;
   stream->capture = nullptr;
   if (!stream->invalidated) return cudaSuccess;

@@ -86,10 +86,11 @@ class Adam(Optimizer):
                 continue
             state = self.state[param]
             if not state:
+                mean = zeros_like(param)
                 state["step"] = _C._full(
                     (), 0.0, _C.float32, param.device if _counts_on_device(group) else "cpu"
                 )
-                state["exp_avg"] = zeros_like(param)
+                state["exp_avg"] = mean
                 state["exp_avg_sq"] = zeros_like(param)
                 if amsgrad:
                     state["max_exp_avg_sq"] = zeros_like(param)
@@ -102,29 +103,34 @@ class Adam(Optimizer):
                 largest.append(state["max_exp_avg_sq"])
         if not params:
             return
-        beta1, beta2 = group["betas"]
-        _C._adam_step(
-            params,
-            grads,
-            means,
-            squares,
-            largest,
-            steps,
-            number(group["lr"]),
-            number(beta1),
-            number(beta2),
-            group["eps"],
-            group["weight_decay"],
-            group["decoupled_weight_decay"],
-            amsgrad,
-            group["maximize"],
-            self._found_inf,
-        )
+        lists = (means, squares, largest, steps)
+        _C._adam_step(params, grads, *lists, *_options(group), self._found_inf)
+        if _C._cuda_is_capturing():  # the gradients of then need not be kept
+            self._replay_with(
+                group, lambda: _C._adam_step(params, params, *lists, *_options(group))
+            )
+
+    def _layout(self, group: dict[str, Any]) -> Any:
+        return group["amsgrad"]
 
     def _reads_found_inf(self) -> bool:
         return all(_counts_on_device(g) for g in self.param_groups) and all(
             self.state[p]["step"].device == p.device for p in self.state
         )
+
+
+def _options(group: dict[str, Any]) -> tuple[Any, ...]:
+    beta1, beta2 = group["betas"]
+    return (
+        number(group["lr"]),
+        number(beta1),
+        number(beta2),
+        group["eps"],
+        group["weight_decay"],
+        group["decoupled_weight_decay"],
+        group["amsgrad"],
+        group["maximize"],
+    )
 
 
 class AdamW(Adam):

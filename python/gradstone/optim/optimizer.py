@@ -12,6 +12,7 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._capture import recording
 from gradstone._checks import real
 from gradstone.autograd.grad_mode import enable_grad
 from gradstone.utils.hooks import HookDict, RemovableHandle
@@ -132,6 +133,24 @@ class Optimizer:
                 hook(self, (), {})
         return loss
 
+    def _layout(self, group: dict[str, Any]) -> Any:
+        """The options that decide which state a step needs."""
+
+    def _replay_with(self, group: dict[str, Any], patch: Callable[[], None]) -> None:
+        """The step of the group was captured: has replays call `patch`, which does it again with
+        the options of then. It only writes numbers down for the graph."""
+        state, layout = self.state, self._layout(group)
+
+        def checked() -> None:
+            if self.state is not state or self._layout(group) != layout:
+                raise RuntimeError(
+                    f"[replay] the state of {type(self).__name__} was loaded, or its options ask "
+                    "for other state, after the graph was captured: capture it anew."
+                )
+            patch()
+
+        recording.add(checked)
+
     def _step_group(self, group: dict[str, Any]) -> None:
         raise NotImplementedError(f"{type(self).__name__} does not say how to step.")
 
@@ -244,7 +263,13 @@ def number(value: Any) -> float:
 
 
 def zeros_like(param: Tensor) -> Tensor:
-    """State of a parameter's shape."""
+    """State of a parameter's shape. RuntimeError while a graph is captured: replays would make it
+    anew."""
+    if _C._cuda_is_capturing():
+        raise RuntimeError(
+            "[Optimizer.step] the first step makes the optimizer's state, and cannot be part of a "
+            "captured graph: do one step before (gs.cuda.make_graphed_step does)."
+        )
     return _C._full(tuple(param.shape), 0, param.dtype, param.device)
 
 

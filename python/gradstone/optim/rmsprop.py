@@ -68,19 +68,21 @@ class RMSprop(Optimizer):
         squares: list[Any] = []
         buffers: list[Any] = []
         means: list[Any] = []
+        steps: list[Any] = []
         for param in group["params"]:
             grad = param.grad
             if grad is None:
                 continue
             state = self.state[param]
             if not state:
+                square = zeros_like(param)
                 state["step"] = _C._full((), 0.0, _C.float32)
-                state["square_avg"] = zeros_like(param)
+                state["square_avg"] = square
                 if momentum > 0:
                     state["momentum_buffer"] = zeros_like(param)
                 if centered:
                     state["grad_avg"] = zeros_like(param)
-            state["step"] += 1
+            steps.append(state["step"])
             params.append(param)
             grads.append(grad)
             squares.append(state["square_avg"])
@@ -90,21 +92,37 @@ class RMSprop(Optimizer):
                 means.append(state["grad_avg"])
         if not params:
             return
-        _C._rmsprop_step(
-            params,
-            grads,
-            squares,
-            buffers,
-            means,
-            number(group["lr"]),
-            group["alpha"],
-            group["eps"],
-            group["weight_decay"],
-            momentum,
-            centered,
-            group["maximize"],
-            self._found_inf,
-        )
+        lists = (squares, buffers, means)
+        _C._rmsprop_step(params, grads, *lists, *_options(group), self._found_inf)
+        if not _C._cuda_is_capturing():
+            _count(steps)
+            return
+
+        def patch() -> None:  # the gradients of then need not be kept
+            _C._rmsprop_step(params, params, *lists, *_options(group))
+            _count(steps)
+
+        self._replay_with(group, patch)
 
     def _reads_found_inf(self) -> bool:
         return True  # state["step"] then counts the skipped steps too; nothing depends on it
+
+    def _layout(self, group: dict[str, Any]) -> Any:
+        return group["momentum"] > 0, group["centered"]
+
+
+def _count(steps: list[Any]) -> None:
+    for step in steps:
+        step += 1
+
+
+def _options(group: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        number(group["lr"]),
+        group["alpha"],
+        group["eps"],
+        group["weight_decay"],
+        group["momentum"],
+        group["centered"],
+        group["maximize"],
+    )

@@ -61,14 +61,6 @@ class SGD(Optimizer):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         momentum = group["momentum"]
-        options = (
-            number(group["lr"]),
-            momentum,
-            group["dampening"],
-            group["weight_decay"],
-            group["nesterov"],
-            group["maximize"],
-        )
         params, grads = [], []
         for param in group["params"]:
             grad = param.grad
@@ -78,7 +70,7 @@ class SGD(Optimizer):
         if not params:
             return
         if not momentum:
-            _C._sgd_step(params, grads, [], (0,), *options, self._found_inf)
+            self._step(group, params, grads, [], 0)
             return
         fresh: list[int] = []
         known: list[int] = []
@@ -93,16 +85,37 @@ class SGD(Optimizer):
             if chosen:
                 some = [params[i] for i in chosen]
                 buffers = [self.state[p]["momentum_buffer"] for p in some]
-                _C._sgd_step(
-                    some,
-                    [grads[i] for i in chosen],
-                    buffers,
-                    (first,),
-                    *options,
-                    self._found_inf,
-                )
+                self._step(group, some, [grads[i] for i in chosen], buffers, first)
+
+    def _step(
+        self,
+        group: dict[str, Any],
+        params: list[Any],
+        grads: list[Any],
+        buffers: list[Any],
+        first: int,
+    ) -> None:
+        _C._sgd_step(params, grads, buffers, (first,), *_options(group), self._found_inf)
+        if _C._cuda_is_capturing():  # the gradients of then need not be kept
+            self._replay_with(
+                group, lambda: _C._sgd_step(params, params, buffers, (first,), *_options(group))
+            )
 
     def _reads_found_inf(self) -> bool:
         # A buffer's first step is told from later ones on the host; without dampening both give
         # the same from a buffer of zeros.
         return all(not g["momentum"] or not g["dampening"] for g in self.param_groups)
+
+    def _layout(self, group: dict[str, Any]) -> Any:
+        return group["momentum"] != 0
+
+
+def _options(group: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        number(group["lr"]),
+        group["momentum"],
+        group["dampening"],
+        group["weight_decay"],
+        group["nesterov"],
+        group["maximize"],
+    )

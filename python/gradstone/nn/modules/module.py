@@ -299,8 +299,8 @@ class Module(ModuleState):
 
     def to(self: M, *args: Any, **kwargs: Any) -> M:
         """to(dtype), to(device), to(device, dtype), to(tensor): floating parameters and buffers
-        change dtype, all change device. In place."""
-        dtype, device, _ = parse_to(args, kwargs)
+        change dtype, all change device. In place. ``non_blocking`` as in ``Tensor.to``."""
+        dtype, device, non_blocking, _ = parse_to(args, kwargs)
         if dtype is not None and not dtype.is_floating_point:
             raise TypeError(
                 f"nn.Module.to only accepts floating point dtypes, but got desired dtype={dtype}"
@@ -309,7 +309,7 @@ class Module(ModuleState):
         def convert(t: Tensor) -> Tensor:
             if dtype is not None and t.dtype.is_floating_point:
                 t = _C._cast(t, dtype)
-            return t if device is None else _C._to_device(t, device)
+            return t if device is None else _C._to_device(t, device, non_blocking)
 
         return self._apply(convert)
 

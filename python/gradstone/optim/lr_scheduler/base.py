@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from gradstone._C import Tensor
+from gradstone._capture import recording
 from gradstone.optim.optimizer import Optimizer, number
 
 
@@ -64,6 +65,9 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Goes on by one, or to `epoch` (for schedules with a closed form)."""
+        recording.refuse(
+            "lr_scheduler.step", "replays would not do it. Call it outside, between the replays."
+        )
         self._step_count += 1
         if self._step_count == 2 and self.optimizer._stepped is False:
             warnings.warn(

@@ -3,6 +3,7 @@ workers."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from gradstone.utils.data.collate import default_collate, default_convert
 from gradstone.utils.data.dataset import Dataset, IterableDataset
 from gradstone.utils.data.draws import Draws
 from gradstone.utils.data.fetch import End, ItemFetch, StreamFetch
+from gradstone.utils.data.pin import pinned_batches
 from gradstone.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -47,7 +49,9 @@ class DataLoader:
     with workers, a batch may therefore have been read before the loop changes the data: changes
     made in the middle of a pass may show one batch late, or in a part of that batch.
 
-    ``pin_memory`` is accepted and changes nothing: there is no device to copy to.
+    ``pin_memory`` hands batches out in pinned memory, from which ``to("cuda", non_blocking=True)``
+    copies while the loop goes on; the memory of a batch is used again when its copies are done.
+    Without a GPU it warns and changes nothing.
     """
 
     def __init__(
@@ -150,6 +154,19 @@ class DataLoader:
         return len(index)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
+        if not self.pin_memory:
+            return self._batches()
+        if _C._cuda_device_count() == 0:
+            warnings.warn(
+                "'pin_memory' argument is set as true but no accelerator is found, then device "
+                "pinned memory won't be used.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return self._batches()
+        return pinned_batches(self._batches())
+
+    def _batches(self) -> Iterator[Any]:
         if not self._iterable and self._gathers():
             return self._iterate_gathered()
         if self.num_workers:
