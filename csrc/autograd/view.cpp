@@ -1,7 +1,9 @@
 #include "autograd/view.h"
-#include "core/device_runtime.h"
+
+#include <algorithm>
 
 #include "autograd/record.h"
+#include "core/device_runtime.h"
 #include "core/error.h"
 #include "kernels/kernels.h"
 #include "kernels/loop_of.h"
@@ -30,10 +32,20 @@ Tensor window_on(const Tensor& buffer, const Window& base, const Window& window)
   return alias(buffer, window.shape, window.strides, window.offset - base.offset);
 }
 
+// Whether two places may be one: no, when a step along each dimension goes beyond all that the
+// dimensions of smaller steps reach.
 bool overlaps(const Window& w) {
-  for (int64_t i = 0; i < w.shape.size(); ++i)
-    if (w.strides[i] == 0 && w.shape[i] > 1) return true;
-  return !is_dense(w.shape, w.strides) && w.shape.size() > 1;
+  int order[kMaxDims], count = 0;
+  for (int i = 0; i < static_cast<int>(w.shape.size()); ++i)
+    if (w.shape[i] > 1) order[count++] = i;
+  std::sort(order, order + count, [&](int a, int b) { return w.strides[a] < w.strides[b]; });
+  int64_t reach = 0;
+  for (int k = 0; k < count; ++k) {
+    const int64_t stride = w.strides[order[k]];
+    if (stride <= reach) return true;
+    reach += stride * (w.shape[order[k]] - 1);
+  }
+  return false;
 }
 
 // Element offsets of every place of the window, in row-major order.
