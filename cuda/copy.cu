@@ -133,16 +133,23 @@ struct Convert {
 
 // ---------------------------------------------------------------- fill, arange, axpy
 
-struct FillWith {
-  DType dtype;
-  double value;
-  int64_t integer;
-  GS_DEVICE void operator()(const DeviceLoop& loop, const int64_t (&at)[1]) const {
-    void* y = loop.data[0] + at[0];
-    if (is_floating(dtype)) return store_floating(y, dtype, value);
-    store_integer(y, dtype, dtype == DType::Bool ? integer != 0 : integer);
-  }
+// Unsigned words stand for the types of their size.
+template <class Word>
+struct Always {
+  Word bits;
+  GS_DEVICE Word operator()() const { return bits; }
 };
+
+template <class T>
+void fill_with(const Loop& loop, T value) {
+  using Word = std::conditional_t<
+      sizeof(T) == 1, uint8_t,
+      std::conditional_t<sizeof(T) == 2, uint16_t,
+                         std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>>;
+  Word bits;
+  memcpy(&bits, &value, sizeof bits);
+  elementwise<Word>(loop, Always<Word>{bits});
+}
 
 __global__ void __launch_bounds__(kLoopThreads) arange_kernel(const Arange p) {
   const int64_t threads = int64_t(gridDim.x) * kLoopThreads;
@@ -156,12 +163,10 @@ __global__ void __launch_bounds__(kLoopThreads) arange_kernel(const Arange p) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(kLoopThreads)
-    axpy_kernel(T* y, const T* x, int64_t n, compute_t<T> alpha) {
-  const int64_t threads = int64_t(gridDim.x) * kLoopThreads;
-  for (int64_t i = int64_t(blockIdx.x) * kLoopThreads + threadIdx.x; i < n; i += threads)
-    y[i] = T(widen(y[i]) + alpha * widen(x[i]));
-}
+struct AddTimes {
+  compute_t<T> alpha;
+  GS_DEVICE T operator()(T y, T x) const { return T(widen(y) + alpha * widen(x)); }
+};
 
 }  // namespace
 
@@ -180,7 +185,15 @@ void copy(const Copy& p) {
 }
 
 void fill(const Fill& p) {
-  each_element<1>(p.loop, FillWith{p.loop.operands[0].dtype, p.value, p.integer});
+  visit(p.loop.operands[0].dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (is_floating(dtype_of<T>::value))
+      fill_with(p.loop, T(static_cast<compute_t<T>>(p.value)));
+    else if constexpr (std::is_same_v<T, bool>)
+      fill_with(p.loop, p.integer != 0);
+    else
+      fill_with(p.loop, static_cast<T>(p.integer));
+  });
 }
 
 void arange(const Arange& p) {
@@ -192,8 +205,15 @@ void axpy(const Axpy& p) {
   if (p.n == 0) return;
   visit_floating(p.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    launch({loop_grid(p.n, 1), dim3(kLoopThreads), 0, current_stream()}, axpy_kernel<T>, p.y, p.x,
-           p.n, p.alpha);
+    Loop loop;
+    loop.count = 3;
+    loop.ndim = 1;
+    loop.numel = loop.shape[0] = p.n;
+    const void* const data[] = {p.y, p.y, p.x};
+    for (int k = 0; k < 3; ++k)
+      loop.operands[k] = {
+          static_cast<char*>(const_cast<void*>(data[k])), p.dtype, false, {size_of(p.dtype)}};
+    elementwise<T, T, T>(loop, AddTimes<T>{static_cast<compute_t<T>>(p.alpha)});
   });
 }
 

@@ -162,9 +162,10 @@ __global__ void __launch_bounds__(Team::kBlock)
   const int64_t from = int64_t(blockIdx.y) * part - shift_of(x), rest = classes.n - from,
                 end = rest < part ? classes.n : from + part;
   for (int64_t first = from + Team::lane() * N; first < end; first += Team::kLanes * N) {
-    Pack<T, N> pack = load_part(x, first, classes.n, T(0.0f));
-    GS_UNROLL for (int i = 0; i < N; ++i) pack.v[i] = T(grad(widen(pack.v[i]), first + i, classes));
-    store_part(dx, first, classes.n, pack);
+    const Pack<T, N> pack = load_part(x, first, classes.n, T(0.0f));
+    compute_t<T> v[N];
+    GS_UNROLL for (int i = 0; i < N; ++i) v[i] = grad(widen(pack.v[i]), first + i, classes);
+    store_part(dx, first, classes.n, narrow<T>(v));
   }
 }
 

@@ -85,6 +85,7 @@ void run_step(const OptimizerTensor* tensors, int64_t count, const float* found_
     if (counted)
       launch({dim3(1), dim3(kListThreads), 0, current_stream()}, count_kernel<Step>, step, changing,
              table, found_inf, factors.data());
+    if (table.blocks == 0) return;
     launch({dim3(static_cast<unsigned>(table.blocks)), dim3(kListThreads), 0, current_stream()},
            step_kernel<Step>, step, changing, table, found_inf, counted ? factors.data() : nullptr);
   });

@@ -31,9 +31,7 @@ __global__ void __launch_bounds__(kLossThreads)
       GS_UNROLL for (int i = 0; i < N; ++i) v[i] *= weight[i];
     }
     if (y) {
-      Pack<T, N> out;
-      GS_UNROLL for (int i = 0; i < N; ++i) out.v[i] = T(v[i]);
-      store_part(y, first, in.n, out);
+      store_part(y, first, in.n, narrow<T>(v));
     } else {
       C sum = 0;
       GS_UNROLL for (int i = 0; i < N; ++i) sum += first + i >= 0 && first + i < in.n ? v[i] : C(0);

@@ -35,6 +35,8 @@
 #define GS_SHARED(name, ...) GS_SHARED_ALIGNED(16, name, __VA_ARGS__)
 #define GS_DEVICE __device__ __forceinline__
 
+#include "ptx/convert.cuh"
+
 namespace gs::cuda {
 
 // Raises what a runtime call answered; does nothing on success.

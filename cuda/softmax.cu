@@ -41,8 +41,9 @@ __global__ void __launch_bounds__(Team::kBlock)
   });
   const SoftmaxValue<C> value(max, team_sum<Team>(sum), log);
   cut.each_pack([&](int k, int first) {
-    GS_UNROLL for (int i = 0; i < N; ++i) packs[k].v[i] = T(value(widen(packs[k].v[i])));
-    store_part(y, first, cut.n, packs[k]);
+    C v[N];
+    GS_UNROLL for (int i = 0; i < N; ++i) v[i] = value(widen(packs[k].v[i]));
+    store_part(y, first, cut.n, narrow<T>(v));
   });
 }
 
@@ -62,9 +63,10 @@ __global__ void __launch_bounds__(LongTeam::kBlock)
   const SoftmaxValue<C> value(s.max, s.total(), log);
   const RowCut<T, LongTeam, int64_t> cut(x, n);
   for (int64_t first = cut.start; first < n; first += LongTeam::kLanes * N) {
-    Pack<T, N> pack = load_part(x, first, n, T(0.0f));
-    GS_UNROLL for (int i = 0; i < N; ++i) pack.v[i] = T(value(widen(pack.v[i])));
-    store_part(y, first, n, pack);
+    const Pack<T, N> pack = load_part(x, first, n, T(0.0f));
+    C v[N];
+    GS_UNROLL for (int i = 0; i < N; ++i) v[i] = value(widen(pack.v[i]));
+    store_part(y, first, n, narrow<T>(v));
   }
 }
 

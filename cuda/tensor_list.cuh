@@ -66,13 +66,13 @@ GS_DEVICE void each_element_of(const Piece& piece, const F& f) {
   for (int64_t i = piece.begin + threadIdx.x; i < piece.end; i += kListThreads) f(i);
 }
 
-// Calls run(table) for all tensors that have elements, a table at a time.
+// Calls run(table) for all tensors that have elements or a counter, a table at a time.
 template <class Fill, class Run>
 void in_tables(const OptimizerTensor* tensors, int64_t count, Fill fill, Run run) {
   TensorTable table;
   for (int64_t t = 0; t < count; ++t) {
     const OptimizerTensor& from = tensors[t];
-    if (from.n > 0) {
+    if (from.n > 0 || from.counter) {  // without elements a step is counted all the same
       ListEntry& entry = table.entries[table.count++];
       entry = {from.parameter, from.grad,  from.state1, from.state2, from.state3, from.n, 0, 0,
                from.counter,   from.dtype, table.blocks};

@@ -26,6 +26,14 @@ enum class DType : uint8_t {
 };
 inline constexpr int kNumDTypes = 10;
 
+#if defined(__CUDACC__)
+namespace cuda::ptx {  // the device's own conversions, in cuda/ptx/convert.cuh
+__device__ float float_of_half(uint16_t half);
+__device__ uint16_t half_of(float x);
+__device__ uint16_t bfloat16_of(float x);
+}  // namespace cuda::ptx
+#endif
+
 // IEEE binary16. Arithmetic is done in float: kernels load, compute in float, store.
 struct Half {
   uint16_t bits;
@@ -34,7 +42,9 @@ struct Half {
   GS_HOST_DEVICE operator float() const { return decode(bits); }
 
   static GS_HOST_DEVICE uint16_t encode(float value) {
-#if defined(__F16C__) && !defined(__CUDACC__)
+#if defined(__CUDA_ARCH__)
+    return cuda::ptx::half_of(value);
+#elif defined(__F16C__) && !defined(__CUDACC__)
     _Float16 h = static_cast<_Float16>(value);
     uint16_t out;
     __builtin_memcpy(&out, &h, 2);
@@ -62,6 +72,9 @@ struct Half {
   }
 
   static GS_HOST_DEVICE float decode(uint16_t h) {
+#if defined(__CUDA_ARCH__)
+    return cuda::ptx::float_of_half(h);
+#else
     const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
     uint32_t exponent = (h >> 10) & 0x1fu, mantissa = h & 0x3ffu, out;
     if (exponent == 0x1f) {
@@ -76,6 +89,7 @@ struct Half {
     float value;
     __builtin_memcpy(&value, &out, 4);
     return value;
+#endif
   }
 };
 
@@ -84,6 +98,9 @@ struct BFloat16 {
   uint16_t bits;
   BFloat16() = default;
   GS_HOST_DEVICE BFloat16(float value) {
+#if defined(__CUDA_ARCH__)
+    bits = cuda::ptx::bfloat16_of(value);
+#else
     uint32_t f;
     __builtin_memcpy(&f, &value, 4);
     if ((f & 0x7fffffffu) > 0x7f800000u) {
@@ -91,6 +108,7 @@ struct BFloat16 {
     } else {
       bits = static_cast<uint16_t>((f + 0x7fffu + ((f >> 16) & 1u)) >> 16);
     }
+#endif
   }
   GS_HOST_DEVICE operator float() const {
     const uint32_t f = static_cast<uint32_t>(bits) << 16;
