@@ -62,6 +62,8 @@ void run_unary(UnaryOp op, const Tensor& x, const Tensor& y, double a = 0, doubl
 void copy_into(const Tensor& to, const Tensor& from);  // broadcast, converted, no history
 Tensor zeros(const Shape& shape, DType dtype, Device device = {});
 inline Tensor zeros_like(const Tensor& t) { return zeros(t.shape(), t.dtype(), t.device()); }
+// Uninitialised, in pinned memory of the host.
+Tensor empty_pinned(const Shape& shape, DType dtype);
 
 // ---- shapes
 

@@ -73,14 +73,10 @@ Tensor cast(const Tensor& x, DType dtype) {
   return y;
 }
 
-namespace {
-
 Tensor empty_pinned(const Shape& shape, DType dtype) {
   const int64_t bytes = checked_numel(shape, "pin_memory") * size_of(dtype);
   return from_storage(Storage::allocate_pinned(bytes), shape, contiguous_strides(shape), 0, dtype);
 }
-
-}  // namespace
 
 Tensor to_device(const Tensor& x, Device device, bool non_blocking) {
   if (x.device() == device) return x;

@@ -35,14 +35,15 @@ Tensor Fill::select(const Tensor& x, const Tensor& index) {
   if (x.dim() == 0 || x.requires_grad()) return index_select(x, 0, index);
   check_defined("index_select", index, "index");
   return add(
-      rows_of_select(x, clone(index)));  // checked now, so it must not change until it is used
+      // Checked now, so it must not change until it is used.
+      rows_of_select(x, clone(index), pinned_));
 }
 
 Tensor Fill::image_batch(const Tensor& images, const Tensor& index, const Tensor& table,
                          const Dims& size, const Tensor& corners, const Tensor& flip,
                          int64_t fill) {
   check_defined("image_batch", index, "index");
-  return add(rows_of_images(images, clone(index), table, size, corners, flip, fill));
+  return add(rows_of_images(images, clone(index), table, size, corners, flip, fill, pinned_));
 }
 
 void Fill::start() {

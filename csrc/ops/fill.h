@@ -18,14 +18,19 @@ struct Rows {
   BackgroundTask::Function write;
 };
 
-Rows rows_of_select(const Tensor& x, const Tensor& index);  // index_select along dimension 0
+// `pinned`: in pinned memory, when it is memory of the host.
+Rows rows_of_select(const Tensor& x, const Tensor& index,  // index_select along dimension 0
+                    bool pinned = false);
 Rows rows_of_images(const Tensor& images, const Tensor& index, const Tensor& table,
-                    const Dims& size, const Tensor& corners, const Tensor& flip, int64_t fill);
+                    const Dims& size, const Tensor& corners, const Tensor& flip, int64_t fill,
+                    bool pinned = false);
 
 // The tensors of one batch. Nobody may read them, or write corners, flip and table, until all is
 // done.
 class Fill {
  public:
+  explicit Fill(bool pinned = false) : pinned_(pinned) {}  // in pinned memory
+
   // As index_select(x, 0, index) and image_batch(...). Written at once where later does not pay,
   // and where a gradient is recorded.
   Tensor select(const Tensor& x, const Tensor& index);
@@ -41,6 +46,7 @@ class Fill {
  private:
   Tensor add(Rows rows);
 
+  const bool pinned_;
   std::vector<std::unique_ptr<BackgroundTask>> tasks_;
 };
 

@@ -244,14 +244,15 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
 }
 
 // Without a gradient.
-Rows rows_of_select(const Tensor& x, const Tensor& index) {
+Rows rows_of_select(const Tensor& x, const Tensor& index, bool pinned) {
   check_same_device("index_select", {&x, &index});
   autograd::GradGuard no_grad(false);
   const Tensor at = checked_vector("index_select", index, x.size(0));
   const Tensor from = detached(contiguous(x));
   Shape shape = x.shape();
   shape[0] = at.numel();
-  const Tensor y = empty(shape, x.dtype(), x.device());
+  const Tensor y = pinned && x.device().is_cpu() ? empty_pinned(shape, x.dtype())
+                                                 : empty(shape, x.dtype(), x.device());
   const Span s = span_at(x.shape(), 0);
   const auto write = [=, size = size_of(x.dtype())](int64_t begin, int64_t end) {
     kernels::index_select(

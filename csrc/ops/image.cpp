@@ -46,7 +46,8 @@ Tensor checked_flip(const Tensor& flip, int64_t n) {
 }  // namespace
 
 Rows rows_of_images(const Tensor& images, const Tensor& index, const Tensor& table,
-                    const Dims& size, const Tensor& corners, const Tensor& flip, int64_t fill) {
+                    const Dims& size, const Tensor& corners, const Tensor& flip, int64_t fill,
+                    bool pinned) {
   check_images(images, table);
   check_integral(kOp, index);
   check_same_device(kOp, {&images, &index, &table, &corners, &flip});
@@ -60,7 +61,10 @@ Rows rows_of_images(const Tensor& images, const Tensor& index, const Tensor& tab
   const int64_t n = at.numel(), c = images.size(1);
   const Tensor where = checked_corners(corners, n), mirrored = checked_flip(flip, n);
   const Tensor values = contiguous(detached(table)), from = detached(images);
-  const Tensor y = empty({n, c, size[0], size[1]}, DType::Float32, images.device());
+  const Shape shape{n, c, size[0], size[1]};
+  const Tensor y = pinned && images.device().is_cpu()
+                       ? empty_pinned(shape, DType::Float32)
+                       : empty(shape, DType::Float32, images.device());
   const auto write = [=, h = size[0], w = size[1]](int64_t begin, int64_t end) {
     kernels::image_batch(
         y.device(),

@@ -300,6 +300,7 @@ class CUDAGraph:
                 "[capture_begin] expected capture_error_mode 'global', 'thread_local' or "
                 f"'relaxed', got {capture_error_mode!r}."
             )
+        _C.clear_autocast_cache()  # what was cast before would not be cast by replays
         self._native.begin_capture(0 if pool is None else pool[1])
         self._steps = []
         _recording.steps = self._steps
@@ -310,6 +311,7 @@ class CUDAGraph:
 
     def _end(self, keep: bool) -> None:
         try:
+            _C.clear_autocast_cache()
             self._native.end_capture(keep)
         finally:
             if not _C._cuda_is_capturing():

@@ -25,7 +25,7 @@ void add_fill_type(py::module_& m) {
   py::class_<ops::Fill>(m, "_Fill",
                         "Tensors whose memory is written in the background: not to be read before "
                         "finish(). True when there are any.")
-      .def(py::init<>())
+      .def(py::init<bool>(), py::arg("pinned") = false)
       .def("select", &ops::Fill::select, py::arg("input"), py::arg("index"),
            "As index_select(input, 0, index).")
       .def("image_batch", &image_batch, py::arg("images"), py::arg("index"), py::arg("table"),

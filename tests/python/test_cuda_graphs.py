@@ -239,11 +239,15 @@ def test_results_have_the_form_that_the_function_gives_them():
 def test_an_index_out_of_range_is_reported_after_its_replay():
     table = gs.randn(5, 3, device="cuda")
     step = gs.cuda.make_graphed_step(lambda i: table[i].sum(), gs.zeros(4).long(), warmup=0)
-    assert step(gs.tensor([0, 1, 2, -1])).item() == table[gs.tensor([0, 1, 2, 4]).cuda()].sum().item()
+    assert (
+        step(gs.tensor([0, 1, 2, -1])).item() == table[gs.tensor([0, 1, 2, 4]).cuda()].sum().item()
+    )
     out = step(gs.tensor([0, 1, 7, 2]))
     with pytest.raises(IndexError, match="index 7 is out of range for size 5"):
         out.item()
-    assert step(gs.tensor([0, 0, 0, 0])).item() == table[gs.tensor([0, 0, 0, 0]).cuda()].sum().item()
+    assert (
+        step(gs.tensor([0, 0, 0, 0])).item() == table[gs.tensor([0, 0, 0, 0]).cuda()].sum().item()
+    )
     step(gs.tensor([0, 1, 7, 2]))
     with pytest.raises(IndexError, match="index 7"):
         gs.cuda.synchronize()

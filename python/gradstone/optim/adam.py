@@ -104,10 +104,10 @@ class Adam(Optimizer):
         if not params:
             return
         lists = (means, squares, largest, steps)
-        _C._adam_step(params, grads, *lists, *_options(group), self._found_inf)
+        _C._adam_step(params, grads, *lists, *_options(group, self._found_inf))
         if _C._cuda_is_capturing():  # the gradients of then need not be kept
             self._replay_with(
-                group, lambda: _C._adam_step(params, params, *lists, *_options(group))
+                group, lambda: _C._adam_step(params, params, *lists, *_options(group, None))
             )
 
     def _layout(self, group: dict[str, Any]) -> Any:
@@ -119,7 +119,7 @@ class Adam(Optimizer):
         )
 
 
-def _options(group: dict[str, Any]) -> tuple[Any, ...]:
+def _options(group: dict[str, Any], found_inf: Any) -> tuple[Any, ...]:
     beta1, beta2 = group["betas"]
     return (
         number(group["lr"]),
@@ -130,6 +130,7 @@ def _options(group: dict[str, Any]) -> tuple[Any, ...]:
         group["decoupled_weight_decay"],
         group["amsgrad"],
         group["maximize"],
+        found_inf,
     )
 
 

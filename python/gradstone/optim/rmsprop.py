@@ -93,13 +93,13 @@ class RMSprop(Optimizer):
         if not params:
             return
         lists = (squares, buffers, means)
-        _C._rmsprop_step(params, grads, *lists, *_options(group), self._found_inf)
+        _C._rmsprop_step(params, grads, *lists, *_options(group, self._found_inf))
         if not _C._cuda_is_capturing():
             _count(steps)
             return
 
         def patch() -> None:  # the gradients of then need not be kept
-            _C._rmsprop_step(params, params, *lists, *_options(group))
+            _C._rmsprop_step(params, params, *lists, *_options(group, None))
             _count(steps)
 
         self._replay_with(group, patch)
@@ -116,7 +116,7 @@ def _count(steps: list[Any]) -> None:
         step += 1
 
 
-def _options(group: dict[str, Any]) -> tuple[Any, ...]:
+def _options(group: dict[str, Any], found_inf: Any) -> tuple[Any, ...]:
     return (
         number(group["lr"]),
         group["alpha"],
@@ -125,4 +125,5 @@ def _options(group: dict[str, Any]) -> tuple[Any, ...]:
         group["momentum"],
         group["centered"],
         group["maximize"],
+        found_inf,
     )

@@ -95,10 +95,11 @@ class SGD(Optimizer):
         buffers: list[Any],
         first: int,
     ) -> None:
-        _C._sgd_step(params, grads, buffers, (first,), *_options(group), self._found_inf)
+        _C._sgd_step(params, grads, buffers, (first,), *_options(group, self._found_inf))
         if _C._cuda_is_capturing():  # the gradients of then need not be kept
             self._replay_with(
-                group, lambda: _C._sgd_step(params, params, buffers, (first,), *_options(group))
+                group,
+                lambda: _C._sgd_step(params, params, buffers, (first,), *_options(group, None)),
             )
 
     def _reads_found_inf(self) -> bool:
@@ -110,7 +111,7 @@ class SGD(Optimizer):
         return group["momentum"] != 0
 
 
-def _options(group: dict[str, Any]) -> tuple[Any, ...]:
+def _options(group: dict[str, Any], found_inf: Any) -> tuple[Any, ...]:
     return (
         number(group["lr"]),
         group["momentum"],
@@ -118,4 +119,5 @@ def _options(group: dict[str, Any]) -> tuple[Any, ...]:
         group["weight_decay"],
         group["nesterov"],
         group["maximize"],
+        found_inf,
     )

@@ -23,14 +23,22 @@ MOST_UNWATCHED = 64  # batches between two looks at a loop that leaves no CPU id
 class Batches:
     """The batches of one pass over a data set that gathers."""
 
-    def __init__(self, dataset: Any, draws: Draws, indices: Iterator[Tensor]) -> None:
+    def __init__(
+        self, dataset: Any, draws: Draws, indices: Iterator[Tensor], pinned: bool = False
+    ) -> None:
         self._dataset = dataset
+        self._pinned = pinned  # written into pinned memory, by data sets that gather later
         self._draws = draws
         self._indices = indices
         self._position = 0  # of the next batch's first item
 
     def one_by_one(self, most: int | None = None) -> Iterator[list[Any]]:
         """Each batch when it is asked for; all that are left, or so many."""
+        if self._pinned:
+            while (most is None or most > 0) and (begun := self._begin()) is not None:
+                yield begun.finish()
+                most = None if most is None else most - 1
+            return
         for index in islice(self._indices, most):
             with self._draws.at(self._position):
                 batch = self._dataset.gather(index)
@@ -78,17 +86,19 @@ class Batches:
             return None
         position = self._position
         self._position += index.size(0)
-        return _Begun(self._dataset, self._draws, position, index)
+        return _Begun(self._dataset, self._draws, position, index, self._pinned)
 
 
 class _Begun:
     """A batch whose arguments are checked and whose tensors exist, to be written by `fill`."""
 
-    def __init__(self, dataset: Any, draws: Draws, position: int, index: Tensor) -> None:
+    def __init__(
+        self, dataset: Any, draws: Draws, position: int, index: Tensor, pinned: bool
+    ) -> None:
         self._gather, self._draws = dataset.gather, draws
         self._position, self._index = position, index
         self._settings = _settings()
-        self.fill = _C._Fill()
+        self.fill = _C._Fill(pinned)
         self.started = False
         self._batch: list[Any] | None = None
         try:

@@ -164,11 +164,11 @@ class DataLoader:
                 stacklevel=2,
             )
             return self._batches()
-        return pinned_batches(self._batches())
+        return pinned_batches(self._batches(True))
 
-    def _batches(self) -> Iterator[Any]:
+    def _batches(self, pinned: bool = False) -> Iterator[Any]:
         if not self._iterable and self._gathers():
-            return self._iterate_gathered()
+            return self._iterate_gathered(pinned)
         if self.num_workers:
             return self._iterate_workers()
         return self._iterate_here()
@@ -239,16 +239,16 @@ class DataLoader:
         except Exception:
             return False  # item by item shows the data set's own error
 
-    def _iterate_gathered(self) -> Iterator[Any]:
+    def _iterate_gathered(self, pinned: bool) -> Iterator[Any]:
         draws, order = Draws(self._seed()), self._whole_order()
         if order is not None:
-            yield from Batches(self.dataset, draws, self._parts(order)).ahead()
+            yield from Batches(self.dataset, draws, self._parts(order), pinned).ahead()
             return
         # Somebody's sampler: it may draw numbers, or look at what the loop did.
         assert self.batch_sampler is not None
         lists = iter(self.batch_sampler)
         vectors = (_C.tensor_from_data(list(index), _C.int64, "cpu") for index in lists)
-        yield from Batches(self.dataset, draws, vectors).one_by_one()
+        yield from Batches(self.dataset, draws, vectors, pinned).one_by_one()
 
     def _parts(self, order: Tensor) -> Iterator[Tensor]:
         """The order cut into batches."""
