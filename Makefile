@@ -85,17 +85,17 @@ mutants: test-deps $(VENV)/.tools ## plants bugs in the CUDA kernels, one at a t
 	@$(PY) tests/cuda/mutants.py $(MUTANTS)
 
 .PHONY: test-nvcc
-test-nvcc: test-deps ## the build with nvcc: each kernel's registers and instructions, and the Python tests without a GPU
+test-nvcc: ## the build with nvcc: each kernel's registers and instructions, and the Python tests without a GPU
 	@if ! nvcc="$$(tools/find_nvcc.sh)"; then
 	  echo "no nvcc of CUDA 12 or newer here: the build with nvcc is not tested"
 	  exit 0
 	fi
-	CUDACXX="$$nvcc" $(MAKE) --no-print-directory $(NVCC)/.package
+	CUDACXX="$$nvcc" $(MAKE) --no-print-directory test-deps $(NVCC)/.package
 	$(PY) tests/cuda/resources.py
 	$(PY) tests/cuda/instructions.py
 	PYTHONPATH=$(NVCC)/site $(PY) -c 'import gradstone as gs
-	assert gs._C._cuda_built(), "the module has no CUDA kernels"
-	print("CUDA devices:", gs.cuda.device_count())'
+	print(gs.show_config())
+	assert gs._C._cuda_built(), "the module was built without CUDA"'
 	PYTHONPATH=$(NVCC)/site $(PY) -m pytest $(PYTEST_ARGS)
 
 .PHONY: nvcc-table

@@ -26,6 +26,15 @@ def get_num_threads() -> int:
     return _C.num_threads()
 
 
+def _cuda() -> str:
+    if not _C._cuda_built():
+        return "not built"
+    if not _C._cuda_device_count():
+        return "built, no device"
+    name, major, minor, *_ = _C._cuda_properties(0)
+    return f"{name}, compute capability {major}.{minor}"
+
+
 def show_config() -> str:
     """A few lines that describe the build and the machine, for bug reports."""
     import platform
@@ -37,7 +46,7 @@ def show_config() -> str:
         f"gradstone {__version__}",
         f"  instruction set: {_C.isa()}",
         f"  threads: {_C.num_threads()}",
-        "  CUDA: not built",
+        f"  CUDA: {_cuda()}",
         f"  Python {sys.version.split()[0]}, NumPy {np.__version__}",
         f"  {platform.platform()}",
     ]

@@ -48,6 +48,13 @@ def test_without_a_device_the_rest_says_so(call):
         call()
 
 
+def test_the_configuration_names_the_device():
+    words = "built, no device" if _C._cuda_built() else "not built"
+    if gs.cuda.is_available():
+        words = gs.cuda.get_device_name()
+    assert f"CUDA: {words}" in gs.show_config()
+
+
 def test_devices_are_named_like_torchs():
     with pytest.raises(ValueError, match="expected a CUDA device"):
         gs.cuda.get_device_name("cpu")

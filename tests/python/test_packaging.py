@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.metadata
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -60,6 +61,16 @@ def test_import_pulls_in_no_optional_package():
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == []
+
+
+@pytest.mark.skipif(shutil.which("readelf") is None, reason="readelf (binutils) lists libraries")
+def test_the_module_needs_no_library_of_cuda():
+    from gradstone import _C
+
+    listing = subprocess.run(["readelf", "-d", _C.__file__], capture_output=True, text=True).stdout
+    needed = re.findall(r"\(NEEDED\).*\[(.*)\]", listing)
+    assert any(name.startswith("libc.") for name in needed), listing
+    assert not [name for name in needed if re.match("lib(cu|nv)", name)]
 
 
 def test_installed_package_is_marked_as_typed():
