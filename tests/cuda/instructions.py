@@ -40,7 +40,6 @@ RULES = [
     Rule("compare.cu", r"^elementwise_kernel<", (LOAD_16,)),
     Rule("softmax.cu", r"^softmax_(grad_)?(long_)?rows<", (LOAD_16, STORE_16)),
     Rule("layer_norm.cu", r"_rows<", (LOAD_16, STORE_16)),
-    Rule("optimizer.cu", r"_kernel<", (LOAD_16, STORE_16)),
     Rule(
         "gemm_tensor.cu",
         r"^pipeline_kernel<.*bf16",
