@@ -203,7 +203,7 @@ $(EMU)/.package: $(WHEEL_SOURCES) $(shell find tests/cuda tests/cuda_host 2>/dev
 	touch $@
 
 # The same package with CUDA as users build it. CPU kernels come from the compiler cache, where there is one.
-NVCC_OPTIONS := -DGRADSTONE_TESTS=ON -DGRADSTONE_CUDA=ON -DGRADSTONE_WERROR=ON
+NVCC_OPTIONS := -DGRADSTONE_TESTS=ON -DGRADSTONE_CUDA=ON
 $(NVCC)/.package: $(WHEEL_SOURCES) $(shell find tests/cuda -name '*.cpp' -o -name '*.h' 2>/dev/null) \
 		| $(VENV)/.package $(VENV)/.extras-test-progress-plot
 	@tools/build_cpp.sh $(NVCC) gradstone_cuda_tests $(NVCC_OPTIONS)

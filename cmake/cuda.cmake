@@ -86,7 +86,7 @@ elseif(GRADSTONE_CUDA STREQUAL "ON")
   set_target_properties(gradstone_cuda PROPERTIES CUDA_COMPILER_LAUNCHER "${cuda_launcher}")
   target_link_libraries(gradstone_cuda PUBLIC gradstone_cuda_flags)
   set(cuda_objects $<TARGET_OBJECTS:gradstone_cuda>)
-  set(cuda_definitions GRADSTONE_HAS_CUDA)
+  set(cuda_definitions GRADSTONE_HAS_CUDA GRADSTONE_LINKS_CUDA)
   set(cuda_libraries CUDA::cudart_static)
 endif()
 

@@ -3,14 +3,14 @@
 #include <atomic>
 
 #include "autograd/grad_mode.h"
+#include "core/thread_local.h"
 #include "kernels/kernels.h"
 #include "kernels/loop_of.h"
 
 namespace gs::autograd {
 namespace {
 
-// Initial-exec: one instruction instead of a call.
-thread_local bool recording __attribute__((tls_model("initial-exec"))) = true;
+thread_local bool recording GS_INITIAL_EXEC = true;
 std::atomic<uint64_t> next_sequence{1};
 
 }  // namespace
@@ -57,8 +57,8 @@ void Node::stamp() { sequence_ = next_sequence.fetch_add(1, std::memory_order_re
 // Deleting a node releases its inputs, which may delete their nodes, and so on: the first call on
 // the stack works through a list instead of recursing.
 void Node::destroy(Node* node) {
-  thread_local Node* dead __attribute__((tls_model("initial-exec"))) = nullptr;
-  thread_local bool running __attribute__((tls_model("initial-exec"))) = false;
+  thread_local Node* dead GS_INITIAL_EXEC = nullptr;
+  thread_local bool running GS_INITIAL_EXEC = false;
   node->next_dead_ = dead;
   dead = node;
   if (running) return;

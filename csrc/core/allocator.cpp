@@ -16,6 +16,7 @@
 
 #include "core/error.h"
 #include "core/macros.h"
+#include "core/thread_local.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define GS_CACHING 0  // a reused block would hide what the sanitizer looks for
@@ -143,9 +144,8 @@ struct ThreadCache {
   ThreadCache* previous = nullptr;
 };
 
-// Initial-exec: one instruction instead of a call, for 8 bytes of the loader's reserve.
-thread_local ThreadCache* my_cache __attribute__((tls_model("initial-exec"))) = nullptr;
-thread_local bool thread_has_ended __attribute__((tls_model("initial-exec"))) = false;
+thread_local ThreadCache* my_cache GS_INITIAL_EXEC = nullptr;
+thread_local bool thread_has_ended GS_INITIAL_EXEC = false;
 
 // ---------------------------------------------------------------- what the process keeps
 

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "core/device_runtime.h"
+#include "core/thread_local.h"
 
 namespace gs {
 
@@ -10,8 +11,7 @@ void TensorBody::destroy(TensorBody* body) { delete body; }
 
 namespace {
 
-// Initial-exec: one instruction instead of a call.
-thread_local bool inference_tensors __attribute__((tls_model("initial-exec"))) = false;
+thread_local bool inference_tensors GS_INITIAL_EXEC = false;
 
 Tensor make(Ref<Storage> storage, const Shape& shape, const Strides& strides, int64_t offset,
             DType dtype, int64_t numel, bool contiguous) {
