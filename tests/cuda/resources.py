@@ -278,7 +278,7 @@ def main() -> int:
         print(f"kernels' resources not compared: the table is of {names}, this build of {version}")
         return 1 if warnings else 0
     show("less than the table says; `make nvcc-table` writes it down", better)
-    show("kernels that use more than the table says (`make nvcc-table` accepts it)", wrong)
+    show("not as the table says (`make nvcc-table` accepts it)", wrong)
     print(f"{count} kernels in {len(now)} files: {len(wrong)} worse, {len(better)} better")
     return 1 if wrong or warnings else 0
 
