@@ -71,6 +71,12 @@ def chains(text: str) -> list[Chain]:
     return done
 
 
+def has_host_version(chain: Chain) -> bool:
+    """`#if EMU host #elif ... assembly`, or `#if __CUDA_ARCH__ assembly #else host`."""
+    first, last = chain.branches[0][0], chain.branches[-1][0]
+    return "GRADSTONE_CUDA_EMU" in first or ("__CUDA_ARCH__" in first and last == "else")
+
+
 def assembly_problems(text: str) -> list[tuple[int, str]]:
     """For a file of cuda/ptx: assembly stands beside its host version, and traps where it is not."""
     problems = []
@@ -78,8 +84,8 @@ def assembly_problems(text: str) -> list[tuple[int, str]]:
     for match in ASSEMBLY.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
         around = [chain for chain in found if chain.branch_of(line) is not None]
-        if not any("GRADSTONE_CUDA_EMU" in chain.branches[0][0] for chain in around):
-            problems.append((line, "assembly without its version for the emulator"))
+        if not any(has_host_version(chain) for chain in around):
+            problems.append((line, "assembly without its version for the host"))
         guarded = [chain for chain in around if OF_NEW_GPUS.search(chain.branch_of(line) or "")]
         statement = text[match.start() : text.find(";\n", match.start())]
         if NEW_INSTRUCTION.search(statement) and not guarded:
@@ -146,6 +152,8 @@ TRAP = "#elif defined(__CUDA_ARCH__)\n  __trap();\n"
         ("cuda/a.cu", "f<<<1, 2>>>();\n", True),
         ("cuda/ptx/a.cuh", wrapper(OLD, "mma.sync.m16n8k16"), False),
         ("cuda/ptx/a.cuh", 'inline void f() { asm("mma.sync"); }\n', True),
+        ("cuda/ptx/a.cuh", '#if defined(__CUDA_ARCH__)\nasm("");\n#else\nf();\n#endif\n', False),
+        ("cuda/ptx/a.cuh", '#if defined(__CUDA_ARCH__)\nasm("");\n#endif\n', True),
         ("cuda/ptx/a.cuh", wrapper(OLD, "wgmma.fence.sync"), True),
         ("cuda/ptx/a.cuh", wrapper(NEW, "wgmma.fence.sync"), True),
         ("cuda/ptx/a.cuh", wrapper(NEW, "wgmma.fence.sync", TRAP), False),
