@@ -78,7 +78,7 @@ def has_host_version(chain: Chain) -> bool:
 
 
 def assembly_problems(text: str) -> list[tuple[int, str]]:
-    """For a file of cuda/ptx: assembly stands beside its host version, and traps where it is not."""
+    """For a file of cuda/ptx: assembly has a host version, and traps where it is missing."""
     problems = []
     lines, found = text.split("\n"), chains(text)
     for match in ASSEMBLY.finditer(text):
