@@ -20,6 +20,7 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 
 BUILD := build/cpp
+CPU_ONLY := -DGRADSTONE_CUDA=OFF
 EMU := build/emu
 NVCC := build/nvcc
 WHEELS := build/wheels
@@ -65,7 +66,7 @@ test-deps: # GoogleTest and Google Benchmark from Debian, where they can be inst
 
 .PHONY: test-cpp
 test-cpp: $(VENV)/.tools ## the C++ tests alone
-	@tools/build_cpp.sh $(BUILD) gradstone_tests -DGRADSTONE_TESTS=ON
+	@tools/build_cpp.sh $(BUILD) gradstone_tests -DGRADSTONE_TESTS=ON $(CPU_ONLY)
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
 .PHONY: test-py
@@ -118,7 +119,7 @@ sanitize: $(VENV)/.tools ## the C++ tests, CUDA kernels included, under AddressS
 
 .PHONY: sanitize-thread
 sanitize-thread: $(VENV)/.tools ## the C++ tests under ThreadSanitizer
-	@tools/build_cpp.sh build/tsan gradstone_tests -DGRADSTONE_TESTS=ON -DGRADSTONE_SANITIZE=thread
+	@tools/build_cpp.sh build/tsan gradstone_tests -DGRADSTONE_TESTS=ON -DGRADSTONE_SANITIZE=thread $(CPU_ONLY)
 	export TSAN_OPTIONS=halt_on_error=1
 	ctest --test-dir build/tsan --output-on-failure -j $(JOBS)
 
@@ -126,7 +127,7 @@ sanitize-thread: $(VENV)/.tools ## the C++ tests under ThreadSanitizer
 
 .PHONY: bench
 bench: test-deps $(BENCH_VENV)/.package ## gradstone beside PyTorch, as ratios; BENCH_ARGS is passed on
-	@tools/build_cpp.sh $(BUILD) gradstone_bench -DGRADSTONE_BENCH=ON
+	@tools/build_cpp.sh $(BUILD) gradstone_bench -DGRADSTONE_BENCH=ON $(CPU_ONLY)
 	$(BENCH_VENV)/bin/python bench/compare.py --peaks $(BUILD)/gradstone_bench $(BENCH_ARGS)
 
 .PHONY: bench-peers
@@ -136,7 +137,7 @@ bench-peers: $(BENCH_VENV)/.package $(PEERS_VENV)/.created ## whole networks bes
 
 .PHONY: bench-cpp
 bench-cpp: test-deps $(VENV)/.tools ## the C++ kernel microbenchmarks
-	@tools/build_cpp.sh $(BUILD) gradstone_bench -DGRADSTONE_BENCH=ON
+	@tools/build_cpp.sh $(BUILD) gradstone_bench -DGRADSTONE_BENCH=ON $(CPU_ONLY)
 	BENCHMARK_MIN_TIME=$${BENCHMARK_MIN_TIME:-0.05} $(BUILD)/gradstone_bench $(BENCH_ARGS)
 
 ##@ Tidy
@@ -186,7 +187,8 @@ $(VENV)/.tools: $(VENV)/.created pyproject.toml tools/cmake_requirements.sh
 $(WHEELS)/.built: $(WHEEL_SOURCES) | $(VENV)/.tools
 	@echo "building the wheel (the first time, this compiles the whole core)"
 	rm -rf $(WHEELS)
-	$(PIP) wheel --no-build-isolation --no-deps --config-settings=build-dir=$(BUILD) --wheel-dir $(WHEELS) .
+	$(PIP) wheel --no-build-isolation --no-deps --config-settings=build-dir=$(BUILD) \
+	  --config-settings=cmake.define.GRADSTONE_CUDA=OFF --wheel-dir $(WHEELS) .
 	touch $@
 
 # The same package with emulated CUDA, beside the environment's own: found first through PYTHONPATH.

@@ -86,7 +86,7 @@ elseif(GRADSTONE_CUDA STREQUAL "ON")
   target_link_libraries(gradstone_cuda_flags INTERFACE CUDA::cudart_static)
 
   add_library(gradstone_cuda OBJECT ${cuda_kernels} ${cuda_host_sources})
-  set(cuda_launcher ${CMAKE_CURRENT_SOURCE_DIR}/cmake/compile_cuda.sh ${CMAKE_CUDA_COMPILER_LAUNCHER})
+  set(cuda_launcher sh ${CMAKE_CURRENT_SOURCE_DIR}/cmake/compile_cuda.sh ${CMAKE_CUDA_COMPILER_LAUNCHER})
   set_target_properties(gradstone_cuda PROPERTIES CUDA_COMPILER_LAUNCHER "${cuda_launcher}")
   target_link_libraries(gradstone_cuda PUBLIC gradstone_cuda_flags)
   set(cuda_objects $<TARGET_OBJECTS:gradstone_cuda>)
