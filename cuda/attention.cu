@@ -1,5 +1,6 @@
 // Attention with an online softmax (Dao et al., "FlashAttention", NeurIPS 2022): a block takes a
-// tile of queries and goes over the keys; no matrix of scores is kept.
+// tile of queries and goes over the keys; no matrix of scores is kept. Here for every floating type
+// and head; 16-bit floats have tensor cores where they fit (attention_tensor.cu).
 #include "attention_tile.cuh"
 #include "kernels/kernels.h"
 #include "reduce.cuh"
@@ -118,6 +119,9 @@ void attention(const Attention& p) {
   if (blocks == 0) return;
   visit_floating(p.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
+    if constexpr (sizeof(T) == 2) {
+      if (tensor_attention<T>(p)) return;
+    }
     launch({dim3(static_cast<unsigned>(blocks)), dim3(kAttentionThreads),
             Room<compute_t<T>>::bytes(p.d, p.v), current_stream()},
            attention_kernel<T>, p, tiles);

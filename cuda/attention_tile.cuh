@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/dtype.h"
+#include "kernels/params.h"
 #include "portable.cuh"
 #include "runtime/stream.h"
 #include "vec.cuh"
@@ -65,5 +66,12 @@ GS_DEVICE int64_t visible_keys(const Params& p, int64_t first_query) {
   const int64_t last = first_query + kQueries;
   return p.causal && last < p.u ? last : p.u;
 }
+
+// On tensor cores, for 16-bit floats: false, and nothing done, where the shape or the memory is not
+// for them. delta (rows): see attention_grad.cu.
+template <class T>
+bool tensor_attention(const Attention& p);
+template <class T>
+bool tensor_attention_grad(const AttentionGrad& p, const float* delta);
 
 }  // namespace gs::cuda
