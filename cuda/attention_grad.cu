@@ -184,6 +184,9 @@ void attention_grad(const AttentionGrad& p) {
   visit_floating(p.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     using C = compute_t<T>;
+    if constexpr (sizeof(T) == 2) {
+      if (tensor_attention_grad<T>(p)) return;
+    }
     const Scratch<C> delta(rows);
     const dim3 threads(kAttentionThreads);
     const cudaStream_t stream = current_stream();
@@ -191,9 +194,6 @@ void attention_grad(const AttentionGrad& p) {
         {dim3(static_cast<unsigned>(ceil_div(rows, kAttentionThreads / 32))), threads, 0, stream},
         delta_kernel<T>, static_cast<const T*>(p.out), static_cast<const T*>(p.dout), rows,
         static_cast<int>(p.v), delta.data());
-    if constexpr (sizeof(T) == 2) {
-      if (tensor_attention_grad<T>(p, delta.data())) return;
-    }
     const int64_t query_tiles = ceil_div(p.t, kQueries), key_tiles = ceil_div(p.u, kKeys);
     launch({dim3(static_cast<unsigned>(query_tiles * heads)), threads,
             Room<C>::bytes(p.d, p.v, kQueries), stream},

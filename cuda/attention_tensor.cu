@@ -7,12 +7,16 @@
 namespace gs::cuda {
 namespace {
 
-template <class Element, int Width, int Down>
+// Masked: a mask adds to the scores. Its reads take registers, so there is less of the rest then.
+template <class Element, int Width, int Down, bool Masked>
 struct Shape {
   using T = Element;
   using Tile = RowTile<T, Width>;
+  static constexpr bool kMasked = Masked;
   static constexpr int kWidth = Width, kDown = Down, kWarpQueries = 16 * Down;
-  static constexpr int kQueries = kTensorWarps * kWarpQueries, kKeys = 64;
+  static constexpr int kQueries = kTensorWarps * kWarpQueries;
+  static constexpr int kKeys = Down * Width > 128 ? 32 : 64;  // their scores are in registers
+  static constexpr int kBlocks = Width * Down <= 32 ? 4 : Width * Down <= 64 ? 3 : 2;
   static constexpr int kStage = 2 * kKeys * Tile::kStride;  // a tile of keys and one of values
   static constexpr size_t kBytes = Tile::bytes(kQueries) + 2 * kStage * sizeof(T);
 };
@@ -71,80 +75,91 @@ struct Rows {
   }
 };
 
+// Scores in units of base 2, from products; -infinity where a query may not look.
 template <class S>
-__global__ void __launch_bounds__(kTensorThreads)
-    tensor_kernel(const __grid_constant__ Attention p, int64_t tiles) {
+GS_DEVICE void finish_scores(Sums<S::kDown, S::kKeys / 8>& scores,
+                             const Sight<typename S::T>& sight, float scale, int64_t query0,
+                             int64_t key0, int lane) {
+  const bool all = !S::kMasked && sight.all(query0, key0, S::kKeys);
+  GS_UNROLL for (int i = 0; i < S::kDown; ++i) {
+    GS_UNROLL for (int half = 0; half < 2; ++half) {
+      const int query = query0 + row_in_warp(i, 2 * half, lane);
+      const int seen = all ? S::kKeys : sight.keys_seen(query, key0);
+      GS_UNROLL for (int j = 0; j < S::kKeys / 8; ++j) {
+        GS_UNROLL for (int e = 2 * half; e < 2 * half + 2; ++e) {
+          const int column = column_in_warp(j, e, lane);
+          float score = scores[i][j][e] * scale;
+          if (column >= seen) score = -std::numeric_limits<float>::infinity();
+          if (S::kMasked && column < seen) score += sight.bias(query, key0 + column);
+          scores[i][j][e] = score;
+        }
+      }
+    }
+  }
+}
+
+template <class S>
+__global__ void __launch_bounds__(kTensorThreads, S::kBlocks)
+    tensor_kernel(const __grid_constant__ Attention p, unsigned tiles) {
   using T = typename S::T;
   using Tile = typename S::Tile;
   GS_DYNAMIC_SHARED(T, memory);
-  const int d = static_cast<int>(p.d), v = static_cast<int>(p.v);
+  const int d = static_cast<int>(p.d), v = static_cast<int>(p.v), t = static_cast<int>(p.t);
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   // The last queries see the most keys: theirs are the first blocks.
   const int64_t head = blockIdx.x / tiles;
-  const int64_t query0 = (tiles - 1 - blockIdx.x % tiles) * S::kQueries;
-  const int64_t mine = query0 + warp * S::kWarpQueries;  // the warp's first query
-  const T* const k = static_cast<const T*>(p.k) + head * p.u * d;
-  const T* const value = static_cast<const T*>(p.value) + head * p.u * v;
+  const int query0 = static_cast<int>(tiles - 1 - blockIdx.x % tiles) * S::kQueries;
+  const int mine = query0 + warp * S::kWarpQueries;  // the warp's first query
   T* const queries = memory + warp * S::kWarpQueries * Tile::kStride;
   T* const stages = memory + S::kQueries * Tile::kStride;
   const Sight<T> sight(p, head);
-  const float scale = static_cast<float>(p.scale) * kLog2E;
 
-  const int64_t end = p.causal && query0 + S::kQueries < p.u ? query0 + S::kQueries : p.u;
-  const int64_t key_tiles = ceil_div(end, S::kKeys);
-  const auto bring = [&](int64_t tile) {
+  const int key_tiles = (sight.keys_before(query0 + S::kQueries) + S::kKeys - 1) / S::kKeys;
+  using Keys = typename Tile::template Source<S::kKeys>;
+  Keys k(static_cast<const T*>(p.k) + head * p.u * d, 0, sight.u, d);
+  Keys value(static_cast<const T*>(p.value) + head * p.u * v, 0, sight.u, v);
+  const auto bring = [&](int tile) {
     if (tile < key_tiles) {
       T* const to = stages + tile % 2 * S::kStage;
-      Tile::template bring<S::kKeys>(to, k, tile * S::kKeys, p.u, d);
-      Tile::template bring<S::kKeys>(to + S::kStage / 2, value, tile * S::kKeys, p.u, v);
+      k.bring(to, d), value.bring(to + S::kStage / 2, v);
     }
     ptx::commit_copies();
   };
-  Tile::template bring<S::kQueries>(memory, static_cast<const T*>(p.q) + head * p.t * d, query0,
-                                    p.t, d);
+  typename Tile::template Source<S::kQueries> q(static_cast<const T*>(p.q) + head * p.t * d, query0,
+                                                t, d);
+  q.bring(memory, d);
   bring(0);
   Rows<S> rows;
-  for (int64_t tile = 0; tile < key_tiles; ++tile) {
+  for (int tile = 0; tile < key_tiles; ++tile) {
     ptx::wait_copies<0>();
     // Now this tile is there for all, and all are done with the one before, whose place is free.
     __syncthreads();
     bring(tile + 1);
-    const int64_t key0 = tile * S::kKeys;
+    const int key0 = tile * S::kKeys;
     if (sight.none(mine, S::kWarpQueries, key0)) continue;
     const T* const keys = stages + tile % 2 * S::kStage;
     Sums<S::kDown, S::kKeys / 8> scores = {};
     multiply_rows<Tile, T, S::kWidth>(scores, queries, keys, lane);
-    const bool all = sight.all(mine, key0, S::kKeys);
-    GS_UNROLL for (int i = 0; i < S::kDown; ++i) {
-      GS_UNROLL for (int j = 0; j < S::kKeys / 8; ++j) {
-        GS_UNROLL for (int e = 0; e < 4; ++e) {
-          float& score = scores[i][j][e];
-          score *= scale;
-          if (!all)
-            score = sight(score, mine + row_in_warp(i, e, lane), key0 + column_in_warp(j, e, lane));
-        }
-      }
-    }
+    finish_scores<S>(scores, sight, static_cast<float>(p.scale) * kLog2E, mine, key0, lane);
     rows.soften(scores);
     Weights<S::kDown, S::kKeys / 16> probabilities;
     round_sums<T>(probabilities, scores);
     multiply_weights<Tile>(rows.out, probabilities, keys + S::kStage / 2, lane);
   }
-  ptx::wait_copies<0>();
 
   float totals[S::kDown][2];
   GS_UNROLL for (int i = 0; i < S::kDown; ++i) {
     GS_UNROLL for (int half = 0; half < 2; ++half) {
       const float total = totals[i][half] = Rows<S>::over_row(rows.sum[i][half], Plus{});
-      const int64_t query = mine + row_in_warp(i, 2 * half, lane);
-      if (p.lse && lane % 4 == 0 && query < p.t)
+      const int query = mine + row_in_warp(i, 2 * half, lane);
+      if (p.lse && lane % 4 == 0 && query < t)
         static_cast<float*>(p.lse)[head * p.t + query] =
             total == 0 ? -std::numeric_limits<float>::infinity()
                        : (rows.highest[i][half] + std::log2(total)) * kLn2;
     }
   }
   Tile::template give<S::kDown>(
-      rows.out, queries, static_cast<T*>(p.out) + head * p.t * v, mine, p.t, v, lane,
+      rows.out, queries, static_cast<T*>(p.out) + head * p.t * v, mine, t, v, lane,
       [&](int i, int half) { return totals[i][half] == 0 ? 0 : 1 / totals[i][half]; });
 }
 
@@ -153,23 +168,25 @@ void run(const Attention& p) {
   const int64_t tiles = ceil_div(p.t, S::kQueries);
   launch({dim3(static_cast<unsigned>(tiles * p.batch * p.heads)), dim3(kTensorThreads), S::kBytes,
           current_stream()},
-         tensor_kernel<S>, p, tiles);
+         tensor_kernel<S>, p, static_cast<unsigned>(tiles));
 }
 
 }  // namespace
 
 template <class T>
 bool tensor_attention(const Attention& p) {
-  if (!tensor_heads(p.d, p.v)) return false;
+  if (!tensor_shape(p)) return false;
   for (const void* pointer : {p.q, p.k, p.value, static_cast<const void*>(p.out)})
     if (!is_aligned(pointer, kPackBytes)) return false;
   // Tall tiles read shared memory less often, where they still give every processor one.
   const bool tall = ceil_div(p.t, 128) * p.batch * p.heads >= kProcessors;
   visit_width(p.d, p.v, [&](auto width) {
-    if (tall)
-      run<Shape<T, width.value, 2>>(p);
+    if (p.mask)
+      run<Shape<T, width.value, 1, true>>(p);
+    else if (tall)
+      run<Shape<T, width.value, 2, false>>(p);
     else
-      run<Shape<T, width.value, 1>>(p);
+      run<Shape<T, width.value, 1, false>>(p);
   });
   return true;
 }

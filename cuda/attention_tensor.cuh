@@ -34,25 +34,39 @@ struct RowTile {
   static constexpr GS_DEVICE int at(int row, int column) { return row * kStride + column; }
   static constexpr size_t bytes(int rows) { return size_t(rows) * kStride * sizeof(T); }
 
-  // Count rows of `from` (total x columns) from `first` on; zeros beyond it. By all threads.
+  // Tiles of Count rows of a tensor (total x columns), one after the other; zeros beyond it. A
+  // thread copies one pack of every kStep-th row.
   template <int Count>
-  static GS_DEVICE void bring(T* tile, const T* from, int64_t first, int64_t total, int columns) {
-    constexpr int kAcross = Width / kPack;
-    static_assert(Count * kAcross % kTensorThreads == 0);
-    GS_UNROLL for (int i = 0; i < Count * kAcross; i += kTensorThreads) {
-      const int pack = i + static_cast<int>(threadIdx.x);
-      const int row = pack / kAcross, column = pack % kAcross * kPack;
-      const bool inside = first + row < total && column < columns;
-      ptx::copy_async_16(tile + at(row, column),
-                         inside ? from + (first + row) * columns + column : from, inside ? 16 : 0);
+  class Source {
+    static constexpr int kLanes = Width <= 32 ? 4 : Width <= 64 ? 8 : 16;
+    static constexpr int kStep = kTensorThreads / kLanes;
+    static_assert(Count % kStep == 0 && Width <= kLanes * kPack);
+
+   public:
+    GS_DEVICE Source(const T* from, int first, int total, int columns)
+        : at_(from + int64_t(first + row()) * columns + column()),
+          left_(column() < columns ? total - first - row() : 0) {}
+    GS_DEVICE void bring(T* tile, int columns) {
+      GS_UNROLL for (int i = 0; i < Count; i += kStep) {
+        if (column() < Width)
+          ptx::copy_async_16(tile + at(row() + i, column()), at_, i < left_ ? 16 : 0);
+        at_ += kStep * columns;
+      }
+      left_ -= Count;
     }
-  }
+
+   private:
+    static GS_DEVICE int row() { return static_cast<int>(threadIdx.x) / kLanes; }
+    static GS_DEVICE int column() { return static_cast<int>(threadIdx.x) % kLanes * kPack; }
+    const T* at_;
+    int left_;
+  };
 
   // The warp's sums, times `factor(i, half)`, to rows first, first + 1, ... of `to`, by way of the
   // warp's own rows of a tile: whole packs, neighbours side by side.
   template <int Down, class Factor>
-  static GS_DEVICE void give(const Sums<Down, Width / 8>& sums, T* room, T* to, int64_t first,
-                             int64_t total, int columns, int lane, const Factor& factor) {
+  static GS_DEVICE void give(const Sums<Down, Width / 8>& sums, T* room, T* to, int first,
+                             int total, int columns, int lane, const Factor& factor) {
     constexpr int kAcross = Width / kPack;
     __syncwarp();
     GS_UNROLL for (int i = 0; i < Down; ++i) {
@@ -69,7 +83,7 @@ struct RowTile {
     for (int pack = lane; pack < Down * 16 * kAcross; pack += 32) {
       const int row = pack / kAcross, column = pack % kAcross * kPack;
       if (first + row < total && column < columns)
-        ptx::store_16(to + (first + row) * columns + column, room + at(row, column));
+        ptx::store_16(to + int64_t(first + row) * columns + column, room + at(row, column));
     }
   }
 };
@@ -130,31 +144,47 @@ GS_DEVICE void round_sums(Weights<Down, Steps>& weights, const Sums<Down, 2 * St
 template <class T>
 struct Sight {
   const T* mask;  // of the head, or null
-  int64_t t, u;
+  int t, u;
   bool causal;
 
   template <class Params>
   GS_DEVICE Sight(const Params& p, int64_t head)
-      : mask(mask_of<T>(p, head)), t(p.t), u(p.u), causal(p.causal) {}
+      : mask(mask_of<T>(p, head)),
+        t(static_cast<int>(p.t)),
+        u(static_cast<int>(p.u)),
+        causal(p.causal) {}
   // No query of [first, first + queries) may look at a key of [key, ...).
-  GS_DEVICE bool none(int64_t first, int queries, int64_t key) const {
+  GS_DEVICE bool none(int first, int queries, int key) const {
     return first >= t || (causal && key > first + queries - 1);
   }
-  // Every query of a tile sees every key of it, without a mask.
-  GS_DEVICE bool all(int64_t query, int64_t key, int keys) const {
-    return !mask && key + keys <= u && (!causal || key + keys - 1 <= query);
+  // Every query from `query` on sees all of the keys, the mask aside.
+  GS_DEVICE bool all(int query, int key, int keys) const {
+    return key + keys <= u && (!causal || key + keys - 1 <= query);
   }
-  // What a score becomes, in units of base 2.
-  GS_DEVICE float operator()(float score, int64_t query, int64_t key) const {
-    if (key >= u || (causal && key > query)) return -std::numeric_limits<float>::infinity();
-    return mask && query < t ? score + widen(mask[query * u + key]) * kLog2E : score;
+  // Keys that the queries before `query` see.
+  GS_DEVICE int keys_before(int query) const { return causal && query < u ? query : u; }
+  // Of the keys from `key` on, a query sees so many (or more than there are, or less than none).
+  GS_DEVICE int keys_seen(int query, int key) const {
+    return query < t ? keys_before(query + 1) - key : 0;
+  }
+  // Of the queries from `query` on, so many do not see a key; `never` where none does.
+  GS_DEVICE int queries_blind(int key, int query, int never) const {
+    return key >= u ? never : causal ? key - query : 0;
+  }
+  // What the mask adds to a score, in units of base 2.
+  GS_DEVICE float bias(int query, int key) const {
+    return static_cast<float>(mask[int64_t(query) * u + key]) * kLog2E;
   }
 };
 
-// Heads that fit: rows of whole packs, at most 128 wide. f gets the width of the tiles.
-inline bool tensor_heads(int64_t d, int64_t v) {
-  return d % 8 == 0 && v % 8 == 0 && d <= 128 && v <= 128;
+// What fits: heads in rows of whole packs, at most 128 wide, rows that can be counted in 32 bits.
+template <class Params>
+bool tensor_shape(const Params& p) {
+  constexpr int64_t kMostRows = int64_t(1) << 30;
+  return p.d % 8 == 0 && p.v % 8 == 0 && p.d <= 128 && p.v <= 128 && p.t < kMostRows &&
+         p.u < kMostRows;
 }
+// f gets the width of the tiles.
 template <class F>
 void visit_width(int64_t d, int64_t v, F&& f) {
   const int64_t width = d < v ? v : d;

@@ -68,10 +68,10 @@ GS_DEVICE int64_t visible_keys(const Params& p, int64_t first_query) {
 }
 
 // On tensor cores, for 16-bit floats: false, and nothing done, where the shape or the memory is not
-// for them. delta (rows): see attention_grad.cu.
+// for them.
 template <class T>
 bool tensor_attention(const Attention& p);
 template <class T>
-bool tensor_attention_grad(const AttentionGrad& p, const float* delta);
+bool tensor_attention_grad(const AttentionGrad& p);
 
 }  // namespace gs::cuda
