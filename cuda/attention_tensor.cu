@@ -16,7 +16,7 @@ struct Shape {
   static constexpr int kWidth = Width, kDown = Down, kWarpQueries = 16 * Down;
   static constexpr int kQueries = kTensorWarps * kWarpQueries;
   static constexpr int kKeys = Down * Width > 128 ? 32 : 64;  // their scores are in registers
-  static constexpr int kBlocks = Width * Down <= 32 ? 4 : Width * Down <= 64 ? 3 : 2;
+  static constexpr int kBlocks = Down == 2 || Width > 64 ? 2 : Width > 32 ? 3 : 4;
   static constexpr int kStage = 2 * kKeys * Tile::kStride;  // a tile of keys and one of values
   static constexpr size_t kBytes = Tile::bytes(kQueries) + 2 * kStage * sizeof(T);
 };

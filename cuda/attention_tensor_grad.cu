@@ -198,18 +198,25 @@ __global__ void __launch_bounds__(kTensorThreads, S::kBlocks)
       multiply_rows<Tile, T, S::kWidth>(scores, keys, queries, lane);
       multiply_rows<Tile, T, S::kWidth>(dscores, values, douts, lane);
       const bool all = !S::kMasked && sight.all(query0, mine, S::kWarpRows);
+      int blind[S::kDown][2];
       GS_UNROLL for (int i = 0; i < S::kDown; ++i) {
         GS_UNROLL for (int half = 0; half < 2; ++half) {
           const int key = mine + row_in_warp(i, 2 * half, lane);
-          const int blind = all ? 0 : sight.queries_blind(key, query0, S::kTheirs);
-          GS_UNROLL for (int j = 0; j < S::kTheirs / 8; ++j) {
-            GS_UNROLL for (int e = 2 * half; e < 2 * half + 2; ++e) {
-              const int column = column_in_warp(j, e, lane);
+          blind[i][half] = all ? 0 : sight.queries_blind(key, query0, S::kTheirs);
+        }
+      }
+      GS_UNROLL for (int j = 0; j < S::kTheirs / 8; ++j) {
+        GS_UNROLL for (int odd = 0; odd < 2; ++odd) {
+          const int column = column_in_warp(j, odd, lane);
+          const Query mark = of_column[tile % 2][column];
+          GS_UNROLL for (int i = 0; i < S::kDown; ++i) {
+            GS_UNROLL for (int half = 0; half < 2; ++half) {
+              const int e = 2 * half + odd;
+              const bool seen = column >= blind[i][half];
               float score = scores[i][j][e] * scale;
-              if (S::kMasked && column >= blind && query0 + column < t)
-                score += sight.bias(query0 + column, key);
-              const Query mark = of_column[tile % 2][column];
-              const float probability = column >= blind ? ptx::exp2(score - mark.v[0]) : 0;
+              if (S::kMasked && seen && query0 + column < t)
+                score += sight.bias(query0 + column, mine + row_in_warp(i, e, lane));
+              const float probability = seen ? ptx::exp2(score - mark.v[0]) : 0;
               scores[i][j][e] = probability;
               dscores[i][j][e] = probability * (dscores[i][j][e] - mark.v[1]);
             }
@@ -236,7 +243,8 @@ template <class T, int Width, bool Masked>
 void run(const AttentionGrad& p) {
   constexpr int kDown = Width <= 64 && !Masked ? 2 : 1;
   using Queries = Shape<T, Width, kDown, Width <= 64 || Masked ? 32 : 64, Masked>;
-  using Keys = Shape<T, Width, kDown, 32, Masked>;
+  constexpr int kQueriesAtATime = Width == 128 && Masked ? 16 : 32;
+  using Keys = Shape<T, Width, kDown, kQueriesAtATime, Masked>;
   const int64_t heads = p.batch * p.heads, room = heads * queries_of(p.t);
   const Scratch<Query> queries(room);
   const dim3 threads(kTensorThreads);

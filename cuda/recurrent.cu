@@ -1,7 +1,8 @@
 // LSTM, GRU and plain RNN through time. The input's part of all gates is one product beforehand; a
 // step is one product h W_hh^T and one kernel for all cells, which adds the parts of both products,
-// the biases, and writes the new state where the next product reads it. Gates and c stay in the
-// type of the sums; h is rounded to the layer's type at each step.
+// the biases, and writes the new state where the next product reads it. Where a layer fits, all
+// steps are one kernel instead (recurrent_persistent.cu). Gates and c stay in the type of the sums;
+// h is rounded to the layer's type at each step.
 #include "cell.cuh"
 #include "runtime/scratch.h"
 
@@ -28,43 +29,31 @@ struct Step {
 template <CellKind kKind, class T>
 __global__ void __launch_bounds__(kCellThreads, 4) cell_kernel(const __grid_constant__ Step<T> p) {
   using C = compute_t<T>;
-  using M = ScalarMath<C>;
   constexpr int kGates = gate_count(kKind);
   const int64_t i = int64_t(blockIdx.x) * kCellThreads + threadIdx.x, hidden = p.hidden;
   if (i >= p.batch * hidden) return;
   const int64_t b = i / hidden, j = i % hidden;
-  const auto from_x = [&](int g) {
-    const C x = p.x_gates((b * kGates + g) * hidden + j);
-    return p.b_ih ? x + widen(p.b_ih[g * hidden + j]) : x;
-  };
-  const auto from_h = [&](int g) {
-    const C h = p.h_gates((b * kGates + g) * hidden + j);
-    return p.b_hh ? h + widen(p.b_hh[g * hidden + j]) : h;
-  };
-  const auto save = [&](int slot, C v) {
-    if (p.saved) p.saved[(b * 4 + slot) * hidden + j] = T(v);
-  };
-  C h;
-  if constexpr (kKind == CellKind::Lstm) {
-    const C in = M::sigmoid(from_x(0) + from_h(0)), forget = M::sigmoid(from_x(1) + from_h(1));
-    const C g = M::tanh(from_x(2) + from_h(2)), o = M::sigmoid(from_x(3) + from_h(3));
-    const C c = forget * (p.c_first ? widen(p.c_first[i]) : p.c[i]) + in * g;
-    h = o * M::tanh(c);
-    p.c[i] = c;
-    if (p.cells) p.cells[i] = T(c);
-    if (p.c_n) p.c_n[i] = T(c);
-    save(0, in), save(1, forget), save(2, g), save(3, o);
-  } else if constexpr (kKind == CellKind::Gru) {
-    const C r = M::sigmoid(from_x(0) + from_h(0)), z = M::sigmoid(from_x(1) + from_h(1));
-    const C hn = from_h(2), n = M::tanh(from_x(2) + r * hn);
-    h = n + z * (widen(p.h_before[b * p.h_row + j]) - n);
-    save(0, r), save(1, z), save(2, n), save(3, hn);
-  } else {
-    const C sum = from_x(0) + from_h(0);
-    h = kKind == CellKind::RnnTanh ? M::tanh(sum) : sum < 0 ? C(0) : sum;  // NaN stays
+  C x[kGates], h[kGates], before = 0;
+  GS_UNROLL for (int g = 0; g < kGates; ++g) {
+    const int64_t at = (b * kGates + g) * hidden + j;
+    x[g] = p.x_gates(at), h[g] = p.h_gates(at);
+    if (p.b_ih) x[g] += widen(p.b_ih[g * hidden + j]);
+    if (p.b_hh) h[g] += widen(p.b_hh[g * hidden + j]);
   }
-  p.out[b * p.out_row + j] = T(h);
-  if (p.h_n) p.h_n[i] = T(h);
+  if constexpr (kKind == CellKind::Lstm) before = p.c_first ? widen(p.c_first[i]) : p.c[i];
+  if constexpr (kKind == CellKind::Gru) before = widen(p.h_before[b * p.h_row + j]);
+  const CellStep<C> step = run_cell<kKind>(x, h, before);
+  if constexpr (kKind == CellKind::Lstm) {
+    p.c[i] = step.c;
+    if (p.cells) p.cells[i] = T(step.c);
+    if (p.c_n) p.c_n[i] = T(step.c);
+  }
+  if (kGates > 1 && p.saved) {
+    GS_UNROLL for (int slot = 0; slot < 4; ++slot) p.saved[(b * 4 + slot) * hidden + j] =
+        T(step.kept[slot]);
+  }
+  p.out[b * p.out_row + j] = T(step.h);
+  if (p.h_n) p.h_n[i] = T(step.h);
 }
 
 // rows of A times the rows of a weight (G*H x depth), transposed.
@@ -92,6 +81,9 @@ void run_layer(const Recurrent& p) {
       c(kKind == CellKind::Lstm ? rows * hidden : 0);
   inputs.sums = x_gates.data();
   run_product(inputs, inputs_path);
+  if constexpr (may_persist(kKind, sizeof(T))) {
+    if (persistent_layer<kKind, T>(p, {x_gates.data(), inputs.splits, all})) return;
+  }
 
   Step<T> step;
   step.b_ih = static_cast<const T*>(p.b_ih), step.b_hh = static_cast<const T*>(p.b_hh);

@@ -46,30 +46,25 @@ __global__ void __launch_bounds__(kCellThreads)
   const int64_t i = int64_t(blockIdx.x) * kCellThreads + threadIdx.x, hidden = p.hidden;
   if (i >= p.batch * hidden) return;
   const int64_t b = i / hidden, j = i % hidden;
-  const auto saved = [&](int slot) { return widen(p.saved[(b * 4 + slot) * hidden + j]); };
-  const auto give = [&](T* to, int g, C v) { to[(b * kGates + g) * hidden + j] = T(v); };
-  C dh = gradient_of_h<kKind>(p, i);
+  C dh = gradient_of_h<kKind>(p, i), dc = 0, kept[4] = {}, c = 0, before = 0, h = 0;
   if (p.dout) dh += widen(p.dout[b * p.dout_row + j]);
-  if constexpr (kKind == CellKind::Lstm) {
-    const C in = saved(0), forget = saved(1), g = saved(2), o = saved(3);
-    const C tanh_c = ScalarMath<C>::tanh(widen(p.cells[i]));
-    const C dc = gradient_of_c(p, i) + dh * o * (1 - tanh_c * tanh_c);
-    give(p.dgates, 0, dc * g * in * (1 - in));
-    give(p.dgates, 1, dc * widen(p.c_before[i]) * forget * (1 - forget));
-    give(p.dgates, 2, dc * in * (1 - g * g));
-    give(p.dgates, 3, dh * tanh_c * o * (1 - o));
-    p.carried[i] = dc * forget;
-  } else if constexpr (kKind == CellKind::Gru) {
-    const C r = saved(0), z = saved(1), n = saved(2), hn = saved(3);
-    const C dn = dh * (1 - z) * (1 - n * n), dr = dn * hn * r * (1 - r);
-    const C dz = dh * (widen(p.h_before[b * p.h_row + j]) - n) * z * (1 - z);
-    give(p.dgates, 0, dr), give(p.dgates, 1, dz), give(p.dgates, 2, dn);
-    give(p.dgates_hh, 0, dr), give(p.dgates_hh, 1, dz), give(p.dgates_hh, 2, dn * r);
-    p.carried[i] = dh * z;
-  } else {
-    const C h = widen(p.out[b * p.out_row + j]);
-    give(p.dgates, 0, kKind == CellKind::RnnTanh ? dh * (1 - h * h) : h > 0 ? dh : C(0));
+  if constexpr (kGates > 1) {
+    GS_UNROLL for (int slot = 0; slot < 4; ++slot) kept[slot] =
+        widen(p.saved[(b * 4 + slot) * hidden + j]);
   }
+  if constexpr (kKind == CellKind::Lstm)
+    dc = gradient_of_c(p, i), c = widen(p.cells[i]), before = widen(p.c_before[i]);
+  else if constexpr (kKind == CellKind::Gru)
+    before = widen(p.h_before[b * p.h_row + j]);
+  else
+    h = widen(p.out[b * p.out_row + j]);
+  const CellGrad<C> d = run_cell_grad<kKind>(dh, dc, kept, c, before, h);
+  GS_UNROLL for (int g = 0; g < kGates; ++g) {
+    const int64_t at = (b * kGates + g) * hidden + j;
+    p.dgates[at] = T(d.gates[g]);
+    if constexpr (kKind == CellKind::Gru) p.dgates_hh[at] = T(d.gates_hh[g]);
+  }
+  if constexpr (kGates > 1) p.carried[i] = d.carried;
 }
 
 // What is left after the first step in time is the gradient of the state before it.
@@ -122,6 +117,9 @@ Product<T> state_product(const RecurrentGrad& p, const T* dgates_hh) {
 template <CellKind kKind, class T>
 void run_layer(const RecurrentGrad& p) {
   using C = compute_t<T>;
+  if constexpr (may_persist(kKind, sizeof(T))) {
+    if (persistent_layer_grad<kKind, T>(p)) return;
+  }
   const int64_t state = p.batch * p.hidden;
   auto any = state_product<T>(p, static_cast<const T*>(p.dgates));
   plan(any);  // its cut is that of every step

@@ -22,4 +22,19 @@ GS_DEVICE void store_16(void* global, const void* from) {
 #endif
 }
 
+// Waits until other blocks have counted up to `target`; counts may wrap.
+GS_DEVICE void wait_for_count(unsigned* at, unsigned target) {
+#if defined(GRADSTONE_CUDA_EMU)
+  while (static_cast<int>(cuda_host::atomic_read(at) - target) < 0) cuda_host::yield();
+#elif defined(__CUDA_ARCH__)
+  unsigned count;
+  do {
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
+                 : "=r"(count)
+                 : "l"(__cvta_generic_to_global(at))
+                 : "memory");
+  } while (static_cast<int>(count - target) < 0);
+#endif
+}
+
 }  // namespace gs::cuda::ptx

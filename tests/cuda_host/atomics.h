@@ -12,7 +12,11 @@ namespace cuda_host {
 
 void fence();                // __threadfence: with an atomic before or after it, orders threads
 void atomic_done(void* at);  // the running thread has done an atomic operation there
-void yield();                // lets the others run
+void atomic_changed();       // it may be what another waits for
+// Lets the others run: what a thread does that waits for another's atomic in a loop. It goes on
+// when nobody else can; when a round of all who wait so changes nothing, again and again, that is a
+// deadlock.
+void yield(GS_CALL_SITE);
 
 template <class T, class F>
 T atomic_update(T* at, F change) {
@@ -25,7 +29,14 @@ T atomic_update(T* at, F change) {
                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
   atomic_done(at);
+  atomic_changed();
   return std::bit_cast<T>(seen);
+}
+
+inline unsigned atomic_read(unsigned* at) {
+  const unsigned seen = __atomic_load_n(at, __ATOMIC_RELAXED);
+  atomic_done(at);
+  return seen;
 }
 
 template <class T>

@@ -27,6 +27,10 @@ enum cudaMemcpyKind {
   cudaMemcpyDefault
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum cudaDeviceAttr {
+  cudaDevAttrMultiProcessorCount = 16,
+  cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
+};
 enum cudaStreamCaptureMode {
   cudaStreamCaptureModeGlobal,
   cudaStreamCaptureModeThreadLocal,
@@ -60,6 +64,7 @@ cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
 cudaError_t cudaDriverGetVersion(int* version);
 cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaMemGetInfo(size_t* available, size_t* total);
@@ -115,6 +120,7 @@ struct Launch {
 };
 void run(const Launch& launch, const std::function<void()>& kernel);  // one call of it a thread
 void enqueue(cudaStream_t stream, std::function<void()> work);
+int resident_blocks(int threads, size_t shared_bytes);  // of one processor
 cudaError_t allow_shared_bytes(const void* kernel, int bytes);
 bool is_device_memory(const void* p);
 cudaError_t last_error(cudaError_t error);  // remembers it for cudaGetLastError
@@ -139,4 +145,10 @@ void refuse_host_addresses_in(T argument) {
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
   return cuda_host::allow_shared_bytes(reinterpret_cast<const void*>(kernel), bytes);
+}
+template <class Kernel>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel*, int threads,
+                                                          size_t shared_bytes) {
+  *blocks = cuda_host::resident_blocks(threads, shared_bytes);
+  return cudaSuccess;
 }

@@ -21,12 +21,17 @@ __thread Context* current;
 
 namespace {
 
-constexpr size_t kCooperativeThreads = 4096;  // a device of four processors, 1024 threads each
+// The device that is emulated: what decides how many blocks it holds at one time.
+constexpr int kProcessors = 4, kProcessorThreads = 1024;
+constexpr size_t kProcessorShared = 228 << 10, kBlockOverhead = 1 << 10;
+constexpr int kIdleRounds = 100;  // of threads that wait in loops, until that is a deadlock
 
 // Everything of one launch; there is one launch at a time.
 struct Scheduler {
   std::mutex one_launch;
   std::deque<Thread*> ready;
+  std::vector<Thread*> spinning;               // let the others run first
+  int idle_rounds = 0;                         // in which only they ran, and no atomic changed
   std::vector<std::unique_ptr<Block>> blocks;  // kept for the next launch
   std::vector<Work> some_time;
   std::vector<std::unique_ptr<Fiber>> fibers;
@@ -41,6 +46,7 @@ struct Scheduler {
   Thread* pick();
   Fiber* take_fiber();
   bool run_one();
+  bool wake_spinning();
   void run_resident(size_t count);
   void refresh_fibers();
   void give_up();
@@ -113,7 +119,7 @@ bool Scheduler::run_one() {
   Thread* thread = next;
   next = nullptr;
   if (!thread) {
-    if (ready.empty()) return false;
+    if (ready.empty() && !wake_spinning()) return false;
     thread = pick();
   }
   if (thread->state == State::Fresh) {
@@ -123,6 +129,14 @@ bool Scheduler::run_one() {
   current = thread;
   way.enter(*thread->fiber);
   current = nullptr;
+  return true;
+}
+
+// Nobody else can run: those who wait in a loop look again.
+bool Scheduler::wake_spinning() {
+  if (spinning.empty() || ++idle_rounds > kIdleRounds) return false;
+  for (Thread* thread : spinning) wake(*thread);
+  spinning.clear();
   return true;
 }
 
@@ -157,7 +171,7 @@ void Scheduler::refresh_fibers() {
 
 // Drops every suspended thread without unwinding it.
 void Scheduler::give_up() {
-  ready.clear(), some_time.clear(), idle.clear();
+  ready.clear(), spinning.clear(), some_time.clear(), idle.clear();
   next = nullptr;
   for (auto& fiber : fibers) {
     fiber->reset();
@@ -172,6 +186,12 @@ std::unordered_map<const void*, int>& shared_limits() {
 
 size_t blocks_of(const dim3& g) { return size_t(g.x) * g.y * g.z; }
 
+int blocks_of_processor(size_t threads, size_t shared_bytes) {
+  const size_t by_threads = kProcessorThreads / threads,
+               by_memory = kProcessorShared / (shared_bytes + kBlockOverhead);
+  return static_cast<int>(std::min(by_threads, by_memory));
+}
+
 void check_launch(const Launch& l) {
   const size_t threads = blocks_of(l.block), blocks = blocks_of(l.grid);
   const auto refuse = [](const std::string& why) { throw std::runtime_error("[launch] " + why); };
@@ -179,7 +199,8 @@ void check_launch(const Launch& l) {
   if (threads == 0 || threads > 1024 || l.block.z > 64) refuse("invalid block size");
   if (blocks == 0 || l.grid.x > 0x7fffffffu || l.grid.y > 65535 || l.grid.z > 65535)
     refuse("invalid grid size");
-  if (l.cooperative && threads * blocks > kCooperativeThreads)
+  if (l.cooperative && blocks > size_t(kProcessors) * static_cast<size_t>(blocks_of_processor(
+                                                          threads, l.shared_bytes)))
     refuse("a cooperative grid that does not fit the device");
   const auto limit = shared_limits().find(l.kernel);
   const size_t allowed = limit == shared_limits().end() ? SharedMemory::kStatic : limit->second;
@@ -210,11 +231,12 @@ void wait_here(const char* what, const char* file, int line) {
   scheduler().way.leave();
 }
 
-void yield() {
+void yield(const char* file, int line) {
   Unseen unseen;
-  wake(self());
-  scheduler().way.leave();
+  scheduler().spinning.push_back(&self());
+  wait_here("a loop", file, line);
 }
+void atomic_changed() { scheduler().idle_rounds = 0; }
 
 uint64_t random_number() {
   uint64_t& s = scheduler().random;
@@ -260,6 +282,7 @@ void run(const Launch& launch, const std::function<void()>& kernel) {
   s.random = options().seed * 0x9E3779B97F4A7C15ull + 1;
   s.kernel = &kernel;
   s.error.clear();
+  s.idle_rounds = 0;
   release(s.start_token);
   const size_t total = blocks_of(launch.grid), together = launch.cooperative ? total : 1;
   while (s.blocks.size() < together) s.blocks.push_back(std::make_unique<Block>());
@@ -274,6 +297,10 @@ void run(const Launch& launch, const std::function<void()>& kernel) {
   }
   acquire(s.end_token);
   if (!s.error.empty()) throw std::runtime_error(s.error);
+}
+
+int resident_blocks(int threads, size_t shared_bytes) {
+  return blocks_of_processor(static_cast<size_t>(threads), shared_bytes);
 }
 
 cudaError_t allow_shared_bytes(const void* kernel, int bytes) {

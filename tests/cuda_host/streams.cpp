@@ -113,6 +113,14 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
   p->l2CacheSize = 1 << 20;
   return cudaSuccess;
 }
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+  cudaDeviceProp all;
+  if (cudaGetDeviceProperties(&all, device) != cudaSuccess) return cudaErrorInvalidDevice;
+  *value = attribute == cudaDevAttrMultiProcessorCount
+               ? all.multiProcessorCount
+               : static_cast<int>(all.sharedMemPerBlockOptin);
+  return cudaSuccess;
+}
 cudaError_t cudaDriverGetVersion(int* version) {
   *version = 0;
   return cudaSuccess;
