@@ -2,6 +2,7 @@
 // emulated one holds 16 blocks: 64 hidden units in fours, 128 in eights.
 #include <cstring>
 
+#include "portable.cuh"
 #include "recurrent_layer.h"
 
 namespace gs {
@@ -36,6 +37,22 @@ TEST(RecurrentPersistent, Many) {
       expect_layer(layer_of(kind, dtype, {3, 37, 4, 21}));
       expect_layer(layer_of(kind, dtype, {4, 50, 4, 75}));
     }
+}
+
+// The emulated device, larger for the length of a test.
+struct Processors {
+#if defined(GRADSTONE_CUDA_EMU)
+  explicit Processors(int n) { cuda_host::options().processors = n; }
+  ~Processors() { cuda_host::options().processors = 4; }
+#else
+  explicit Processors(int) {}
+#endif
+};
+
+TEST(RecurrentPersistent, DeepForward) {
+  const Processors more(9);
+  expect_layer(layer_of(CellKind::Lstm, DType::Float32, {3, 2, 4, 141}));
+  expect_layer(layer_of(CellKind::Gru, DType::BFloat16, {3, 17, 4, 141}));
 }
 
 // A depth of several pieces, more of them than are under way at one time.

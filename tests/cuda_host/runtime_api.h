@@ -108,6 +108,7 @@ struct Options {
   enum Order { Fifo, Reverse, Lifo, Random } order = Fifo;  // which thread runs next
   uint64_t seed = 1;
   bool lazy = false;   // streams run when something waits for them, not before
+  int processors = 4;  // of the device: a cooperative launch has room for 1024 threads on each
   bool fresh = false;  // ThreadSanitizer: every block's threads are threads not seen before
 };
 Options& options();

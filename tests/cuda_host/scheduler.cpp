@@ -21,9 +21,8 @@ __thread Context* current;
 
 namespace {
 
-// The device that is emulated: what decides how many blocks it holds at one time.
-constexpr int kProcessors = 4, kProcessorThreads = 1024;
-constexpr size_t kProcessorShared = 228 << 10, kBlockOverhead = 1 << 10;
+// A processor of the device: what decides how many blocks it holds at one time.
+constexpr size_t kProcessorThreads = 1024, kProcessorShared = 228 << 10, kBlockOverhead = 1 << 10;
 constexpr int kIdleRounds = 100;  // of threads that wait in loops, until that is a deadlock
 
 // Everything of one launch; there is one launch at a time.
@@ -199,8 +198,9 @@ void check_launch(const Launch& l) {
   if (threads == 0 || threads > 1024 || l.block.z > 64) refuse("invalid block size");
   if (blocks == 0 || l.grid.x > 0x7fffffffu || l.grid.y > 65535 || l.grid.z > 65535)
     refuse("invalid grid size");
-  if (l.cooperative && blocks > size_t(kProcessors) * static_cast<size_t>(blocks_of_processor(
-                                                          threads, l.shared_bytes)))
+  if (l.cooperative &&
+      blocks > static_cast<size_t>(options().processors) *
+                   static_cast<size_t>(blocks_of_processor(threads, l.shared_bytes)))
     refuse("a cooperative grid that does not fit the device");
   const auto limit = shared_limits().find(l.kernel);
   const size_t allowed = limit == shared_limits().end() ? SharedMemory::kStatic : limit->second;

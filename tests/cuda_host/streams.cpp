@@ -108,13 +108,13 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
   if (device != 0) return last_error(cudaErrorInvalidDevice);
   *p = {};
   std::strcpy(p->name, "emulated CUDA device (host)");
-  p->major = 9, p->minor = 0, p->multiProcessorCount = 4;
+  p->major = 9, p->minor = 0, p->multiProcessorCount = options().processors;
   p->totalGlobalMem = size_t(4) << 30, p->sharedMemPerBlockOptin = 227 << 10,
   p->l2CacheSize = 1 << 20;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
-  cudaDeviceProp all;
+  cudaDeviceProp all = {};
   if (cudaGetDeviceProperties(&all, device) != cudaSuccess) return cudaErrorInvalidDevice;
   *value = attribute == cudaDevAttrMultiProcessorCount
                ? all.multiProcessorCount
