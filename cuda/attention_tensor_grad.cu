@@ -26,7 +26,9 @@ struct Shape {
 
 // What the gradient has to know of a query: what its scores are compared with, in base 2 (+infinity
 // where it sees nothing), and what every score's gradient loses, the sum of out * dout.
-using Query = Pack<float, 2>;
+struct alignas(8) Query {
+  float limit, lost;
+};
 // Each head has room for whole tiles of them.
 inline constexpr int kQueryRoom = 128;
 GS_HOST_DEVICE int64_t queries_of(int64_t t) { return ceil_div(t, kQueryRoom) * kQueryRoom; }
@@ -125,13 +127,14 @@ __global__ void __launch_bounds__(kTensorThreads, S::kBlocks)
       GS_UNROLL for (int half = 0; half < 2; ++half) {
         const int query = mine + row_in_warp(i, 2 * half, lane);
         const int seen = all ? S::kTheirs : sight.keys_seen(query, key0);
+        const auto [limit, lost] = of_row[i][half];
         GS_UNROLL for (int j = 0; j < S::kTheirs / 8; ++j) {
           GS_UNROLL for (int e = 2 * half; e < 2 * half + 2; ++e) {
             const int column = column_in_warp(j, e, lane);
             float score = scores[i][j][e] * scale;
             if (S::kMasked && column < seen) score += sight.bias(query, key0 + column);
-            const float probability = column < seen ? ptx::exp2(score - of_row[i][half].v[0]) : 0;
-            dscores[i][j][e] = probability * (dscores[i][j][e] - of_row[i][half].v[1]);
+            const float probability = column < seen ? ptx::exp2(score - limit) : 0;
+            dscores[i][j][e] = probability * (dscores[i][j][e] - lost);
           }
         }
       }
@@ -146,6 +149,37 @@ __global__ void __launch_bounds__(kTensorThreads, S::kBlocks)
 }
 
 // ---------------------------------------------------------------- dk and dvalue
+
+// Probabilities in place of products: of keys (rows) for queries.
+template <class S>
+GS_DEVICE void to_probabilities(Sums<S::kDown, S::kTheirs / 8>& scores,
+                                const Sight<typename S::T>& sight, float scale,
+                                const Query* of_column, int query0, int key0, int lane) {
+  const bool all = !S::kMasked && sight.all(query0, key0, S::kWarpRows);
+  int blind[S::kDown][2];
+  GS_UNROLL for (int i = 0; i < S::kDown; ++i) {
+    GS_UNROLL for (int half = 0; half < 2; ++half) {
+      const int key = key0 + row_in_warp(i, 2 * half, lane);
+      blind[i][half] = all ? 0 : sight.queries_blind(key, query0, S::kTheirs);
+    }
+  }
+  GS_UNROLL for (int j = 0; j < S::kTheirs / 8; ++j) {
+    GS_UNROLL for (int odd = 0; odd < 2; ++odd) {
+      const int column = column_in_warp(j, odd, lane);
+      const float limit = of_column[column].limit;
+      GS_UNROLL for (int i = 0; i < S::kDown; ++i) {
+        GS_UNROLL for (int half = 0; half < 2; ++half) {
+          const int e = 2 * half + odd;
+          const bool seen = column >= blind[i][half];
+          float score = scores[i][j][e] * scale;
+          if (S::kMasked && seen && query0 + column < sight.t)
+            score += sight.bias(query0 + column, key0 + row_in_warp(i, e, lane));
+          scores[i][j][e] = seen ? ptx::exp2(score - limit) : 0;
+        }
+      }
+    }
+  }
+}
 
 template <class S>
 __global__ void __launch_bounds__(kTensorThreads, S::kBlocks)
@@ -194,38 +228,22 @@ __global__ void __launch_bounds__(kTensorThreads, S::kBlocks)
     if (mine < u && !sight.none(query0, S::kTheirs, mine)) {
       const T* const queries = stages + tile % 2 * S::kStage;
       const T* const douts = queries + S::kStage / 2;
-      Sums<S::kDown, S::kTheirs / 8> scores = {}, dscores = {};
-      multiply_rows<Tile, T, S::kWidth>(scores, keys, queries, lane);
+      const Query* const of_query = of_column[tile % 2];
+      Weights<S::kDown, S::kTheirs / 16> weights;
+      Sums<S::kDown, S::kTheirs / 8> probabilities = {}, dscores = {};
+      multiply_rows<Tile, T, S::kWidth>(probabilities, keys, queries, lane);
+      to_probabilities<S>(probabilities, sight, scale, of_query, query0, mine, lane);
+      round_sums<T>(weights, probabilities);
+      multiply_weights<Tile>(dvalue, weights, douts, lane);
       multiply_rows<Tile, T, S::kWidth>(dscores, values, douts, lane);
-      const bool all = !S::kMasked && sight.all(query0, mine, S::kWarpRows);
-      int blind[S::kDown][2];
       GS_UNROLL for (int i = 0; i < S::kDown; ++i) {
-        GS_UNROLL for (int half = 0; half < 2; ++half) {
-          const int key = mine + row_in_warp(i, 2 * half, lane);
-          blind[i][half] = all ? 0 : sight.queries_blind(key, query0, S::kTheirs);
-        }
-      }
-      GS_UNROLL for (int j = 0; j < S::kTheirs / 8; ++j) {
-        GS_UNROLL for (int odd = 0; odd < 2; ++odd) {
-          const int column = column_in_warp(j, odd, lane);
-          const Query mark = of_column[tile % 2][column];
-          GS_UNROLL for (int i = 0; i < S::kDown; ++i) {
-            GS_UNROLL for (int half = 0; half < 2; ++half) {
-              const int e = 2 * half + odd;
-              const bool seen = column >= blind[i][half];
-              float score = scores[i][j][e] * scale;
-              if (S::kMasked && seen && query0 + column < t)
-                score += sight.bias(query0 + column, mine + row_in_warp(i, e, lane));
-              const float probability = seen ? ptx::exp2(score - mark.v[0]) : 0;
-              scores[i][j][e] = probability;
-              dscores[i][j][e] = probability * (dscores[i][j][e] - mark.v[1]);
-            }
+        GS_UNROLL for (int j = 0; j < S::kTheirs / 8; ++j) {
+          GS_UNROLL for (int e = 0; e < 4; ++e) {
+            const float lost = of_query[column_in_warp(j, e, lane)].lost;
+            dscores[i][j][e] = probabilities[i][j][e] * (dscores[i][j][e] - lost);
           }
         }
       }
-      Weights<S::kDown, S::kTheirs / 16> weights;
-      round_sums<T>(weights, scores);
-      multiply_weights<Tile>(dvalue, weights, douts, lane);
       round_sums<T>(weights, dscores);
       multiply_weights<Tile>(dk, weights, queries, lane);
     }
@@ -238,13 +256,13 @@ __global__ void __launch_bounds__(kTensorThreads, S::kBlocks)
                                 u, v, lane, [](int, int) { return 1.0f; });
 }
 
-// Wide heads, and masks, have less room for sums: fewer rows a warp.
+// Wide heads, and masks, have less room for sums: fewer rows a warp, or fewer queries at a time.
 template <class T, int Width, bool Masked>
 void run(const AttentionGrad& p) {
   constexpr int kDown = Width <= 64 && !Masked ? 2 : 1;
   using Queries = Shape<T, Width, kDown, Width <= 64 || Masked ? 32 : 64, Masked>;
-  constexpr int kQueriesAtATime = Width == 128 && Masked ? 16 : 32;
-  using Keys = Shape<T, Width, kDown, kQueriesAtATime, Masked>;
+  constexpr bool kTight = Width * kDown == 128 && (Masked || kDown == 2);
+  using Keys = Shape<T, Width, kDown, kTight ? 16 : 32, Masked>;
   const int64_t heads = p.batch * p.heads, room = heads * queries_of(p.t);
   const Scratch<Query> queries(room);
   const dim3 threads(kTensorThreads);

@@ -97,7 +97,7 @@ class Cell {
 };
 
 template <CellKind kKind, class S>
-__global__ void __launch_bounds__(kSliceThreads, 1)
+__global__ void __launch_bounds__(kSliceThreads, S::kBlocks)
     persistent_kernel(const __grid_constant__ Layer<typename S::T> p) {
   using T = typename S::T;
   GS_DYNAMIC_SHARED(T, memory);

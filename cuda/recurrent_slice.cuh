@@ -23,6 +23,7 @@ struct SliceShape {
   static constexpr int kGates = Gates, kUnits = Units, kBatch = Batch;
   // Tensor cores take rows in eights: those beyond are zeros.
   static constexpr int kRows = kTensor ? (Gates * Units + 7) / 8 * 8 : Gates * Units;
+  static constexpr int kBlocks = Units <= 4 ? 2 : 1;  // that a processor holds, of narrow slices
   static constexpr int kStages = 4, kPack = kPackBytes / sizeof(T);
   // One pack more a row keeps lanes that read different rows in different banks.
   static constexpr int kPad = kPack, kLine = kChunk + kPad, kStage = Batch * kLine;

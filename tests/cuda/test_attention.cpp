@@ -101,14 +101,15 @@ TEST(AttentionTensor, Masked) {
   }
 }
 
-// Numbers added to the scores, far apart: the highest score of a row grows from tile to tile.
-TEST(AttentionTensor, GrowingScores) {
+// Numbers added to the scores, far apart: the highest score of a row grows from tile to tile, or is
+// in the first.
+TEST(AttentionTensor, SteepScores) {
   const int64_t t = 37, u = 200;
-  for (const DType dtype : kHalves) {
+  for (const auto& [dtype, slope] : {std::pair{DType::Float16, 0.125f}, {DType::BFloat16, -2.0f}}) {
     Tensors in = sequences(1, {1, t, u, 16, 16}, dtype);
     Tensor mask = empty({t, u}, DType::Float32);
     for (int64_t i = 0; i < t * u; ++i)
-      mask.data<float>()[i] = static_cast<float>(i % u) / 8 - static_cast<float>(i / u);
+      mask.data<float>()[i] = static_cast<float>(i % u) * slope - static_cast<float>(i / u);
     in.push_back(ops::cast(mask, dtype));
     expect_same(
         [](const Tensors& x) {
