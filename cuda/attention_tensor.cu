@@ -78,8 +78,8 @@ struct Rows {
 // Scores in units of base 2, from products; -infinity where a query may not look.
 template <class S>
 GS_DEVICE void finish_scores(Sums<S::kDown, S::kKeys / 8>& scores,
-                             const Sight<typename S::T>& sight, float scale, int64_t query0,
-                             int64_t key0, int lane) {
+                             const Sight<typename S::T>& sight, float scale, int query0, int key0,
+                             int lane) {
   const bool all = !S::kMasked && sight.all(query0, key0, S::kKeys);
   GS_UNROLL for (int i = 0; i < S::kDown; ++i) {
     GS_UNROLL for (int half = 0; half < 2; ++half) {

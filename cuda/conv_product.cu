@@ -3,7 +3,7 @@
 // Depth counts channels and taps; results are pixels of all images, so that neighbours in a tile
 // are neighbours in memory.
 #include "conv_taps.cuh"
-#include "conv_tile.cuh"
+#include "conv_tf32_tile.cuh"
 #include "divisor.cuh"
 #include "runtime/scratch.h"
 #include "runtime/stream.h"
@@ -292,9 +292,9 @@ void run(const ConvSums& p) {
 }
 
 // The largest tile that leaves no card idle.
-template <class T>
+template <class T, class Values>
 void run_best(const ConvSums& p) {
-  using Tiles = ConvTiles<T, false>;
+  using Tiles = ConvTiles<Values, false>;
   const int64_t splits = most_splits(p);
   const auto enough = [&](int64_t blocks) { return 2 * blocks * splits >= kEnoughBlocks; };
   if constexpr (!std::is_same_v<typename Tiles::Large, typename Tiles::Middle>)
@@ -308,7 +308,9 @@ void run_best(const ConvSums& p) {
 }  // namespace
 
 void conv_product(DType dtype, const ConvSums& p) {
-  visit_floating(dtype, [&](auto tag) { run_best<typename decltype(tag)::type>(p); });
+  visit_conv_values(dtype, [&](auto tag, auto values) {
+    run_best<typename decltype(tag)::type, typename decltype(values)::type>(p);
+  });
 }
 
 }  // namespace gs::cuda

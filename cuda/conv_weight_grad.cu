@@ -1,7 +1,7 @@
 // The weight gradient as a product of matrices: dy (outputs x pixels) times patches of x (pixels x
 // channels and taps), summed over the pixels of all images in shares.
 #include "conv_taps.cuh"
-#include "conv_tile.cuh"
+#include "conv_tf32_tile.cuh"
 #include "conv_weight_sums.cuh"
 #include "kernels/kernels.h"
 #include "runtime/stream.h"
@@ -223,7 +223,7 @@ void run(const Conv2dWeightGrad& p, WeightSums sums) {
   add_weight_shares(p, memory.data(), shares.count);
 }
 
-template <class T>
+template <class T, class Values>
 void run_best(const Conv2dWeightGrad& p) {
   const ConvShape& s = p.shape;
   WeightSums sums;
@@ -234,7 +234,7 @@ void run_best(const Conv2dWeightGrad& p) {
   sums.pixels = s.n * s.p * s.q;
   sums.columns = sums.channels * s.r * s.s, sums.size = weight_count(s) + s.o;
   sums.x = p.x, sums.dy = p.dy;
-  using Tiles = ConvTiles<T, true>;
+  using Tiles = ConvTiles<Values, true>;
   if constexpr (!std::is_same_v<typename Tiles::Large, typename Tiles::Middle>)
     if (sums.outputs > 64 && sums.columns > 64) return run<T, typename Tiles::Large>(p, sums);
   if (sums.outputs > 32 && sums.columns > 64) return run<T, typename Tiles::Middle>(p, sums);
@@ -269,7 +269,9 @@ void conv2d_weight_grad(const Conv2dWeightGrad& p) {
   }
   check_conv("conv2d_weight_grad", s);
   if (fits_conv_depthwise_grad(s)) return conv_depthwise_grad(p);
-  visit_floating(s.dtype, [&](auto tag) { run_best<typename decltype(tag)::type>(p); });
+  visit_conv_values(s.dtype, [&](auto tag, auto values) {
+    run_best<typename decltype(tag)::type, typename decltype(values)::type>(p);
+  });
 }
 
 }  // namespace gs::cuda

@@ -1,24 +1,9 @@
-// Products of float32 on tensor cores, where float32_products() allows it: operands rounded to the
-// 11 bits of tf32, or each number in two such parts, of whose four products three are added: as
-// accurate as float32, but an infinity may become NaN, since infinity times a part of 0 is NaN.
+// Products of float32 on tensor cores, where float32_products() allows it.
 #include "gemm_pipeline.cuh"
+#include "tf32.cuh"
 
 namespace gs::cuda {
 namespace {
-
-// A fragment of tf32: the upper parts, and for ThreeTf32 what they leave.
-template <int N, bool Three>
-struct Fragment {
-  uint32_t high[N], low[Three ? N : 1];
-  GS_DEVICE void set(int i, float x) {
-    high[i] = ptx::to_tf32(x);
-    if constexpr (Three) {
-      float above;
-      memcpy(&above, &high[i], 4);
-      low[i] = ptx::to_tf32(x - above);
-    }
-  }
-};
 
 template <class P, bool Three>
 struct FloatMath {
@@ -26,31 +11,16 @@ struct FloatMath {
                              typename P::Sums& sums) {
     const int g = lane / 4, t = lane % 4;
     GS_UNROLL for (int k = 0; k < P::kDepth; k += 8) {
-      Fragment<4, Three> x[P::kDown];
+      Tf32Fragment<4, Three> x[P::kDown];
       GS_UNROLL for (int i = 0; i < P::kDown; ++i) {
         GS_UNROLL for (int q = 0; q < 4; ++q) x[i].set(
             q, a[P::A::at(row + i * 16 + g + q % 2 * 8, k + t + q / 2 * 4)]);
       }
       GS_UNROLL for (int j = 0; j < P::kAcross; ++j) {
-        Fragment<2, Three> y;
+        Tf32Fragment<2, Three> y;
         GS_UNROLL for (int q = 0; q < 2; ++q) y.set(q, b[P::B::at(col + j * 8 + g, k + t + q * 4)]);
-        GS_UNROLL for (int i = 0; i < P::kDown; ++i) multiply(sums[i][j], x[i], y);
+        GS_UNROLL for (int i = 0; i < P::kDown; ++i) multiply_tf32<Three>(sums[i][j], x[i], y);
       }
-    }
-  }
-
-  // The tensor cores cut sums off instead of rounding them: three products begin at zero each time,
-  // and the long sum is an addition of float.
-  static GS_DEVICE void multiply(float (&sum)[4], const Fragment<4, Three>& x,
-                                 const Fragment<2, Three>& y) {
-    if constexpr (Three) {
-      float part[4] = {};
-      ptx::multiply_16x8x8(part, x.low, y.high);
-      ptx::multiply_16x8x8(part, x.high, y.low);
-      ptx::multiply_16x8x8(part, x.high, y.high);
-      GS_UNROLL for (int q = 0; q < 4; ++q) sum[q] += part[q];
-    } else {
-      ptx::multiply_16x8x8(sum, x.high, y.high);
     }
   }
 };

@@ -1,3 +1,4 @@
+#include "float32_products.h"
 #include "kernels/kernels.h"
 #include "twin.h"
 
@@ -28,11 +29,11 @@ Tensors convolve(const Case& c, const Tensors& in) {
 // Sums of many products in another order: the weight gradient's are the longest.
 double tolerance_of(DType t) { return t == DType::Float32 ? 3e-5 : 8 * twin::tolerance_of(t); }
 
-void check(const Case& c, DType dtype = DType::Float32) {
+void check(const Case& c, DType dtype = DType::Float32, double tolerance = 0) {
   SCOPED_TRACE(testing::Message() << "x " << c.x << ", weight " << c.weight << ", stride "
                                   << c.stride << ", dtype " << dtype);
   expect_same([&](const Tensors& in) { return convolve(c, in); }, operands(c, dtype),
-              tolerance_of(dtype));
+              tolerance > 0 ? tolerance : tolerance_of(dtype));
 }
 
 constexpr DType kFloating[] = {DType::Float32, DType::Float64, DType::Float16, DType::BFloat16};
@@ -84,6 +85,28 @@ TEST(Conv, DepthInShares) {
   const Case deep{{1, 140, 5, 5}, {34, 140, 3, 3}, {1}, {1}};
   for (const DType dtype : kFloating) check(deep, dtype);
   check({{1, 300, 5, 5}, {80, 300, 2, 2}, {2}, {1}});
+}
+
+// float32 on tensor cores, where that is asked for: both tiles, their edges, shares of the depth,
+// phases and groups.
+TEST(Conv, Float32OnTensorCores) {
+  struct With {
+    explicit With(cuda::Float32Products how) { cuda::set_float32_products(how); }
+    ~With() { cuda::set_float32_products(cuda::Float32Products::Exact); }
+  };
+  const Case cases[] = {{{2, 5, 9, 7}, {11, 5, 3, 3}, {1}, {1}},
+                        {{3, 7, 6, 9}, {37, 7, 3, 4}, {1}, {1, 0}},
+                        {{1, 70, 5, 6}, {33, 70, 3, 3}, {1}, {1}},
+                        {{1, 6, 13, 10}, {9, 6, 5, 4}, {3, 2}, {2, 3}},
+                        {{2, 12, 8, 8}, {9, 4, 1, 1}, {1}, {0}, {1}, 3}};
+  for (const Case& c : cases) {
+    const With three(cuda::Float32Products::ThreeTf32);
+    check(c);
+    cuda::set_float32_products(cuda::Float32Products::Tf32);
+    check(c, DType::Float32, 2e-2);
+  }
+  const With one(cuda::Float32Products::Tf32);  // the larger tile of the product
+  check({{2, 2, 93, 91}, {40, 2, 3, 3}, {1}, {1}}, DType::Float32, 2e-2);
 }
 
 TEST(Conv, Transposed) {
