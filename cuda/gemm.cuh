@@ -73,8 +73,19 @@ void split_k(Product<T>& p, int64_t blocks, int64_t shortest, int64_t multiple) 
   p.splits = p.split_k ? ceil_div(p.k, p.split_k) : 1;
 }
 
-// The kind of kernel for a product, by its shape and memory alone.
-enum class Path : uint8_t { Vector, NarrowTile, Tile, LargeTile, Tensor, LargeTensor };
+// The kind of kernel for a product, by its shape, its memory and the device. How k is cut depends
+// on the shape and the device alone.
+enum class Path : uint8_t {
+  Vector,
+  NarrowTile,
+  Tile,
+  LargeTile,
+  Tensor,
+  LargeTensor,
+  Wgmma64,
+  Wgmma128,
+  Wgmma256
+};
 template <class T>
 Path plan(Product<T>& p);  // sets splits, split_k and the packs
 // Runs it as planned: into C if p.sums is null, which needs one split; otherwise into p.sums.
@@ -94,6 +105,14 @@ void tensor_product(const Product<T>& p, bool large);
 template <class T>
 bool tensor_takes(const Product<T>& p);  // the dtype, the strides and the alignment
 void integer_product(const Gemm& g);
+
+// Products of 16-bit floats by the warpgroups of Hopper, in tiles of 128 x `columns`.
+template <class T>
+int wgmma_columns(const Product<T>& p);  // for the shape and the device; 0: not by these
+template <class T>
+bool wgmma_takes(const Product<T>& p);  // the strides and the alignment
+template <class T>
+bool wgmma_product(const Product<T>& p, int columns);  // false: the driver does not take it
 
 // ---------------------------------------------------------------- from sums to C
 

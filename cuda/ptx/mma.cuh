@@ -5,14 +5,8 @@
 
 #include <cstring>
 
+#include "architecture.cuh"
 #include "core/dtype.h"
-#include "portable.cuh"
-
-#if defined(GRADSTONE_CUDA_EMU)
-#define GS_PTX_SITE , GS_CALL_SITE
-#else
-#define GS_PTX_SITE
-#endif
 
 namespace gs::cuda::ptx {
 

@@ -43,27 +43,6 @@ void wait_copies(int pending) {
   self().copies.wait(pending);
 }
 
-// ------------------------------------------------------------------ wgmma
-
-void issue_product(Work work) {
-  Unseen unseen;
-  WorkGroups& products = self().products;
-  bool late = !products.open.empty();  // they stay in order: behind a late one all are late
-  for (const auto& group : products.committed) late |= !group.empty();
-  if (late || random_number() % 3 == 0)
-    products.open.push_back(std::move(work));
-  else
-    work();
-}
-void commit_products() {
-  Unseen unseen;
-  self().products.commit();
-}
-void wait_products(int pending) {
-  Unseen unseen;
-  self().products.wait(pending);
-}
-
 // ------------------------------------------------------------------ mbarriers
 
 namespace {
@@ -75,6 +54,8 @@ struct Fields {
   int32_t bytes;
 };
 constexpr uint64_t kNeverSet = ~uint64_t(0);  // shared memory is filled with ones
+constexpr unsigned kMostArrivals = (1 << 15) - 1;
+constexpr int64_t kMostBytes = (1 << 20) - 1;
 
 Fields fields_of(uint64_t bits) {
   return {static_cast<unsigned>(bits & 1), static_cast<unsigned>(bits >> 1 & 0x7fff),
@@ -84,6 +65,16 @@ Fields fields_of(uint64_t bits) {
 void store(uint64_t* barrier, const Fields& f) {
   *barrier = uint64_t(f.phase) | uint64_t(f.missing) << 1 | uint64_t(f.arrivals) << 16 |
              uint64_t(static_cast<uint32_t>(f.bytes)) << 32;
+}
+
+// A barrier that has been set up.
+Fields fields_at(const uint64_t* barrier, const char* file, int line) {
+  if (shared_offset(barrier) % 8)
+    fail("mbarrier at %s:%d: the address is no multiple of 8", file, line);
+  const Fields f = fields_of(*barrier);
+  if (*barrier == kNeverSet || f.arrivals == 0)
+    fail("the mbarrier at %s:%d is used before its init is seen", file, line);
+  return f;
 }
 
 // Ends the phase when nothing is missing, and wakes who waited for that.
@@ -103,14 +94,19 @@ void settle(uint64_t* barrier, Fields f, Block& block) {
 }  // namespace
 
 void mbarrier_init(uint64_t* barrier, unsigned arrivals) {
+  if (shared_offset(barrier) % 8 || arrivals == 0 || arrivals > kMostArrivals)
+    fail("mbarrier init: %u arrivals, or an address that is no multiple of 8", arrivals);
   store(barrier, {0, arrivals, arrivals, 0});
 }
 
-void mbarrier_arrive(uint64_t* barrier, unsigned arrivals, int64_t expected_bytes) {
+void mbarrier_arrive(uint64_t* barrier, unsigned arrivals, int64_t expected_bytes, const char* file,
+                     int line) {
   Unseen unseen;
-  Fields f = fields_of(*barrier);
-  if (f.arrivals == 0 || *barrier == kNeverSet) fail("an mbarrier is used before its init is seen");
-  if (f.missing < arrivals) fail("more arrivals at an mbarrier than its count %u", f.arrivals);
+  Fields f = fields_at(barrier, file, line);
+  if (f.missing < arrivals)
+    fail("more arrivals at the mbarrier at %s:%d than its count %u", file, line, f.arrivals);
+  if (f.bytes + expected_bytes > kMostBytes)
+    fail("more than 2^20 - 1 bytes are expected at the mbarrier at %s:%d", file, line);
   Block& block = *self().home;
   release(block.shared.mbarrier_token(barrier, f.phase));
   f.missing -= arrivals;
@@ -120,7 +116,9 @@ void mbarrier_arrive(uint64_t* barrier, unsigned arrivals, int64_t expected_byte
 
 Work bytes_coming(uint64_t* barrier, unsigned bytes) {
   Block* block = self().home;  // no thread runs when the engine is through
+  ++block->bulk_copies;
   return [=] {
+    --block->bulk_copies;
     Fields f = fields_of(*barrier);
     f.bytes -= static_cast<int32_t>(bytes);
     settle(barrier, f, *block);
@@ -129,8 +127,7 @@ Work bytes_coming(uint64_t* barrier, unsigned bytes) {
 
 void mbarrier_wait(uint64_t* barrier, unsigned parity, const char* file, int line) {
   Unseen unseen;
-  if (*barrier == kNeverSet)
-    fail("the mbarrier at %s:%d is used before its init is seen", file, line);
+  fields_at(barrier, file, line);
   Block& block = *self().home;
   while (fields_of(*barrier).phase == parity) {  // the phase of this parity has not ended
     block.mbarrier_waits.push_back({barrier, parity, &self()});

@@ -1,5 +1,5 @@
-// What runs beside the threads: cp.async groups, mbarriers, bulk tensor copies, wgmma groups. The
-// wrappers in cuda/ptx/ call these in place of the instructions.
+// What runs beside the threads: cp.async groups and mbarriers; tensor_unit.h has what only Hopper
+// has. The wrappers in cuda/ptx/ call these in place of the instructions.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +21,11 @@ void run_some_time(Work work);
 
 // A barrier in shared memory with a phase, expected arrivals and bytes to come.
 void mbarrier_init(uint64_t* barrier, unsigned arrivals);
-void mbarrier_arrive(uint64_t* barrier, unsigned arrivals, int64_t expected_bytes);
-// Part of a bulk copy's work: tells the barrier that its bytes have come.
+void mbarrier_arrive(uint64_t* barrier, unsigned arrivals, int64_t expected_bytes, const char* file,
+                     int line);
+// For a bulk copy that begins now: the end of its work, which tells the barrier that bytes have
+// come.
 Work bytes_coming(uint64_t* barrier, unsigned bytes);
 void mbarrier_wait(uint64_t* barrier, unsigned parity, const char* file, int line);
-
-// wgmma: at once, or as late as the wait allows; the seed decides.
-void issue_product(Work work);
-void commit_products();
-void wait_products(int pending);
 
 }  // namespace cuda_host

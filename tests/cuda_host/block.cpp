@@ -26,6 +26,8 @@ void Block::begin(const dim3& size, const uint3& index, const dim3& grid, size_t
   }
   for (Barrier& barrier : barriers) barrier = {};
   mbarrier_waits.clear();
+  product_orders.assign((count + 127) / 128, {});
+  bulk_copies = 0;
   shared.begin(dynamic_bytes);
   for (unsigned i = 0; i < count; ++i) {
     Thread& t = threads[i];
@@ -34,6 +36,7 @@ void Block::begin(const dim3& size, const uint3& index, const dim3& grid, size_t
     t.lane = i % 32, t.warp = i / 32;
     t.state = State::Fresh, t.home = this, t.fiber = nullptr;
     t.fenced = false, t.atomics.clear(), t.copies.clear(), t.products.clear();
+    t.product_fence = false, t.product_groups = 0, t.held_sums.clear();
     warps[t.warp].lanes |= 1u << t.lane;
   }
 }
@@ -189,6 +192,16 @@ void Block::thread_returned(Thread& thread) {
     if (b.arrived && b.expected == 0)
       fail("a thread returned while %d others wait in a barrier at %s:%d", b.arrived, b.file,
            b.line);
+  if (!thread.held_sums.empty()) fail("a thread returned without waiting for its wgmma products");
+  if (returned == count) finished();
+}
+
+void Block::finished() {
+  if (bulk_copies) fail("a block ended while %d bulk copies were under way", bulk_copies);
+  for (const ProductOrder& order : product_orders)
+    for (const size_t done : order.done)
+      if (done != order.products.size())
+        fail("the warps of a warpgroup took part in different numbers of wgmma products");
 }
 
 }  // namespace cuda_host

@@ -11,6 +11,7 @@
 #include "collectives.h"
 #include "fiber.h"
 #include "language.h"
+#include "tensor_unit.h"
 
 namespace cuda_host {
 
@@ -26,6 +27,18 @@ struct WorkGroups {
   void clear() { open.clear(), committed.clear(); }
 };
 
+// Sums of products that are under way: not the thread's own until it has waited.
+struct HeldSums {
+  float* registers;
+  std::vector<float> values;
+  uint64_t group;  // the last that works on them
+};
+// The products of a warpgroup, so that its warps can be compared.
+struct ProductOrder {
+  std::vector<GroupProduct> products;
+  size_t done[4] = {};  // by each warp
+};
+
 enum class State : uint8_t { Fresh, Ready, Waiting, Returned };
 
 struct Thread : Context {
@@ -38,6 +51,9 @@ struct Thread : Context {
   bool fenced;                 // since then its atomics publish what it wrote before
   std::vector<void*> atomics;  // done since the last fence
   WorkGroups copies, products;
+  bool product_fence;
+  uint64_t product_groups;  // committed
+  std::vector<HeldSums> held_sums;
 };
 
 struct WarpMeeting : Meeting {
@@ -75,7 +91,7 @@ class SharedMemory {
   void* variable(const void* tag, size_t bytes, size_t align, const char* name);
   void* dynamic(size_t align);
   unsigned offset(const void* p) const;
-  char* at(unsigned offset) { return arena_ + offset; }
+  char* at(unsigned offset) const { return arena_ + offset; }
   // Addresses that stand for barriers in ThreadSanitizer's order of things. It tells them apart by
   // words of 8 bytes; they are forgotten with the block's memory.
   char* barrier_token(int id, unsigned round) const { return tokens() + 16 * id + 8 * (round & 1); }
@@ -104,11 +120,14 @@ struct Block {
   Barrier barriers[kBarriers];
   SharedMemory shared;
   std::vector<MbarrierWait> mbarrier_waits;
-  unsigned count = 0, returned = 0;  // threads
+  std::vector<ProductOrder> product_orders;  // of each warpgroup
+  int bulk_copies = 0;                       // under way
+  unsigned count = 0, returned = 0;          // threads
 
   void begin(const dim3& size, const uint3& index, const dim3& grid, size_t dynamic_bytes);
   void thread_returned(Thread& thread);
   int running() const { return static_cast<int>(count - returned); }
+  void finished();  // all threads have returned
   std::string who_waits() const;
 };
 

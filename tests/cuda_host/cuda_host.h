@@ -9,3 +9,4 @@
 #include "intrinsics.h"
 #include "language.h"
 #include "runtime_api.h"
+#include "tensor_unit.h"

@@ -26,11 +26,13 @@ enum cudaMemcpyKind {
   cudaMemcpyDeviceToDevice,
   cudaMemcpyDefault
 };
-enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 enum cudaDeviceAttr {
   cudaDevAttrMultiProcessorCount = 16,
+  cudaDevAttrComputeCapabilityMajor = 75,
+  cudaDevAttrComputeCapabilityMinor = 76,
   cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 enum cudaStreamCaptureMode {
   cudaStreamCaptureModeGlobal,
   cudaStreamCaptureModeThreadLocal,
@@ -107,9 +109,10 @@ namespace cuda_host {
 struct Options {
   enum Order { Fifo, Reverse, Lifo, Random } order = Fifo;  // which thread runs next
   uint64_t seed = 1;
-  bool lazy = false;   // streams run when something waits for them, not before
-  int processors = 4;  // of the device: a cooperative launch has room for 1024 threads on each
-  bool fresh = false;  // ThreadSanitizer: every block's threads are threads not seen before
+  bool lazy = false;    // streams run when something waits for them, not before
+  int capability = 90;  // of the device: 80 has neither bulk tensor copies nor wgmma
+  int processors = 4;   // of the device: a cooperative launch has room for 1024 threads on each
+  bool fresh = false;   // ThreadSanitizer: every block's threads are threads not seen before
 };
 Options& options();
 

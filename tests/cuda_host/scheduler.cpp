@@ -323,6 +323,8 @@ Options& options() {
                                    : Options::Fifo;
     if (const std::string seed = set("GS_CUDA_HOST_SEED"); !seed.empty())
       o->seed = std::stoull(seed);
+    if (const std::string capability = set("GS_CUDA_HOST_CAPABILITY"); !capability.empty())
+      o->capability = std::stoi(capability);
     o->lazy = set("GS_CUDA_HOST_LAZY") == "1";
     o->fresh = set("GS_CUDA_HOST_FRESH") == "1";
     return o;

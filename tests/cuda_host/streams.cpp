@@ -30,6 +30,8 @@ struct Event {
 
 namespace {
 
+constexpr int kProcessors = 4;
+
 // Work may launch kernels, and streams wait for each other: one lock for all, taken again within.
 std::recursive_mutex& lock() {
   static auto* only = new std::recursive_mutex;
@@ -108,7 +110,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
   if (device != 0) return last_error(cudaErrorInvalidDevice);
   *p = {};
   std::strcpy(p->name, "emulated CUDA device (host)");
-  p->major = 9, p->minor = 0, p->multiProcessorCount = options().processors;
+  p->major = options().capability / 10, p->minor = options().capability % 10;
+  p->multiProcessorCount = options().processors;
   p->totalGlobalMem = size_t(4) << 30, p->sharedMemPerBlockOptin = 227 << 10,
   p->l2CacheSize = 1 << 20;
   return cudaSuccess;
@@ -116,10 +119,21 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
   cudaDeviceProp all = {};
   if (cudaGetDeviceProperties(&all, device) != cudaSuccess) return cudaErrorInvalidDevice;
-  *value = attribute == cudaDevAttrMultiProcessorCount
-               ? all.multiProcessorCount
-               : static_cast<int>(all.sharedMemPerBlockOptin);
-  return cudaSuccess;
+  switch (attribute) {
+    case cudaDevAttrMultiProcessorCount:
+      *value = all.multiProcessorCount;
+      return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = all.major;
+      return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMinor:
+      *value = all.minor;
+      return cudaSuccess;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+      *value = static_cast<int>(all.sharedMemPerBlockOptin);
+      return cudaSuccess;
+  }
+  return last_error(cudaErrorInvalidValue);
 }
 cudaError_t cudaDriverGetVersion(int* version) {
   *version = 0;
