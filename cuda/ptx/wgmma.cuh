@@ -63,7 +63,8 @@ GS_DEVICE void wait_products(GS_PTX_ONLY_SITE) {
 // The compiler moves no use of the sums across this place; it knows nothing of the wait's meaning.
 template <int N>
 GS_DEVICE void pin_sums([[maybe_unused]] float (&sums)[N]) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#if defined(GRADSTONE_CUDA_EMU)
+#elif defined(__CUDA_ARCH__)
   GS_UNROLL for (int i = 0; i < N; ++i) asm volatile("" : "+f"(sums[i])::"memory");
 #endif
 }
@@ -92,6 +93,8 @@ GS_DEVICE void more_registers() {
 // ---------------------------------------------------------------- products
 
 // clang-format off
+#if defined(GRADSTONE_CUDA_EMU)
+#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
 // 32 registers: their text, and what they are.
 #define GS_SUMS_32 \
   "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
@@ -152,6 +155,9 @@ GS_DEVICE void more_registers() {
       ", keep, 1, 1" orders ";\n}\n"                                                               \
       : GS_SUM_REGISTERS_##count                                                                   \
       : "l"(a), "l"(b), "r"(static_cast<int>(keep)), "n"(AAlongK ? 0 : 1), "n"(BAlongK ? 0 : 1))
+#else
+#define GS_WGMMA(...) trap()
+#endif
 // clang-format on
 
 // D (64 x N) = A (64 x 16) B (16 x N) + D, without D unless `keep`; 16-bit floats, sums in float.
@@ -165,7 +171,7 @@ GS_DEVICE void multiply_64(float (&d)[N / 2], uint64_t a, uint64_t b, bool keep 
   constexpr auto kElement =
       std::is_same_v<T, Half> ? cuda_host::Element::Half : cuda_host::Element::BFloat16;
   cuda_host::issue_product(d, {a, b, N, kElement, AAlongK, BAlongK, keep}, file, line);
-#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#else
   if constexpr (std::is_same_v<T, Half>) {
     if constexpr (N == 64) GS_WGMMA("m64n64k16", "f16.f16", 32, 32, 33, 34, ", %35, %36");
     if constexpr (N == 128) GS_WGMMA("m64n128k16", "f16.f16", 64, 64, 65, 66, ", %67, %68");
@@ -175,8 +181,6 @@ GS_DEVICE void multiply_64(float (&d)[N / 2], uint64_t a, uint64_t b, bool keep 
     if constexpr (N == 128) GS_WGMMA("m64n128k16", "bf16.bf16", 64, 64, 65, 66, ", %67, %68");
     if constexpr (N == 256) GS_WGMMA("m64n256k16", "bf16.bf16", 128, 128, 129, 130, ", %131, %132");
   }
-#else
-  trap();
 #endif
 }
 

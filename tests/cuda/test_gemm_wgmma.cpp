@@ -18,10 +18,16 @@ using twin::values;
 
 const DType kHalves[] = {DType::Float16, DType::BFloat16};
 
-struct Tiles {
-  explicit Tiles(int columns) { cuda::set_wgmma_tiles(columns); }
-  ~Tiles() { cuda::set_wgmma_tiles(cuda::kByShape); }
-};
+// With tiles of each width in turn.
+template <class F>
+void for_all_tiles(F f) {
+  for (const int columns : {64, 128, 256}) {
+    SCOPED_TRACE(::testing::Message() << "tiles of " << columns << " columns");
+    cuda::set_wgmma_tiles(columns);
+    f(columns);
+  }
+  cuda::set_wgmma_tiles(cuda::kByShape);
+}
 
 // Lines in memory are longer than what is used of them, so that they are multiples of 16 bytes
 // while the sizes are multiples of nothing.
@@ -36,83 +42,88 @@ Call call_of(const Size& s, DType t, int order) {
   return call;
 }
 
-class GemmWgmma : public ::testing::TestWithParam<int> {
- protected:
-  const Tiles tiles_{GetParam()};
-};
-INSTANTIATE_TEST_SUITE_P(Columns, GemmWgmma, ::testing::Values(64, 128, 256));
-
 // All orders; one tile and several, of which a block takes more than one; k within a stage, over
 // some and over more than the ring has.
-TEST_P(GemmWgmma, Orders) {
-  for (int order = 0; order < 4; ++order)
-    for (const Size& s : {Size{70, 75, 70}, Size{131, 2 * GetParam() + 5, 131}})
-      expect_call(call_of(s, kHalves[order % 2], order));
+TEST(GemmWgmma, Orders) {
+  for_all_tiles([](int columns) {
+    for (int order = 0; order < 4; ++order)
+      for (const Size& s : {Size{70, 75, 70}, Size{131, 2 * columns + 5, 131}})
+        expect_call(call_of(s, kHalves[order % 2], order));
+  });
 }
 
-TEST_P(GemmWgmma, SeveralRounds) {
-  for (int order = 0; order < 4; ++order)
-    expect_call(
-        call_of({270, GetParam() + 67, 600 / (order + 1)}, kHalves[(order + 1) % 2], order));
+TEST(GemmWgmma, SeveralRounds) {
+  for_all_tiles([](int columns) {
+    for (int order = 0; order < 4; ++order)
+      expect_call(call_of({270, columns + 67, 600 / (order + 1)}, kHalves[(order + 1) % 2], order));
+  });
 }
 
-TEST_P(GemmWgmma, Epilogue) {
-  for (const Activation f : {Activation::None, Activation::Relu, Activation::Tanh,
-                             Activation::Sigmoid, Activation::Gelu}) {
-    Call call = call_of({67, 77, 64}, kHalves[f == Activation::Tanh], 2);
-    call.activation = f;
-    call.alpha = 0.5, call.beta = 2;
-    expect_call(call);
-    call.bias = true;
-    expect_call(call);
-    call.bias_per_row = true;
-    call.c_more += 3;  // element by element
-    expect_call(call);
-  }
+TEST(GemmWgmma, Epilogue) {
+  for_all_tiles([](int) {
+    for (const Activation f : {Activation::None, Activation::Relu, Activation::Tanh,
+                               Activation::Sigmoid, Activation::Gelu}) {
+      Call call = call_of({67, 77, 64}, kHalves[f == Activation::Tanh], 2);
+      call.activation = f;
+      call.alpha = 0.5, call.beta = 2;
+      expect_call(call);
+      call.bias = true;
+      expect_call(call);
+      call.bias_per_row = true;
+      call.c_more += 3;  // element by element
+      expect_call(call);
+    }
+  });
 }
 
-TEST_P(GemmWgmma, Batches) {
-  for (int order = 0; order < 4; ++order) {
-    Call call = call_of({65, 70, 66}, kHalves[order / 2], order);
-    call.batch = 5, call.bias = true;
-    expect_call(call);
-    call.batch = 6, call.a_offsets = {0, 0, 1, 1, 2, 2}, call.b_offsets = {1, 2, 1, 2, 1, 2};
-    expect_call(call);
-    call.b_offsets = {1, 1, 1, 1, 1, 1};
-    expect_call(call);
-    call.batch = 4, call.a_offsets = {2, 0, 1, 1}, call.b_offsets = {};  // no strides
-    expect_call(call);
-  }
+TEST(GemmWgmma, Batches) {
+  for_all_tiles([](int) {
+    for (int order = 0; order < 4; ++order) {
+      Call call = call_of({65, 70, 66}, kHalves[order / 2], order);
+      call.batch = 5, call.bias = true;
+      expect_call(call);
+      call.batch = 6, call.a_offsets = {0, 0, 1, 1, 2, 2}, call.b_offsets = {1, 2, 1, 2, 1, 2};
+      expect_call(call);
+      call.b_offsets = {1, 1, 1, 1, 1, 1};
+      expect_call(call);
+      call.batch = 4, call.a_offsets = {2, 0, 1, 1}, call.b_offsets = {};  // no strides
+      expect_call(call);
+    }
+  });
 }
 
 // Few tiles and a long k: parts, added in a second stage.
-TEST_P(GemmWgmma, Split) {
-  for (const Size& s : {Size{80, 72, 1100}, Size{64, 65, 900}})
-    for (int order = 0; order < 4; order += 3) {
-      Call call = call_of(s, kHalves[order / 2], order);
-      call.beta = 1, call.bias = true, call.activation = Activation::Relu;
-      expect_call(call);
-    }
+TEST(GemmWgmma, Split) {
+  for_all_tiles([](int) {
+    for (const Size& s : {Size{80, 72, 1100}, Size{64, 65, 900}})
+      for (int order = 0; order < 4; order += 3) {
+        Call call = call_of(s, kHalves[order / 2], order);
+        call.beta = 1, call.bias = true, call.activation = Activation::Relu;
+        expect_call(call);
+      }
+  });
 }
 
 // Lines and beginnings that the copy engine does not take.
-TEST_P(GemmWgmma, Alignment) {
-  for (int order = 0; order < 4; ++order) {
-    Call call = call_of({66, 68, 65}, DType::BFloat16, order);
-    call.shift = 1;
-    expect_call(call);
-    call.shift = 8;
-    expect_call(call);
-    call.a_step[0] += 4;
-    expect_call(call);
-    call.a_step[0] = 7, call.b_step[0] = 5;
-    expect_call(call);
-    call.a_step[1] = 2;
-    expect_call(call);
-  }
+TEST(GemmWgmma, Alignment) {
+  for_all_tiles([](int) {
+    for (int order = 0; order < 4; ++order) {
+      Call call = call_of({66, 68, 65}, DType::BFloat16, order);
+      call.shift = 1;
+      expect_call(call);
+      call.shift = 8;
+      expect_call(call);
+      call.a_step[0] += 4;
+      expect_call(call);
+      call.a_step[0] = 7, call.b_step[0] = 5;
+      expect_call(call);
+      call.a_step[1] = 2;
+      expect_call(call);
+    }
+  });
 }
 
-TEST(GemmWgmmaChoice, ByShape) {
+TEST(GemmWgmma, ByShape) {
   for (const Size& s : {Size{64, 64, 64}, Size{200, 264, 72}, Size{63, 128, 128},
                         Size{128, 63, 128}, Size{128, 128, 63}})
     expect_call(call_of(s, DType::BFloat16, 2));
@@ -121,7 +132,7 @@ TEST(GemmWgmmaChoice, ByShape) {
   expect_call(call);
 }
 
-TEST(GemmWgmmaChoice, SpecialValues) {
+TEST(GemmWgmma, SpecialValues) {
   const double inf = std::numeric_limits<double>::infinity();
   Tensor a = values({70, 80}, -1, 1, DType::Float64), b = values({80, 72}, -1, 1, DType::Float64);
   a.data<double>()[3] = inf, a.data<double>()[500] = std::nan("");
@@ -131,7 +142,7 @@ TEST(GemmWgmmaChoice, SpecialValues) {
                       {ops::cast(a, t), ops::cast(b, t)}, twin::limit(t, 80));
 }
 
-TEST(GemmWgmmaChoice, SameBitsEveryTime) {
+TEST(GemmWgmma, SameBitsEveryTime) {
   const Tensor a = ops::to_device(values({130, 2000}, -1, 1, DType::BFloat16), kCuda),
                b = ops::to_device(values({2000, 72}, -1, 1, DType::BFloat16), kCuda);
   const Tensor first = ops::to_device(ops::matmul(a, b), Device{}),
@@ -140,7 +151,7 @@ TEST(GemmWgmmaChoice, SameBitsEveryTime) {
 }
 
 #if defined(GRADSTONE_CUDA_EMU)
-TEST(GemmWgmmaChoice, OtherCards) {
+TEST(GemmWgmma, OtherCards) {
   cuda_host::options().capability = 80;
   for (int order = 0; order < 4; ++order)
     expect_call(call_of({66, 130, 70}, DType::BFloat16, order));
