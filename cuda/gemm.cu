@@ -92,10 +92,10 @@ Path plan(Product<T>& p) {
     return ceil_div(p.m, rows) * ceil_div(p.n, cols) * p.batch;
   };
   const bool tensor = tensor_takes(p), large = tiles(128, 128) >= kProcessors;
-  if constexpr (sizeof(T) == 2) {
+  if constexpr (sizeof(T) <= 4) {
     if (const int columns = wgmma_columns(p)) {
       split_k(p, 2 * tiles(128, columns), 256, 64);  // a processor holds one block, not two
-      if (tensor && wgmma_takes(p))
+      if (wgmma_takes(p))
         return columns == 256 ? Path::Wgmma256 : columns == 128 ? Path::Wgmma128 : Path::Wgmma64;
       return large    ? tensor ? Path::LargeTensor : Path::LargeTile
              : tensor ? Path::Tensor
@@ -110,11 +110,11 @@ Path plan(Product<T>& p) {
 
 template <class T>
 void run_product(const Product<T>& p, Path path) {
-  if constexpr (sizeof(T) == 2) {
+  if constexpr (sizeof(T) <= 4) {
     if (path >= Path::Wgmma64) {
       const int columns = path == Path::Wgmma256 ? 256 : path == Path::Wgmma128 ? 128 : 64;
-      if (!wgmma_product(p, columns)) tensor_product(p, columns == 256);
-      return;
+      if (wgmma_product(p, columns)) return;
+      return tensor_takes(p) ? tensor_product(p, columns == 256) : tile_product(p, Path::Tile);
     }
   }
   switch (path) {

@@ -106,7 +106,8 @@ template <class T>
 bool tensor_takes(const Product<T>& p);  // the dtype, the strides and the alignment
 void integer_product(const Gemm& g);
 
-// Products of 16-bit floats by the warpgroups of Hopper, in tiles of 128 x `columns`.
+// Products by the warpgroups of Hopper, in tiles of 128 x `columns`: 16-bit floats, and float32
+// where float32_products() allows tf32.
 template <class T>
 int wgmma_columns(const Product<T>& p);  // for the shape and the device; 0: not by these
 template <class T>

@@ -1,29 +1,35 @@
-// The parts of the products by wgmma (gemm_wgmma.cu): how a block's work is cut, where its pieces
-// lie, the ring of stages between the warp that brings tiles and those that multiply them, and the
-// way of the sums to C.
+// Products by the warpgroups of Hopper. A block's tiles come through the copy engine into a ring of
+// stages, and two warpgroups multiply them by wgmma, straight from shared memory. As many blocks as
+// processors, each taking one tile of C after another: while sums are written, the next tile's
+// operands are on their way.
 #pragma once
 
-#include "gemm.cuh"
+#include "gemm_wgmma_sums.cuh"
 #include "ptx/tensor_copy.cuh"
 #include "ptx/wgmma.cuh"
+#include "runtime/architecture.h"
+#include "runtime/tensor_map.h"
 
 namespace gs::cuda {
 
 inline constexpr int kGroupThreads = 128, kGroupWarps = 4;  // of a warpgroup
 
-// A block's tile is 128 x Cols, 64 rows for each of two warpgroups; 64 of k, the width of the
-// copies' swizzle, to a stage. A third warpgroup has the one thread that brings the tiles.
-template <class Element, bool AAlongK, bool BAlongK, int Cols, int Stages>
+// A block's tile is 128 x Cols, 64 rows for each of two warpgroups; a stage is as deep as the
+// copies' swizzle is wide, 128 bytes. A third warpgroup has the one thread that brings the tiles.
+// With two parts, a number is the sum of one in the first and a small one in the second, and three
+// products stand for one: all but that of the two second parts.
+template <class Element, bool AAlongK, bool BAlongK, int Cols, int Stages, int Parts = 1>
 struct WgmmaTile {
   using T = Element;
-  static_assert(sizeof(T) == 2 && Cols % 64 == 0 && Cols <= 256);
+  static_assert(sizeof(T) == 2 || (AAlongK && BAlongK));
   static constexpr bool kAAlongK = AAlongK, kBAlongK = BAlongK;
-  static constexpr int kRows = 128, kCols = Cols, kDepth = 64, kStages = Stages;
+  static constexpr int kBytes = sizeof(T), kLine = 128, kDepth = kLine / kBytes;
+  static constexpr int kRows = 128, kCols = Cols, kStages = Stages, kParts = Parts;
   static constexpr int kConsumers = 2, kGroupRows = kRows / kConsumers;
   static constexpr int kThreads = (kConsumers + 1) * kGroupThreads;
   static constexpr int kSums = Cols / 2;  // of a thread
-  static constexpr int kLine = kDepth * static_cast<int>(sizeof(T));
-  static constexpr int kABytes = kRows * kLine, kBBytes = Cols * kLine;
+  static constexpr int kAPart = kRows * kLine, kBPart = Cols * kLine;
+  static constexpr int kABytes = Parts * kAPart, kBBytes = Parts * kBPart;
   static constexpr int kStageBytes = kABytes + kBBytes;
   // Registers of a thread that brings and of one that multiplies: together those of the launch.
   static constexpr int kFewRegisters = 40, kManyRegisters = 232;
@@ -73,12 +79,13 @@ struct Unit {
   }
 };
 
-// One operand's boxes of a tile. Along k a box is all its rows; otherwise, 64 rows.
+// One operand's boxes of a tile, of one part. Along k a box is all its rows; otherwise, 64 rows.
+// Parts are the map's last dimension, instead of the outer count of batches.
 template <bool AlongK, int Rows, int Line>
 GS_DEVICE void bring_operand(char* to, const ptx::TensorMap& map, const BatchOffsets& batches,
-                             int64_t batch, int64_t row, int64_t k, uint64_t* barrier) {
+                             int64_t batch, int64_t row, int64_t k, int part, uint64_t* barrier) {
   const int32_t z = static_cast<int32_t>(batches.inner_stride ? batch % batches.inner : 0);
-  const int32_t w = static_cast<int32_t>(batches.outer_stride ? batch / batches.inner : 0);
+  const int32_t w = static_cast<int32_t>(batches.outer_stride ? batch / batches.inner : part);
   const int32_t y = static_cast<int32_t>(row), x = static_cast<int32_t>(k);
   if constexpr (AlongK) {
     ptx::copy_box(to, map, {x, y, z, w}, barrier);
@@ -88,90 +95,191 @@ GS_DEVICE void bring_operand(char* to, const ptx::TensorMap& map, const BatchOff
   }
 }
 
-// ---------------------------------------------------------------- from sums to C
-
-// Where in a warp's piece of shared memory sum (row, col) of 16 x 64 lies. Packs of four change
-// places so that neither the lanes that write fragments nor those that read rows share banks.
-GS_DEVICE int sum_place(int row, int col) {
-  return row * 64 + (((col / 4) ^ (col / 32) ^ (row % 8 * 2)) * 4) + col % 4;
-}
-
-// Eight sums in a row, on to C in a pack of 16 bytes. `stage` is theirs.
-template <class T>
-GS_DEVICE void write_eight(const Product<T>& p, int64_t batch, int64_t row, int64_t col,
-                           float* first, float* second) {
-  Pack<float, 4> v[2] = {load_pack<float, 4>(first), load_pack<float, 4>(second)};
-  T* to = p.c + batch * p.c_batch + row * p.c_row + col;
-  const float alpha = static_cast<float>(p.alpha), beta = static_cast<float>(p.beta);
-  GS_UNROLL for (int i = 0; i < 8; ++i) v[i / 4].v[i % 4] *= alpha;
-  if (p.beta != 0) {
-    const Pack<T, 8> before = load_pack<T, 8>(to);
-    GS_UNROLL for (int i = 0; i < 8; ++i) v[i / 4].v[i % 4] += beta * widen(before.v[i]);
-  }
-  if (p.bias) {
-    GS_UNROLL for (int i = 0; i < 8; ++i) v[i / 4].v[i % 4] +=
-        widen(p.bias[p.bias_per_row ? row : col + i]);
-  }
-  const auto activation = static_cast<Activation>(p.activation);
-  if (activation != Activation::None) {  // in a loop: an activation is long, and there are five
-    store_pack<float, 4>(first, v[0]), store_pack<float, 4>(second, v[1]);
-    _Pragma("unroll 1") for (int i = 0; i < 8; ++i) {
-      float* at = (i < 4 ? first : second) + i % 4;
-      *at = activate(activation, *at);
+// The barriers of the ring: a stage is filled when its bytes have come, free when all warps that
+// multiply are through with it.
+template <class W>
+struct Barriers {
+  uint64_t *filled, *free;
+  GS_DEVICE explicit Barriers(unsigned char* memory)
+      : filled(reinterpret_cast<uint64_t*>(memory + W::kBarriersAt)), free(filled + W::kStages) {}
+  GS_DEVICE void init() {
+    for (int i = 0; i < W::kStages; ++i) {
+      ptx::init_barrier(filled + i, 1);
+      ptx::init_barrier(free + i, W::kConsumers * kGroupWarps);
     }
-    v[0] = load_pack<float, 4>(first), v[1] = load_pack<float, 4>(second);
+    ptx::publish_barriers();
   }
-  Pack<T, 8> out;
-  GS_UNROLL for (int i = 0; i < 8; ++i) out.v[i] = T(v[i / 4].v[i % 4]);
-  store_pack<T, 8>(to, out);
+};
+
+// By one thread.
+template <class W>
+GS_DEVICE void bring_tiles(const Product<typename W::T>& p, const ptx::TensorMap& a_map,
+                           const ptx::TensorMap& b_map, unsigned units, unsigned char* memory) {
+  const Barriers<W> barriers(memory);
+  ptx::prefetch_map(a_map), ptx::prefetch_map(b_map);
+  Ring<W::kStages> ring;
+  for (unsigned number = blockIdx.x; number < units; number += gridDim.x) {
+    const Unit<W> unit(p, number);
+    int64_t k = unit.first_k;
+    for (int step = 0; step < unit.steps; ++step, k += W::kDepth) {
+      ptx::wait_phase(barriers.free + ring.stage, ring.parity ^ 1);  // at once in the first round
+      uint64_t* filled = barriers.filled + ring.stage;
+      ptx::arrive_expecting(filled, W::kStageBytes);
+      char* a = reinterpret_cast<char*>(memory) + ring.stage * W::kStageBytes;
+      char* b = a + W::kABytes;
+      GS_UNROLL for (int part = 0; part < W::kParts; ++part) {
+        bring_operand<W::kAAlongK, W::kRows, W::kLine>(a + part * W::kAPart, a_map, p.a_batch,
+                                                       unit.batch, unit.row, k, part, filled);
+        bring_operand<W::kBAlongK, W::kCols, W::kLine>(b + part * W::kBPart, b_map, p.b_batch,
+                                                       unit.batch, unit.col, k, part, filled);
+      }
+      ring.next();
+    }
+  }
 }
 
-// A warp's 16 x 64 sums, from its piece of shared memory: eight lanes to a row.
-template <class T>
-GS_DEVICE void give_piece(const Product<T>& p, bool wide, int64_t batch, int64_t split, int64_t row,
-                          int64_t first_col, float* piece) {
-  const int lane = static_cast<int>(threadIdx.x) % 32, col = lane % 8 * 8;
-  const int64_t left = p.n - first_col - col;
-  _Pragma("unroll 1") for (int r = lane / 8; r < 16; r += 4) {
-    if (row + r >= p.m || left <= 0) continue;
-    float *first = piece + sum_place(r, col), *second = piece + sum_place(r, col + 4);
-    if (p.sums && left >= 8 && p.n % 4 == 0) {
-      float* to = sums_of(p, split, batch, row + r, first_col + col);
-      store_pack<float, 4>(to, load_pack<float, 4>(first));
-      store_pack<float, 4>(to + 4, load_pack<float, 4>(second));
-    } else if (!p.sums && left >= 8 && wide) {
-      write_eight(p, batch, row + r, first_col + col, first, second);
+// The products of one stage, of one part of A and of B: sums += A B, or = A B at first.
+template <class W>
+GS_DEVICE void multiply_parts(const unsigned char* a, const unsigned char* b, bool first,
+                              float (&sums)[W::kSums]) {
+  // From one k to the next: within a line, or from line to line.
+  constexpr int kAStep = W::kAAlongK ? W::kBytes : W::kLine;
+  constexpr int kBStep = W::kBAlongK ? W::kBytes : W::kLine;
+  constexpr int kBox = 64 * W::kLine, kOnce = 32 / W::kBytes;
+  GS_UNROLL for (int k = 0; k < W::kDepth; k += kOnce)
+      ptx::multiply_64<typename W::T, W::kCols, W::kAAlongK, W::kBAlongK>(
+          sums, ptx::operand<W::kAAlongK>(a + k * kAStep, kBox),
+          ptx::operand<W::kBAlongK>(b + k * kBStep, kBox), !first || k > 0);
+}
+
+template <class W>
+GS_DEVICE void multiply_stage(const unsigned char* stage, bool first, float (&sums)[W::kSums]) {
+  const int group = static_cast<int>(threadIdx.x) / kGroupThreads;
+  const unsigned char* a = stage + group * W::kGroupRows * W::kLine;
+  const unsigned char* b = stage + W::kABytes;
+  ptx::pin_sums(sums);
+  ptx::fence_products();
+  if constexpr (W::kParts == 2) {  // the small ones first
+    multiply_parts<W>(a + W::kAPart, b, first, sums);
+    multiply_parts<W>(a, b + W::kBPart, false, sums);
+  }
+  multiply_parts<W>(a, b, first && W::kParts == 1, sums);
+  ptx::commit_products();
+}
+
+// The sums of a unit's products. let_go(stage) is called when a stage's are through.
+template <class W, class LetGo>
+GS_DEVICE void multiply_unit(const Barriers<W>& barriers, const unsigned char* memory, int steps,
+                             Ring<W::kStages>& ring, float (&sums)[W::kSums], LetGo let_go) {
+  int before = 0;
+  for (int step = 0; step < steps; ++step) {
+    ptx::wait_phase(barriers.filled + ring.stage, ring.parity);
+    multiply_stage<W>(memory + ring.stage * W::kStageBytes, step == 0, sums);
+    // One stage's products stay under way; those of the stage before are through.
+    ptx::wait_products<1>();
+    if (step > 0) let_go(before);
+    before = ring.stage;
+    ring.next();
+  }
+  ptx::wait_products<0>();
+  ptx::pin_sums(sums);
+  let_go(before);
+}
+
+// The tensor cores cut sums off instead of rounding them: where that would be seen, the products of
+// each stage have sums of their own, and the long sum is an addition of float.
+template <class W, class LetGo>
+GS_DEVICE void multiply_unit_exactly(const Barriers<W>& barriers, const unsigned char* memory,
+                                     int steps, Ring<W::kStages>& ring, float (&sums)[W::kSums],
+                                     LetGo let_go) {
+  float of_stage[W::kSums];
+  for (int step = 0; step < steps; ++step) {
+    ptx::wait_phase(barriers.filled + ring.stage, ring.parity);
+    multiply_stage<W>(memory + ring.stage * W::kStageBytes, true, of_stage);
+    ptx::wait_products<0>();
+    ptx::pin_sums(of_stage);
+    let_go(ring.stage);
+    GS_UNROLL for (int i = 0; i < W::kSums; ++i) sums[i] =
+        step == 0 ? of_stage[i] : sums[i] + of_stage[i];
+    ring.next();
+  }
+}
+
+// By the two warpgroups that multiply.
+template <class W>
+GS_DEVICE void multiply_tiles(const Product<typename W::T>& p, bool wide, unsigned units,
+                              unsigned char* memory) {
+  const Barriers<W> barriers(memory);
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  float* piece = reinterpret_cast<float*>(memory + W::kSumsAt) + warp * W::kSumsValues;
+  const auto let_go = [&](int stage) {
+    if (lane == 0) ptx::arrive(barriers.free + stage);
+  };
+  Ring<W::kStages> ring;
+  float sums[W::kSums];
+  for (unsigned number = blockIdx.x; number < units; number += gridDim.x) {
+    const Unit<W> unit(p, number);
+    if constexpr (W::kParts == 1)
+      multiply_unit(barriers, memory, unit.steps, ring, sums, let_go);
+    else
+      multiply_unit_exactly(barriers, memory, unit.steps, ring, sums, let_go);
+    give_sums<W::kCols>(p, wide, unit.batch, unit.split, unit.row + warp * 16, unit.col, sums,
+                        piece);
+  }
+}
+
+template <class W>
+__global__ void __launch_bounds__(W::kThreads, 1)
+    wgmma_kernel(const __grid_constant__ Product<typename W::T> p,
+                 const __grid_constant__ ptx::TensorMap a_map,
+                 const __grid_constant__ ptx::TensorMap b_map, unsigned units, bool wide) {
+  if constexpr (ptx::kHopper) {
+    GS_DYNAMIC_SHARED(unsigned char, memory);
+    if (threadIdx.x == 0) Barriers<W>(memory).init();
+    __syncthreads();
+    constexpr int kMultiplying = W::kConsumers * kGroupThreads;
+    if (threadIdx.x >= kMultiplying) {
+      ptx::fewer_registers<W::kFewRegisters>();
+      if (threadIdx.x == kMultiplying) bring_tiles<W>(p, a_map, b_map, units, memory);
     } else {
-      _Pragma("unroll 1") for (int i = 0; i < 8 && i < left; ++i) {
-        const float sum = (i < 4 ? first : second)[i % 4];
-        if (p.sums)
-          *sums_of(p, split, batch, row + r, first_col + col + i) = sum;
-        else
-          write_one(p, batch, row + r, first_col + col + i, sum);
-      }
+      ptx::more_registers<W::kManyRegisters>();
+      multiply_tiles<W>(p, wide, units, memory);
     }
+  } else {
+    ptx::trap();
   }
 }
 
-// A warp's 16 rows of sums from its threads' registers, 64 columns at a time. The rounds are one
-// piece of code; which registers a round takes is known when it is compiled.
-template <int Cols, class T>
-GS_DEVICE void give_sums(const Product<T>& p, bool wide, int64_t batch, int64_t split, int64_t row,
-                         int64_t col, const float (&sums)[Cols / 2], float* piece) {
-  const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
-  _Pragma("unroll 1") for (int round = 0; round < Cols / 64; ++round) {
-    GS_UNROLL for (int q = 0; q < Cols / 64; ++q) {
-      if (q != round) continue;
-      GS_UNROLL for (int j = 0; j < 8; ++j) {
-        const float* of = sums + (q * 8 + j) * 4;
-        store_pack<float, 2>(piece + sum_place(g, j * 8 + t * 2), {of[0], of[1]});
-        store_pack<float, 2>(piece + sum_place(g + 8, j * 8 + t * 2), {of[2], of[3]});
-      }
-    }
-    __syncwarp();
-    give_piece(p, wide, batch, split, row, col + round * 64, piece);
-    __syncwarp();  // the next round writes where this one's lanes have read
+// ---------------------------------------------------------------- launching
+
+// How wide tiles are best. Narrow ones cost more for each column, since less is computed from each
+// byte that is read; but they leave fewer processors without work in the last round.
+template <class T>
+int best_columns(const Product<T>& p, int widest) {
+  int best = 0;
+  int64_t least = 0;
+  for (const auto& [columns, cost] :
+       {std::pair(256, 256), std::pair(128, 144), std::pair(64, 86)}) {
+    const int64_t tiles = ceil_div(p.m, 128) * ceil_div(p.n, columns) * p.batch;
+    const int64_t all = ceil_div(tiles, kProcessors) * cost;
+    if (columns <= widest && (best == 0 || all < least)) best = columns, least = all;
   }
+  return best;
+}
+int wanted_columns();  // set_wgmma_tiles
+
+// `wide`: C may be written in packs of 16 bytes. False where the driver does not take the operands.
+template <class W>
+bool launch_wgmma(const Product<typename W::T>& p, const BoxedTensor& a, const BoxedTensor& b,
+                  bool wide) {
+  ptx::TensorMap a_map, b_map;
+  const int64_t units = ceil_div(p.m, W::kRows) * ceil_div(p.n, W::kCols) * p.batch * p.splits;
+  if (units > INT32_MAX || !map_tensor(a, a_map) || !map_tensor(b, b_map)) return false;
+  const int64_t most = processors(), blocks = units < most ? units : most;
+  launch(
+      {dim3(static_cast<unsigned>(blocks)), dim3(W::kThreads), W::kSharedBytes, current_stream()},
+      wgmma_kernel<W>, p, a_map, b_map, static_cast<unsigned>(units), wide);
+  return true;
 }
 
 }  // namespace gs::cuda

@@ -161,18 +161,24 @@ GS_DEVICE void more_registers() {
 // clang-format on
 
 // D (64 x N) = A (64 x 16) B (16 x N) + D, without D unless `keep`; 16-bit floats, sums in float.
+// float: A is 64 x 8 and B 8 x N, both along k, and the low 13 bits of each number are ignored.
 // Thread 32 w + 4 g + t of the warpgroup has of each eight columns j, in d[4 j] on: row 16 w + g,
 // columns 2 t and the next, then the same of the row eight further.
 template <class T, int N, bool AAlongK, bool BAlongK>
 GS_DEVICE void multiply_64(float (&d)[N / 2], uint64_t a, uint64_t b, bool keep GS_PTX_SITE) {
-  static_assert(std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>);
+  constexpr bool kTf32 = std::is_same_v<T, float>, kHalf = std::is_same_v<T, Half>;
+  static_assert(kHalf || std::is_same_v<T, BFloat16> || (kTf32 && AAlongK && BAlongK));
   static_assert(N == 64 || N == 128 || N == 256);
 #if defined(GRADSTONE_CUDA_EMU)
-  constexpr auto kElement =
-      std::is_same_v<T, Half> ? cuda_host::Element::Half : cuda_host::Element::BFloat16;
+  using cuda_host::Element;
+  constexpr auto kElement = kTf32 ? Element::Tf32 : kHalf ? Element::Half : Element::BFloat16;
   cuda_host::issue_product(d, {a, b, N, kElement, AAlongK, BAlongK, keep}, file, line);
 #else
-  if constexpr (std::is_same_v<T, Half>) {
+  if constexpr (kTf32) {
+    if constexpr (N == 64) GS_WGMMA("m64n64k8", "tf32.tf32", 32, 32, 33, 34, "");
+    if constexpr (N == 128) GS_WGMMA("m64n128k8", "tf32.tf32", 64, 64, 65, 66, "");
+    if constexpr (N == 256) GS_WGMMA("m64n256k8", "tf32.tf32", 128, 128, 129, 130, "");
+  } else if constexpr (kHalf) {
     if constexpr (N == 64) GS_WGMMA("m64n64k16", "f16.f16", 32, 32, 33, 34, ", %35, %36");
     if constexpr (N == 128) GS_WGMMA("m64n128k16", "f16.f16", 64, 64, 65, 66, ", %67, %68");
     if constexpr (N == 256) GS_WGMMA("m64n256k16", "f16.f16", 128, 128, 129, 130, ", %131, %132");

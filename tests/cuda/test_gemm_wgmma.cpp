@@ -1,5 +1,6 @@
 // Products of 16-bit floats by the warpgroups of Hopper. On another card the same tests run the
 // kernels that it has.
+#include "float32_products.h"
 #include "gemm_call.h"
 #include "wgmma_tiles.h"
 
@@ -121,6 +122,46 @@ TEST(GemmWgmma, Alignment) {
       expect_call(call);
     }
   });
+}
+
+// float32 by tf32: any strides, since the operands are written out anew.
+void expect_float32(cuda::Float32Products how, double tolerance) {
+  cuda::set_float32_products(how);
+  for_all_tiles([&](int columns) {
+    for (int order = 0; order < 4; ++order) {
+      Call call = call_of({131, columns + 7, 170}, DType::Float32, order);
+      expect_call(call, tolerance);
+      if (columns == 256) continue;
+      call.s = {66, 2 * columns + 5, 64 + order};
+      call.shift = 1, call.a_step[0] = 3, call.b_step[1] = 2, call.c_more = order;
+      call.alpha = 0.5, call.beta = 2, call.bias = true, call.activation = Activation::Tanh;
+      call.batch = 3, call.a_offsets = {2, 0, 1}, call.b_offsets = {1, 1, 1};
+      expect_call(call, tolerance);
+    }
+    Call call = call_of({70, 73, 700}, DType::Float32, 2);  // parts of k, of all batches
+    call.batch = 2;
+    expect_call(call, tolerance);
+  });
+  cuda::set_float32_products(cuda::Float32Products::Exact);
+}
+TEST(GemmWgmma, ThreeTf32) { expect_float32(cuda::Float32Products::ThreeTf32, -1); }
+TEST(GemmWgmma, Tf32) { expect_float32(cuda::Float32Products::Tf32, 2e-2); }
+
+// Whole numbers of few bits are exact in tf32.
+TEST(GemmWgmma, WholeNumbersOfFloat32) {
+  const auto product = [](Device device) {
+    const auto whole = [&](const Shape& shape, int seed) {
+      return ops::to_device(ops::round(values(shape, -3, 3, DType::Float32, seed)), device);
+    };
+    return ops::matmul(whole({70, 96}, 1), whole({96, 72}, 2));
+  };
+  for_all_tiles([&](int) {
+    cuda::set_float32_products(cuda::Float32Products::Tf32);
+    twin::expect_close(product(kCuda), product(Device{}), 0);
+    cuda::set_float32_products(cuda::Float32Products::ThreeTf32);
+    twin::expect_close(product(kCuda), product(Device{}), 0);
+  });
+  cuda::set_float32_products(cuda::Float32Products::Exact);
 }
 
 TEST(GemmWgmma, ByShape) {
