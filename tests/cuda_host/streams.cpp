@@ -30,7 +30,6 @@ struct Event {
 
 namespace {
 
-constexpr int kProcessors = 4;
 
 // Work may launch kernels, and streams wait for each other: one lock for all, taken again within.
 std::recursive_mutex& lock() {
