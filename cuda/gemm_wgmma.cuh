@@ -121,7 +121,7 @@ GS_DEVICE void bring_tiles(const Product<typename W::T>& p, const ptx::TensorMap
   for (unsigned number = blockIdx.x; number < units; number += gridDim.x) {
     const Unit<W> unit(p, number);
     int64_t k = unit.first_k;
-    for (int step = 0; step < unit.steps; ++step, k += W::kDepth) {
+    _Pragma("unroll 1") for (int step = 0; step < unit.steps; ++step, k += W::kDepth) {
       ptx::wait_phase(barriers.free + ring.stage, ring.parity ^ 1);  // at once in the first round
       uint64_t* filled = barriers.filled + ring.stage;
       ptx::arrive_expecting(filled, W::kStageBytes);
@@ -157,7 +157,6 @@ GS_DEVICE void multiply_stage(const unsigned char* stage, bool first, float (&su
   const int group = static_cast<int>(threadIdx.x) / kGroupThreads;
   const unsigned char* a = stage + group * W::kGroupRows * W::kLine;
   const unsigned char* b = stage + W::kABytes;
-  ptx::pin_sums(sums);
   ptx::fence_products();
   if constexpr (W::kParts == 2) {  // the small ones first
     multiply_parts<W>(a + W::kAPart, b, first, sums);
@@ -172,7 +171,8 @@ template <class W, class LetGo>
 GS_DEVICE void multiply_unit(const Barriers<W>& barriers, const unsigned char* memory, int steps,
                              Ring<W::kStages>& ring, float (&sums)[W::kSums], LetGo let_go) {
   int before = 0;
-  for (int step = 0; step < steps; ++step) {
+  ptx::pin_sums(sums);
+  _Pragma("unroll 1") for (int step = 0; step < steps; ++step) {
     ptx::wait_phase(barriers.filled + ring.stage, ring.parity);
     multiply_stage<W>(memory + ring.stage * W::kStageBytes, step == 0, sums);
     // One stage's products stay under way; those of the stage before are through.
@@ -193,8 +193,9 @@ GS_DEVICE void multiply_unit_exactly(const Barriers<W>& barriers, const unsigned
                                      int steps, Ring<W::kStages>& ring, float (&sums)[W::kSums],
                                      LetGo let_go) {
   float of_stage[W::kSums];
-  for (int step = 0; step < steps; ++step) {
+  _Pragma("unroll 1") for (int step = 0; step < steps; ++step) {
     ptx::wait_phase(barriers.filled + ring.stage, ring.parity);
+    ptx::pin_sums(of_stage);
     multiply_stage<W>(memory + ring.stage * W::kStageBytes, true, of_stage);
     ptx::wait_products<0>();
     ptx::pin_sums(of_stage);
