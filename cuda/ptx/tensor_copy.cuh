@@ -3,17 +3,9 @@
 #pragma once
 
 #include "barrier.cuh"
+#include "tensor_map.cuh"
 
 namespace gs::cuda::ptx {
-
-// Opaque. A kernel takes it as `const __grid_constant__ TensorMap` and passes its address on.
-#if defined(GRADSTONE_CUDA_EMU)
-struct alignas(64) TensorMap : cuda_host::TensorMap {};
-#else
-struct alignas(64) TensorMap {
-  unsigned char bytes[128];
-};
-#endif
 
 // Where a box begins, in elements: along the dense dimension, the lines, and two counts of
 // matrices.

@@ -1,7 +1,7 @@
 // Maps of tensors for the copy engine of Hopper (ptx/tensor_copy.cuh).
 #pragma once
 
-#include "ptx/tensor_copy.cuh"
+#include "ptx/tensor_map.cuh"
 
 namespace gs::cuda {
 
