@@ -121,6 +121,11 @@ TEST(GemmWgmma, Alignment) {
       expect_call(call);
       call.a_step[1] = 2;
       expect_call(call);
+      // Whole multiples of 16 bytes, but no dimension is dense.
+      const int64_t a_line = 2 * (call.a_transposed ? call.s.m : call.s.k);
+      call.a_step[0] = (8 - a_line % 8) % 8,
+      call.b_step[0] = call_of(call.s, call.dtype, order).b_step[0];
+      expect_call(call);
     }
   });
 }
