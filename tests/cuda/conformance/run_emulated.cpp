@@ -1,0 +1,1 @@
+#include "conformance/run.cuh"
