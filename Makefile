@@ -18,6 +18,7 @@ PEERS_VENV ?= .venv-peers
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+GPU_ARGS ?=
 
 BUILD := build/cpp
 CPU_ONLY := -DGRADSTONE_CUDA=OFF
@@ -80,6 +81,10 @@ test-emu: test-deps $(EMU)/.package ## the CUDA kernels on the host: kernel test
 	  GS_CUDA_HOST_ORDER=$$order $(EMU)/gradstone_cuda_tests --gtest_brief=1
 	done
 	PYTHONPATH=$(EMU)/site $(PY) -m pytest --device cuda $(EMU_TESTS) $(PYTEST_ARGS)
+
+.PHONY: gpu
+gpu: ## on a machine with a GPU, in eight minutes: build, conformance, tests, the table beside PyTorch
+	@PYTHONPATH="$(PYTHONPATH)" $(PYTHON) tools/gpu $(GPU_ARGS)
 
 .PHONY: mutants
 mutants: test-deps $(VENV)/.tools ## plants bugs in the CUDA kernels, one at a time: the kernel tests must find each
