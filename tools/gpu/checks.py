@@ -219,7 +219,10 @@ def sanitizer(run: Run, seconds: float) -> Stage:
     summary = f"{len(reached) - len(failed)} of {len(answers)} runs clean"
     summary += f", {len(failed)} with errors" if failed else ""
     summary += f", {len(answers) - len(reached)} not through in time"
-    data = {"failed": [" ".join(a.command[1:]) for a in failed], "clean": len(reached) - len(failed)}
+    data = {
+        "failed": [" ".join(a.command[1:]) for a in failed],
+        "clean": len(reached) - len(failed),
+    }
     return Stage("sanitizer", not failed and bool(reached), summary=summary, data=data)
 
 
