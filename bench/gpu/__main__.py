@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true", help="torch.compile too: a minute more")
     parser.add_argument("--torch-device", default="cuda", help="cpu: only to see that rows run")
     parser.add_argument("--without-torch", action="store_true")
-    parser.add_argument("--seconds", type=float, default=0.12, help="for each way and turn")
+    parser.add_argument("--seconds", type=float, default=0.1, help="for each way and turn")
     parser.add_argument(
         "--minutes", type=float, default=30.0, help="rows not begun by then are left"
     )
@@ -88,7 +88,7 @@ def measure_errors(name: str, row: Row, workers: dict[str, Process]) -> dict[str
 
 
 def ceilings_of(options: argparse.Namespace, results: dict[str, dict], rows) -> dict[str, Any]:
-    """The program's figures, and for the tensor cores the fastest large product of either library."""
+    """The program's figures, and of the tensor cores the fastest product of either library."""
     found = json.loads(options.ceilings.read_text()) if options.ceilings else {}
     for c, row in rows:
         if not row.peak or not c.name.startswith("gemm") or c.name == "gemm-3xtf32":
@@ -159,9 +159,7 @@ def main() -> int:
         print("\nceilings: " + ", ".join(f"{k} {v}" for k, v in ceilings.items()))
         for m in means:
             goal = f"goal {m['goal']:.2f}" if m["goal"] else ""
-            print(
-                f"  {m['class']:16} {m['ours'] or '':8} {m['theirs'] or '':16} {m['mean']:6.2f} {goal}"
-            )
+            print(f"  {m['class']:16} {m['ours']:8} {m['theirs']:16} {m['mean']:6.2f} {goal}")
     settings = {w.library: w.settings or {"missing": w.refusal} for w in workers.values()}
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention of bf16, forward and backward, against every backend of PyTorch's."""
+"""Scaled dot-product attention of bf16, forward and backward, beside each backend of PyTorch's."""
 
 from __future__ import annotations
 
@@ -127,7 +127,6 @@ def classes(tiny: bool) -> list[Class]:
                 2.5 * flops, 16.0 * b * h * t * d, peak="bf16", quick=i < 1)
         )  # fmt: skip
     return [
-        Class("attention", "bf16 attention, forward", "595 to 690 TFLOP/s (cuDNN), 370 (FlashAttention 2)",
-              there),
+        Class("attention", "bf16 attention, forward", "595 to 690 TFLOP/s (cuDNN)", there),
         Class("attention-back", "bf16 attention, backward", "", back),
     ]  # fmt: skip

@@ -109,5 +109,6 @@ def classes(tiny: bool) -> list[Class]:
               rows_of("wgrad", gradient_of("w"), shapes, GOALS)),
         Class("conv-relu", "bf16 convolution + bias + ReLU, against eager channels_last",
               "58.8 us on the first shape",
-              rows_of("fused", fused, shapes[:3], [("", "channels_last", 1.5), ("", "NCHW", None)])),
+              rows_of("fused", fused, shapes[:3], [("", "channels_last", 1.5),
+                                                   ("", "NCHW", None)])),
     ]  # fmt: skip

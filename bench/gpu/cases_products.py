@@ -13,7 +13,7 @@ SHORT = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 
 def product(m: int, n: int, k: int, dtype: str, order: str = "nn", how: str = "exact"):
-    """C (m x n) = A (m x k) B (k x n); t in `order`: that operand is the view of a transposed one."""
+    """C (m x n) = A (m x k) B (k x n); t in `order`: that operand is a transposed view."""
 
     def make(lib: Library) -> list[Any]:
         lib.float32_products(how)

@@ -155,7 +155,7 @@ def classes(tiny: bool) -> list[Class]:
     of_gpt = {dtype: in_ways(gpt2, text, "eager", "compile", dtype=dtype)
               for dtype in ("bfloat16", "autocast")}  # fmt: skip
     gpt = [
-        Row(f"GPT-2 124M, {few}x{length}, " + ("bf16 parameters" if d == "bfloat16" else "autocast"),
+        Row(f"GPT-2 124M, {few}x{length}, {'bf16 parameters' if d == 'bfloat16' else d}",
             {"eager": of_gpt[d]["eager"]}, of_gpt[d],
             [("eager", "eager", 1.05), ("eager", "compile", 0.90)],
             0.0 if tiny else flops, device=False, peak="bf16", quick=d == "bfloat16")

@@ -60,7 +60,7 @@ def turns(lib: Library, bytes_of_one: float, make: Callable[[], Any]) -> list[An
     """As many calls as it takes for their inputs to be more than a cache holds."""
     if lib.tiny:
         return [make() for _ in range(2)]
-    return [make() for _ in range(max(2, min(16, int(256e6 / max(bytes_of_one, 1.0)) + 1)))]
+    return [make() for _ in range(max(2, min(64, int(256e6 / max(bytes_of_one, 1.0)) + 1)))]
 
 
 def classes(tiny: bool) -> list[Class]:

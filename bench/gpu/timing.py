@@ -9,7 +9,9 @@ from typing import Any
 
 from libraries import Library
 
-INTERVAL = 300e-6  # seconds of calls between two events, at least, so that events count for little
+# Seconds of calls between two events, at least: so that events count for little, and of a loop so
+# that its first step does.
+OF_DEVICE, OF_LOOP = 300e-6, 5e-3
 MOST_CALLS = 64
 
 
@@ -27,7 +29,7 @@ def measure(lib: Library, calls: list[Callable[[], Any]], seconds: float, device
     for call in calls:
         call()
     once = max(1e-7, lib.interval(events, calls[0]))
-    count = max(1, min(MOST_CALLS, int(INTERVAL / once) + 1))
+    count = max(1, min(MOST_CALLS, int((OF_DEVICE if device else OF_LOOP) / once) + 1))
     taken, samples, host = 0, [], []
 
     def some() -> None:

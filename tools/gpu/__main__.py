@@ -1,6 +1,7 @@
 """Everything that needs a GPU, in one run of under eight minutes and without a network.
 
-    python tools/gpu                         build, conformance, kernels, table, ceilings, bench, sanitizer
+    python tools/gpu                         build, conformance, kernels, table, ceilings, bench,
+                                             sanitizer
     python tools/gpu --only build bench      these stages alone, with what was built before
     python tools/gpu --results FOLDER        where table, figures and vectors are written
     python tools/gpu --emulated              on the emulator, small: does this program itself work?
@@ -15,7 +16,6 @@ import argparse
 import datetime
 import json
 import os
-import shutil
 import sys
 import time
 import traceback
@@ -124,6 +124,11 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def shortened(text: str, most: int = 4_000_000) -> str:
+    """Beginning and end of a log that a compiler has filled."""
+    return text if len(text) <= most else text[: most // 2] + "\n[...]\n" + text[-most // 2 :]
+
+
 def write_results(run: Run, options: argparse.Namespace, found: list[Stage]) -> None:
     if run.emulated:
         return
@@ -134,7 +139,7 @@ def write_results(run: Run, options: argparse.Namespace, found: list[Stage]) -> 
     }
     (options.results / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
     (options.results / f"{name}.txt").write_text("\n".join(run.printed) + "\n")
-    shutil.copy(run.log.path, options.results / f"{name}.log")
+    (options.results / f"{name}.log").write_text(shortened(run.log.path.read_text()))
     print(f"written: {options.results / name}.txt, .json, .log")
 
 

@@ -45,7 +45,7 @@ def options(run: Run) -> list[str]:
         "-DCMAKE_BUILD_TYPE=Release",
         f"-DGRADSTONE_CUDA={'EMU' if run.emulated else 'ON'}",
         "-DGRADSTONE_TESTS=OFF", "-DGRADSTONE_CUDA_TESTS=ON",
-        "-DGRADSTONE_BASELINE_ONLY=ON",  # the CPU is the reference here: one instruction set will do
+        "-DGRADSTONE_BASELINE_ONLY=ON",  # the CPU is a reference here, no more
     ]  # fmt: skip
     if not run.emulated:
         out.append(f"-DCMAKE_CUDA_ARCHITECTURES={run.architecture}-real")

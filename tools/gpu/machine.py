@@ -11,7 +11,10 @@ from pathlib import Path
 from commands import program
 from run import ROOT, Run, Stage
 
-CUDA_FOLDERS = (Path("/usr/local/cuda/bin"), Path("/opt/cuda/bin"))
+CUDA_FOLDERS = tuple(
+    map(Path, ("/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer", "/opt/cuda/bin"))
+)
+DRIVER_FOLDERS = (Path("/usr/local/nvidia/bin"), Path("/usr/bin"))
 PACKAGES = ("numpy", "ml_dtypes", "safetensors", "pybind11", "pytest", "torch")
 
 
@@ -33,7 +36,8 @@ def look(run: Run) -> Stage:
     stage = Stage("machine")
     about = run.about
     fields = "name,driver_version,compute_cap,memory.total,clocks.max.sm,clocks.max.memory"
-    smi = run.call(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"], 30)
+    smi_program = program("nvidia-smi", *DRIVER_FOLDERS) or "nvidia-smi"
+    smi = run.call([smi_program, f"--query-gpu={fields}", "--format=csv,noheader"], 30)
     first = smi.text.strip().splitlines()[0].split(", ") if smi.ok and smi.text.strip() else []
     if run.emulated:
         about["device"] = "emulator"
