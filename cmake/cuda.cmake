@@ -107,7 +107,7 @@ endif()
 # hold the cases too.
 function(gradstone_conformance)
   set(folder tests/cuda/conformance)
-  set(parts cuda/runtime/stream.cpp)
+  file(GLOB parts CONFIGURE_DEPENDS cuda/runtime/stream.cpp cuda/runtime/tensor_map.cpp)
   file(GLOB emulator_sources CONFIGURE_DEPENDS tests/cuda_host/*.cpp)
   add_library(gradstone_cases_emu OBJECT ${folder}/vectors.cpp ${folder}/run_emulated.cpp)
   target_compile_definitions(gradstone_cases_emu PUBLIC GRADSTONE_CUDA_EMU GRADSTONE_HAS_CUDA)

@@ -53,7 +53,7 @@ TEST(Conformance, APlantedDifferenceIsFound) {
     Result& r = golden.results[i];
     const size_t at =
         static_cast<size_t>(r.threads + 3) * r.words;  // whole numbers, the second trial
-    r.data[at] ^= r.bound > 0 ? 0x00400000u : 1u;
+    r.data[at] ^= r.bound > 0 ? 0x40000000u : 1u;
     const Comparison all = compare(here(), golden, "planted");
     ASSERT_EQ(all.differences.size(), size_t(1));
     EXPECT_TRUE(all.differences[0].find("trial 1, thread 3, word 0") != std::string::npos);

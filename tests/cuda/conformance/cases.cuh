@@ -1,5 +1,5 @@
 // The wrappers of cuda/ptx/, each given words and asked for words. A wrapper more is a struct more
-// here and its name in kCases (run.cuh).
+// and its name in the list at the end of the file.
 #pragma once
 
 #include "conformance/draw.h"
@@ -8,6 +8,9 @@
 
 namespace gs::conformance {
 
+template <class... Each>
+struct Cases {};
+
 // What a case may say; `run` and `draw` it must have. Each thread of a block reads `in` words and
 // writes `out` words of its own, both at a multiple of 16 bytes; a trial is a block.
 struct Case {
@@ -15,6 +18,8 @@ struct Case {
   static constexpr double bound = 0;     // vectors.h
   static constexpr int capability = 80;  // of the card, at least; 90: exactly sm_90a
 };
+
+constexpr int in_16_bytes(int words) { return (words + 3) / 4 * 4; }
 
 GS_DEVICE float number(uint32_t word) {
   float x;
@@ -154,5 +159,9 @@ struct MultiplyTf32 {
     cuda::ptx::multiply_16x8x8(d, a, b);
   }
 };
+
+using WarpCases = Cases<Store16, CopyAsync16, CopyAsyncGroups, LoadMatrices<false>,
+                        LoadMatrices<true>, ToTf32, MultiplyCase<Multiply16<Half>>,
+                        MultiplyCase<Multiply16<BFloat16>>, MultiplyCase<MultiplyTf32>>;
 
 }  // namespace gs::conformance

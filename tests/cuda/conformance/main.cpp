@@ -1,21 +1,22 @@
-// gradstone_conformance write FILE [COMMIT]     runs every wrapper of cuda/ptx/ here, keeps the
-// answers gradstone_conformance compare FILE...         runs them here and compares with those
-// answers
+// gradstone_conformance list                          the cases: a wrapper of cuda/ptx/ each
+// gradstone_conformance write FILE COMMIT [CASE...]   runs all or these here, keeps the answers
+// gradstone_conformance compare FILE...               runs them here and compares with the answers
 //
 // Built by nvcc it runs on the GPU, built as gradstone_conformance_emu on the emulator.
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <fstream>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "conformance/vectors.h"
 
 namespace gs::conformance {
 namespace {
 
-int write(const char* file, const char* commit) {
-  Vectors vectors = run_all();
+int write(const char* file, const char* commit, const std::vector<std::string>& only) {
+  Vectors vectors = run_all(only);
   vectors.commit = commit;
   std::ofstream out(file);
   out << to_text(vectors);
@@ -43,10 +44,15 @@ int compare_with(const Vectors& here, const char* file) {
 }
 
 int run(int count, char** words) {
-  if (count >= 3 && !std::strcmp(words[1], "write"))
-    return write(words[2], count > 3 ? words[3] : "unknown");
-  if (count < 3 || std::strcmp(words[1], "compare")) {
-    std::fprintf(stderr, "usage: %s write FILE [COMMIT] | compare FILE...\n", words[0]);
+  const std::string what = count > 1 ? words[1] : "";
+  if (what == "list") {
+    for (const std::string& name : case_names()) std::puts(name.c_str());
+    return 0;
+  }
+  if (what == "write" && count >= 4) return write(words[2], words[3], {words + 4, words + count});
+  if (what != "compare" || count < 3) {
+    std::fprintf(stderr, "usage: %s list | write FILE COMMIT [CASE...] | compare FILE...\n",
+                 words[0]);
     return 2;
   }
   const Vectors here = run_all();

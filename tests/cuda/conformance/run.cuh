@@ -1,29 +1,35 @@
 // Runs the cases. One source: nvcc compiles it in run.cu, the host's compiler in run_emulated.cpp.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "conformance/cases.cuh"
 #include "conformance/vectors.h"
+#if __has_include("ptx/convert.cuh")
+#include "conformance/cases_convert.cuh"
+#endif
+#if __has_include("ptx/wgmma.cuh")
+#include "conformance/cases_hopper.cuh"
+#endif
 
 namespace gs::conformance {
 namespace {
-
-template <class... Each>
-struct Cases {};
-constexpr Cases<Store16, CopyAsync16, CopyAsyncGroups, LoadMatrices<false>, LoadMatrices<true>,
-                ToTf32, MultiplyCase<Multiply16<Half>>, MultiplyCase<Multiply16<BFloat16>>,
-                MultiplyCase<MultiplyTf32>>
-    kCases;
-
-constexpr int in_16_bytes(int words) { return (words + 3) / 4 * 4; }
 
 template <class C>
 __global__ void run_case(const uint32_t* in, uint32_t* out) {
   const size_t thread = static_cast<size_t>(blockIdx.x) * C::threads + threadIdx.x;
   C::run(in + thread * in_16_bytes(C::in), out + thread * in_16_bytes(C::out));
+}
+
+template <class C>
+void launch_case(const uint32_t* in, uint32_t* out) {
+  if constexpr (requires { C::launch(in, out); })
+    C::launch(in, out);
+  else
+    cuda::launch({dim3(C::trials), dim3(C::threads)}, run_case<C>, in, out);
 }
 
 uint64_t hash_of(const void* data, size_t bytes, uint64_t h = 0xcbf29ce484222325u) {
@@ -55,8 +61,7 @@ void on_device(const std::vector<uint32_t>& in, std::vector<uint32_t>& out) {
   cuda::check(cudaMalloc(&to, out_bytes), C::name);
   cuda::check(cudaMemcpy(from, in.data(), in_bytes, cudaMemcpyHostToDevice), C::name);
   cuda::check(cudaMemsetAsync(to, 0xff, out_bytes), C::name);
-  cuda::launch({dim3(C::trials), dim3(C::threads)}, run_case<C>, static_cast<uint32_t*>(from),
-               static_cast<uint32_t*>(to));
+  launch_case<C>(static_cast<uint32_t*>(from), static_cast<uint32_t*>(to));
   cuda::check(cudaDeviceSynchronize(), C::name);
   cuda::check(cudaMemcpy(out.data(), to, out_bytes, cudaMemcpyDeviceToHost), C::name);
   cudaFree(from), cudaFree(to);
@@ -75,13 +80,28 @@ void run_into(std::vector<Result>& results, int capability) {
 }
 
 template <class... Each>
-void run_each(Cases<Each...>, std::vector<Result>& results, int capability) {
-  (run_into<Each>(results, capability), ...);
+void each(Cases<Each...>, const auto& visit) {
+  (visit(static_cast<Each*>(nullptr)), ...);
+}
+void each_case(const auto& visit) {
+  each(WarpCases{}, visit);
+#if __has_include("ptx/convert.cuh")
+  each(ConvertCases{}, visit);
+#endif
+#if __has_include("ptx/wgmma.cuh")
+  each(HopperCases{}, visit);
+#endif
 }
 
 }  // namespace
 
-Vectors run_all() {
+std::vector<std::string> case_names() {
+  std::vector<std::string> names;
+  each_case([&]<class C>(C*) { names.push_back(C::name); });
+  return names;
+}
+
+Vectors run_all(const std::vector<std::string>& only) {
   cudaDeviceProp properties;
   cuda::check(cudaGetDeviceProperties(&properties, 0), "conformance");
   int driver = 0, runtime = 0;
@@ -92,7 +112,10 @@ Vectors run_all() {
   vectors.device = std::string(properties.name) + ", sm_" + std::to_string(capability);
   vectors.versions = "driver " + std::to_string(driver) + ", runtime " + std::to_string(runtime);
   vectors.commit = "unknown";
-  run_each(kCases, vectors.results, capability);
+  each_case([&]<class C>(C*) {
+    if (only.empty() || std::find(only.begin(), only.end(), C::name) != only.end())
+      run_into<C>(vectors.results, capability);
+  });
   return vectors;
 }
 

@@ -34,6 +34,8 @@ struct Comparison {
 // `name`: of the file, for the messages.
 Comparison compare(const Vectors& here, const Vectors& golden, const std::string& name);
 
-Vectors run_all();  // on the current device
+// On the current device. A case that ends in a fault takes what follows in its process with it.
+Vectors run_all(const std::vector<std::string>& only = {});
+std::vector<std::string> case_names();
 
 }  // namespace gs::conformance
