@@ -104,7 +104,11 @@ class Library:
         graph = make()
         with record(graph):
             step()
-        return graph.replay
+
+        def replay(kept: Any = step) -> None:  # what the graph reads and writes lives on with it
+            graph.replay()
+
+        return replay
 
     def settings(self) -> dict[str, Any]:
         raise NotImplementedError
@@ -121,19 +125,14 @@ class Gradstone(Library):
         gradstone.manual_seed(0)
 
     def float32_products(self, how: str) -> None:
-        choose = getattr(self.T, "set_float32_matmul_precision", None)
-        if choose is None:
-            if how != "exact":
-                raise Missing("gradstone has no set_float32_matmul_precision")
-            return
-        names = {"exact": "highest", "3xtf32": "high", "tf32": "medium"}
-        choose(names[how])
+        words = {"exact": "highest", "3xtf32": "high", "tf32": "medium"}
+        self.T.set_float32_matmul_precision(words[how])
 
     def settings(self) -> dict[str, Any]:
         return {
             "version": self.T.__version__,
             "device": self.T.cuda.get_device_name(),
-            "float32 products": getattr(self.T, "get_float32_matmul_precision", lambda: "exact")(),
+            "float32_matmul_precision": self.T.get_float32_matmul_precision(),
             "memory format": "channels first",
         }
 

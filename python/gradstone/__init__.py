@@ -238,7 +238,14 @@ from gradstone._sampling import (
     randn_like,
     randperm,
 )
-from gradstone.config import __version__, get_num_threads, set_num_threads, show_config
+from gradstone.config import (
+    __version__,
+    get_float32_matmul_precision,
+    get_num_threads,
+    set_float32_matmul_precision,
+    set_num_threads,
+    show_config,
+)
 from gradstone.random import (
     default_generator,
     fork_rng,

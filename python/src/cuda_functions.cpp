@@ -4,6 +4,10 @@
 #include "core/device_runtime.h"
 #include "tensor_object.h"
 
+#if defined(GRADSTONE_HAS_CUDA)
+#include "float32_products.h"
+#endif
+
 namespace gs::python {
 namespace {
 
@@ -115,6 +119,13 @@ void add_cuda(py::module_& m) {
   m.def("_cuda_set_memory_limit", [](int64_t bytes, int device) {
     GS_CHECK(bytes >= 0, Value, "set_memory_limit", "expected 0 or more bytes, got ", bytes, ".");
     runtime("set_memory_limit", device).set_memory_limit(bytes, device);
+  });
+  // 0: exact, 1: by three products of tf32, 2: tf32.
+  m.def("_cuda_set_float32_products", []([[maybe_unused]] int how) {
+    GS_CHECK(how >= 0 && how <= 2, Value, "set_float32_matmul_precision", "got ", how, ".");
+#if defined(GRADSTONE_HAS_CUDA)
+    cuda::set_float32_products(static_cast<cuda::Float32Products>(how));
+#endif
   });
   m.def("_cuda_empty_cache", [] {
     if (device_count()) cuda_runtime()->empty_cache();

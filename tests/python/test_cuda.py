@@ -156,6 +156,26 @@ def test_memory_is_counted_reused_and_limited():
         gs.cuda.set_memory_limit(0)
 
 
+@needs_device
+def test_products_of_float32_may_use_tensor_cores():
+    rng = np.random.default_rng(3)
+    a, b = (rng.standard_normal((64, 64)).astype(np.float32) for _ in range(2))
+    want = a.astype(np.float64) @ b.astype(np.float64)
+    errors = {}
+    try:
+        for precision in ("highest", "high", "medium"):
+            gs.set_float32_matmul_precision(precision)
+            assert gs.get_float32_matmul_precision() == precision
+            got = (gs.tensor(a, device="cuda") @ gs.tensor(b, device="cuda")).cpu().numpy()
+            errors[precision] = np.abs(got - want).max()
+        with pytest.raises(ValueError, match="highest"):
+            gs.set_float32_matmul_precision("tf32")
+        assert gs.get_float32_matmul_precision() == "medium"
+    finally:
+        gs.set_float32_matmul_precision("highest")
+    assert errors["highest"] < 1e-5 and errors["high"] < 1e-5 < errors["medium"] < 3e-2
+
+
 # ---- networks: the same losses as on the CPU
 
 

@@ -57,7 +57,7 @@ def look(run: Run) -> Stage:
     gxx = run.call(["g++", "-dumpfullversion"], 10)
     about["g++"] = gxx.text.strip() if gxx.ok else "not found"
     git = run.call(["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=10"], 10)
-    about["commit"] = git.text.strip() if git.ok else "unknown"
+    about["commit"] = git.text.strip() if git.ok else os.environ.get("COMMIT", "unknown")
     about["python"] = platform.python_version()
     about["cpus"] = str(len(os.sched_getaffinity(0)))
     about |= {name: version(name) for name in PACKAGES}
