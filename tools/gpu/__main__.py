@@ -28,6 +28,7 @@ from build import build
 from commands import Log
 from run import ROOT, Run, Stage
 
+MINUTES = 7.8  # of a whole run
 # Seconds: what a stage may take, and what is kept for it while earlier ones run.
 LIMITS = {
     "machine": (40, 0), "build": (260, 0), "conformance": (30, 10), "kernels": (60, 25),
@@ -113,7 +114,7 @@ def arguments() -> argparse.Namespace:
     names = [name for name in LIMITS if name != "machine"]
     parser.add_argument("--only", nargs="*", choices=names, default=names)
     parser.add_argument("--skip", nargs="*", choices=names, default=[])
-    parser.add_argument("--minutes", type=float, default=7.8, help="of the whole run")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of the whole run")
     parser.add_argument("--results", type=Path, default=ROOT / "bench/results")
     parser.add_argument("--build", type=Path, help="the folder of the build")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
@@ -157,7 +158,9 @@ def main() -> int:
     found = [take(run, "machine", lambda _: machine.look(run), 0)]
     chosen = [n for n in LIMITS if n in options.only and n not in options.skip]
     for i, name in enumerate(chosen):
-        kept = sum(LIMITS[later][1] for later in chosen[i + 1 :])
+        kept = sum(LIMITS[later][1] for later in chosen[i + 1 :]) * min(
+            1, options.minutes / MINUTES
+        )
         found.append(take(run, name, stages(run, options)[name], kept))
     run.say("\n== all")
     for stage in found:

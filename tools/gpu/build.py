@@ -116,10 +116,13 @@ def build(run: Run, seconds: float) -> Stage:
         if not configured.ok:
             run.say(errors_of(configured))
             return Stage("build", False, summary="cmake refused")
+    for name in targets(run):  # what is there afterwards is of this build
+        for old in run.build.glob(f"{name}.*.so" if name == "_C" else name):
+            old.unlink()
     made = make_targets(run, seconds)
     if not made.ok:
         run.say(errors_of(made))
-    there = {name: bool(list(run.build.glob(f"{name}*"))) for name in targets(run)}
+    there = {name: (run.build / name).exists() for name in targets(run)}
     there["_C"] = make_site(run)
     if there["_C"]:
         imported = imports(run)

@@ -54,7 +54,8 @@ def conformance(run: Run, seconds: float, results: Path | None) -> Stage:
 def one_by_one(run: Run, write: list, seconds: float) -> tuple[list[str], list[str]]:
     """The cases that answer, and those that end in a fault or not at all."""
     end, good, bad = time.monotonic() + seconds, [], []
-    for name in run.call([write[0], "list"], 10).text.split():
+    listed = run.call([write[0], "list"], 10)
+    for name in listed.text.split() if listed.ok else []:
         answer = run.call([*write, name], min(5.0, end - time.monotonic()))
         (good if answer.ok else bad).append(name)
         if not answer.ok:
