@@ -48,10 +48,10 @@ struct CopyBox : Case {
     return {kX[trial % 4], kY[(trial + trial / 4) % 4], trial & 1, trial >> 1 & 1};
   }
   static cuda::BoxedTensor tensor(const uint32_t* words) {
-    return {words,
-            {kSize[0], kSize[1], kSize[2], kSize[3]},
-            {1, kLine, kLine * kSize[1], kLine * kSize[1] * kSize[2]},
-            kLines};
+    return {.base = words,
+            .size = {kSize[0], kSize[1], kSize[2], kSize[3]},
+            .stride = {1, kLine, kLine * kSize[1], kLine * kSize[1] * kSize[2]},
+            .lines = kLines};
   }
   GS_DEVICE static void copy(const cuda::ptx::TensorMap& map, const cuda::ptx::BoxPlace& at,
                              uint32_t* out) {
@@ -96,16 +96,20 @@ inline void CopyBox::launch(const uint32_t* in_words, uint32_t* out_words) {
 // and its 32 sums; the product begins at another k of the tile in each trial.
 template <class T, bool AAlongK, bool BAlongK>
 struct Multiply64 : Case {
-  static constexpr bool is_half = std::is_same_v<T, Half>;
+  static constexpr int kind_of = std::is_same_v<T, float> ? 2 : std::is_same_v<T, Half>;
   static constexpr int threads = 128, in = 64, out = 8, trials = 4, capability = 90, shown = 4;
-  static constexpr double bound = 18 / 4194304.0;
-  static constexpr const char* names[2][4] = {
+  static constexpr double bound = (kind_of == 2 ? 10 : 18) / 4194304.0;  // as MultiplyCase
+  static constexpr uint32_t without_signs = kind_of == 2 ? 0x7fffffffu : 0x7fff7fffu;
+  // m and n: lines of rows; k: lines of k.
+  static constexpr const char* names[3][4] = {
       {"multiply_64_bfloat16_mn", "multiply_64_bfloat16_mk", "multiply_64_bfloat16_kn",
        "multiply_64_bfloat16_kk"},
-      {"multiply_64_half_mn", "multiply_64_half_mk", "multiply_64_half_kn", "multiply_64_half_kk"}};
-  static constexpr const char* name = names[is_half][AAlongK * 2 + BAlongK];
+      {"multiply_64_half_mn", "multiply_64_half_mk", "multiply_64_half_kn", "multiply_64_half_kk"},
+      {"", "", "", "multiply_64_tf32_kk"}};
+  static constexpr const char* name = names[kind_of][AAlongK * 2 + BAlongK];
   static uint32_t draw(Draw& d, Kind kind, int i) {
-    return i < 32 ? draw_pair(d, kind, is_half ? kHalf : kBFloat16) : draw_float(d, kind);
+    if (i >= 32 || kind_of == 2) return draw_float(d, kind);
+    return draw_pair(d, kind, kind_of ? kHalf : kBFloat16);
   }
 
   // As copy_box leaves lines: their eighths exchanged.
@@ -119,10 +123,10 @@ struct Multiply64 : Case {
   GS_DEVICE static void run(const uint32_t* in, uint32_t* out) {
     GS_SHARED_ALIGNED(1024, a_tile, uint32_t[64 * 32]);
     GS_SHARED_ALIGNED(1024, b_tile, uint32_t[64 * 32]);
-    const unsigned trial = blockIdx.x, k = trial % 4 * 16;
+    const unsigned trial = blockIdx.x, k = trial % 4 * 16;  // of tf32, 8
     for (int absolute = 0; absolute < 2; ++absolute) {
-      put(a_tile, in, absolute ? 0x7fff7fffu : 0xffffffffu);
-      put(b_tile, in + 16, absolute ? 0x7fff7fffu : 0xffffffffu);
+      put(a_tile, in, absolute ? without_signs : 0xffffffffu);
+      put(b_tile, in + 16, absolute ? without_signs : 0xffffffffu);
       cuda::ptx::fence_async();
       __syncthreads();
       float d[32];
@@ -143,8 +147,9 @@ struct Multiply64 : Case {
   }
 };
 
-using HopperCases = Cases<Barriers, CopyBox, Multiply64<BFloat16, true, true>,
-                          Multiply64<BFloat16, true, false>, Multiply64<BFloat16, false, true>,
-                          Multiply64<BFloat16, false, false>, Multiply64<Half, true, true>>;
+using HopperCases =
+    Cases<Barriers, CopyBox, Multiply64<BFloat16, true, true>, Multiply64<BFloat16, true, false>,
+          Multiply64<BFloat16, false, true>, Multiply64<BFloat16, false, false>,
+          Multiply64<Half, true, true>, Multiply64<float, true, true>>;
 
 }  // namespace gs::conformance
