@@ -295,7 +295,7 @@ void Pool::release(uint64_t id) {
 // Multiples of 512 bytes, above 1 MB of an eighth of the power of two below: a block is at most an
 // eighth larger than what was asked for.
 int64_t rounded_bytes(int64_t bytes) {
-  if (!kCaching) return bytes;
+  if (!kCaching) return std::max<int64_t>(bytes, 1);
   bytes = std::max<int64_t>(bytes, 1);
   int64_t step = kStep;
   if (bytes > kLarge) step = int64_t(1) << (63 - __builtin_clzll(static_cast<uint64_t>(bytes)) - 3);
