@@ -22,10 +22,8 @@ constexpr int64_t kStep = 512, kLarge = 1 << 20;
 constexpr bool kCaching = false;  // a reused block would hide what the sanitizer looks for
 #else
 // GRADSTONE_CUDA_CACHE=0: for compute-sanitizer, which is then told where each block ends.
-const bool kCaching = [] {
-  const char* said = std::getenv("GRADSTONE_CUDA_CACHE");
-  return !said || std::strcmp(said, "0") != 0;
-}();
+const char* const cache_said = std::getenv("GRADSTONE_CUDA_CACHE");
+const bool kCaching = !cache_said || *cache_said != '0';
 #endif
 constexpr int kDevices = 128;
 
@@ -116,7 +114,7 @@ Block* Pool::from_device(int64_t bytes, cudaStream_t stream) {
   if (limit_ && reserved_ + bytes > limit_) return nullptr;
   void* data = nullptr;
   const RelaxedCapture allowed;
-  if (cudaMalloc(&data, static_cast<size_t>(bytes)) != cudaSuccess) {
+  if (cudaMalloc(&data, static_cast<size_t>(std::max<int64_t>(bytes, 1))) != cudaSuccess) {
     cudaGetLastError();
     return nullptr;
   }
@@ -295,7 +293,7 @@ void Pool::release(uint64_t id) {
 // Multiples of 512 bytes, above 1 MB of an eighth of the power of two below: a block is at most an
 // eighth larger than what was asked for.
 int64_t rounded_bytes(int64_t bytes) {
-  if (!kCaching) return std::max<int64_t>(bytes, 1);
+  if (!kCaching) return bytes;
   bytes = std::max<int64_t>(bytes, 1);
   int64_t step = kStep;
   if (bytes > kLarge) step = int64_t(1) << (63 - __builtin_clzll(static_cast<uint64_t>(bytes)) - 3);
