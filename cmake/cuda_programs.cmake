@@ -4,6 +4,9 @@
 # programs, of nvcc and of the emulator; neither needs the rest of the library. The kernels' tests
 # hold the cases too.
 function(gradstone_conformance)
+  if(NOT TARGET gradstone_cuda_tests)
+    return()
+  endif()
   set(folder tests/cuda/conformance)
   file(GLOB parts CONFIGURE_DEPENDS cuda/runtime/stream.cpp cuda/runtime/tensor_map.cpp)
   file(GLOB emulator_sources CONFIGURE_DEPENDS tests/cuda_host/*.cpp)
@@ -27,6 +30,24 @@ function(gradstone_conformance)
     target_link_libraries(gradstone_cases PUBLIC CUDA::cudart_static)
     add_executable(gradstone_conformance ${folder}/main.cpp ${parts})
     target_link_libraries(gradstone_conformance PRIVATE gradstone_cases)
+    set(cases gradstone_cases)
+  else()
+    set(cases gradstone_cases_emu)
+  endif()
+  target_sources(gradstone_cuda_tests PRIVATE $<TARGET_OBJECTS:${cases}>)
+  target_compile_definitions(gradstone_cuda_tests PRIVATE
+    GS_GOLDEN_FOLDER="${CMAKE_CURRENT_SOURCE_DIR}/${folder}/golden")
+endfunction()
+
+# GoogleTest, or where it is not installed the few names of it that the kernels' tests use.
+function(gradstone_test_library)
+  find_package(GTest QUIET)
+  if(NOT TARGET GTest::gtest)
+    message(STATUS "gradstone: no GoogleTest here, the kernel tests use tests/cuda/stand_in")
+    add_library(gradstone_stand_in STATIC tests/cuda/stand_in/main.cpp)
+    target_include_directories(gradstone_stand_in PUBLIC tests/cuda/stand_in)
+    add_library(GTest::gtest ALIAS gradstone_stand_in)
+    add_library(GTest::gtest_main ALIAS gradstone_stand_in)
   endif()
 endfunction()
 

@@ -114,7 +114,7 @@ Block* Pool::from_device(int64_t bytes, cudaStream_t stream) {
   if (limit_ && reserved_ + bytes > limit_) return nullptr;
   void* data = nullptr;
   const RelaxedCapture allowed;
-  if (cudaMalloc(&data, static_cast<size_t>(std::max<int64_t>(bytes, 1))) != cudaSuccess) {
+  if (cudaMalloc(&data, static_cast<size_t>(bytes)) != cudaSuccess) {
     cudaGetLastError();
     return nullptr;
   }

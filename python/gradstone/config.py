@@ -33,32 +33,6 @@ def get_num_threads() -> int:
     return _C.num_threads()
 
 
-_PRECISIONS = ("highest", "high", "medium")  # in the order of cuda/float32_products.h
-_precision = "highest"
-
-
-def set_float32_matmul_precision(precision: str) -> None:
-    """How products of float32 matrices on a GPU may use its tensor cores. ValueError for a word
-    that is none of these; on the CPU all are as the first.
-
-    "highest": not at all. "high": three products of TF32 for each, about as accurate as float32,
-    but what is infinite may become NaN. "medium": operands are rounded to TF32's 11 bits.
-    """
-    global _precision
-    if precision not in _PRECISIONS:
-        raise ValueError(
-            f"[set_float32_matmul_precision] expected one of {', '.join(_PRECISIONS)}, "
-            f"got {precision!r}."
-        )
-    _C._cuda_set_float32_products(_PRECISIONS.index(precision))
-    _precision = precision
-
-
-def get_float32_matmul_precision() -> str:
-    """What `set_float32_matmul_precision` was told last; "highest" at first."""
-    return _precision
-
-
 def _cuda() -> str:
     if not _C._cuda_built():
         return "not built"
@@ -84,3 +58,29 @@ def show_config() -> str:
         f"  {platform.platform()}",
     ]
     return "\n".join(lines)
+
+
+_PRECISIONS = ("highest", "high", "medium")  # in the order of cuda/float32_products.h
+_precision = "highest"
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """How products of float32 matrices on a GPU may use its tensor cores. ValueError for a word
+    that is none of these; on the CPU all are as the first.
+
+    "highest": not at all. "high": three products of TF32 for each, about as accurate as float32,
+    but what is infinite may become NaN. "medium": operands are rounded to TF32's 11 bits.
+    """
+    global _precision
+    if precision not in _PRECISIONS:
+        raise ValueError(
+            f"[set_float32_matmul_precision] expected one of {', '.join(_PRECISIONS)}, "
+            f"got {precision!r}."
+        )
+    _C._cuda_set_float32_products(_PRECISIONS.index(precision))
+    _precision = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """What `set_float32_matmul_precision` was told last; "highest" at first."""
+    return _precision
