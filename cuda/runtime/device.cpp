@@ -44,7 +44,10 @@ DeviceProperties properties(int device) {
 
 // ---------------------------------------------------------------- memory
 
-void* allocate_on(int64_t bytes, Device device) { return allocate(bytes, device.index); }
+// At least a byte: each block has an address of its own.
+void* allocate_on(int64_t bytes, Device device) {
+  return allocate(bytes > 0 ? bytes : 1, device.index);
+}
 void deallocate_on(void* data, int64_t, Device device) { deallocate(data, device.index); }
 void record_on(void* data, Device device, DeviceStream stream) {
   record_stream(data, device.index, stream_of(stream));
