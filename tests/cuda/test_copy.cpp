@@ -1,6 +1,4 @@
-// Copies between dtypes and layouts, fill, y += alpha x, and the conversions of 16-bit floats.
 #include "kernels/kernels.h"
-#include "ptx/convert.cuh"
 #include "twin.h"
 
 namespace gs {
@@ -10,97 +8,112 @@ using twin::expect_same;
 using twin::kCuda;
 using twin::values;
 
-constexpr DType kFloats[] = {DType::Float32, DType::Float64, DType::Float16, DType::BFloat16};
-constexpr DType kAll[] = {DType::Bool,    DType::UInt8,  DType::Int8,    DType::Int16,
-                          DType::Int32,   DType::Int64,  DType::Float16, DType::BFloat16,
-                          DType::Float32, DType::Float64};
-constexpr int64_t kSizes[] = {0, 1, 3, 7, 16, 33, 257, 4100};
+constexpr DType kAll[] = {DType::Float32, DType::Float64, DType::Float16, DType::BFloat16,
+                          DType::Int64,   DType::Int32,   DType::Int16,   DType::Int8,
+                          DType::UInt8,   DType::Bool};
 
-TEST(Copy, BetweenDtypes) {
-  for (const DType from : kAll)
-    for (const DType to : kAll)
-      for (const int64_t n : {7, 4100})
-        expect_same([&](const Tensors& in) { return Tensors{ops::cast(in[0], to)}; },
-                    {values({n}, 0, 100, from)});
-}
-
-TEST(Copy, BetweenDtypesAndLayouts) {
-  const Tensor x = values({5, 70, 9});
-  for (const DType to : {DType::Float32, DType::BFloat16, DType::Float16})
-    for (const Tensor& view : {ops::transpose(x, 0, 2), ops::transpose(x, 0, 1),
-                               ops::narrow(x, 1, 3, 60), alias(x, {3, 7, 4}, {630, 45, 2}, 1)})
-      expect_same([&](const Tensors& in) { return Tensors{ops::clone(ops::cast(in[0], to))}; },
-                  {view});
-}
-
-TEST(Copy, Fill) {
-  for (const DType dtype : kAll)
-    for (const int64_t n : kSizes)
-      expect_same(
-          [&](const Tensors& in) {
-            const Tensor all = ops::clone(in[0]), some = ops::clone(in[0]), odd = ops::clone(in[0]);
-            ops::fill_(all, Scalar(is_floating(dtype) ? Scalar(1.2345) : Scalar(int64_t{77})));
-            if (n > 2) ops::fill_(ops::narrow(some, 0, 1, n - 2), Scalar(int64_t{3}));
-            ops::fill_(ops::slice(odd, 0, 0, n, 2), Scalar(int64_t{1}));
-            return Tensors{all, some, odd};
-          },
-          {ops::detach(values({n}, 0, 9, is_floating(dtype) ? DType::Int32 : dtype, 3))});
-}
-
-TEST(Copy, FillKeepsBits) {
-  for (const DType dtype : kFloats)
-    for (const double value : {0.0, -0.0, 1e-7, 65504.0, 1e30, -HUGE_VAL}) {
-      const Tensor here = empty({40}, dtype), there = empty({40}, dtype, kCuda);
-      ops::fill_(here, Scalar(value)), ops::fill_(there, Scalar(value));
-      const Tensor back = ops::to_device(there, {});
-      EXPECT_EQ(std::memcmp(back.raw(), here.raw(), static_cast<size_t>(40 * size_of(dtype))), 0)
-          << dtype << " " << value;
-    }
-}
-
-TEST(Copy, AddTimes) {
-  for (const DType dtype : kFloats)
-    for (const int64_t n : kSizes)
-      for (const int64_t at : {0, 1}) {  // 16 bytes apart, and not
-        if (n < 1) continue;
-        const Tensor y = values({n + 1}, -2, 2, dtype), x = values({n + 1}, -2, 2, dtype, 2);
-        const Tensor z = ops::to_device(y, kCuda), w = ops::to_device(x, kCuda);
-        const int64_t skip = at * size_of(dtype);
-        kernels::axpy({}, {y.data<char>() + skip, x.data<char>() + skip, n, dtype, 0.75});
-        kernels::axpy(kCuda, {z.data<char>() + skip, w.data<char>() + skip, n, dtype, 0.75});
-        twin::expect_close(z, y, twin::tolerance_of(dtype));
-      }
-}
-
-// The host versions of the device's instructions are dtype.h's conversions, but for NaN.
-TEST(Convert, HostVersionsAgree) {
-  for (uint32_t half = 0; half < 65536; ++half) {
-    const float mine = cuda::ptx::float_of_half(static_cast<uint16_t>(half));
-    const float other = Half::decode(static_cast<uint16_t>(half));
-    ASSERT_TRUE(std::isnan(other) ? std::isnan(mine) : std::memcmp(&mine, &other, 4) == 0) << half;
+// Words of 1, 2, 4 and 8 bytes; sizes below a tile, of a tile, and several tiles with a rest.
+TEST(Copy, TurnedAxes) {
+  const auto dense = [](const Tensors& x) { return Tensors{ops::contiguous(x[0])}; };
+  for (const DType dtype : {DType::Int8, DType::Float16, DType::Float32, DType::Float64}) {
+    for (const Shape& shape : {Shape{8, 9}, Shape{32, 32}, Shape{33, 70}, Shape{7, 40}})
+      expect_same(dense, {ops::transpose(values(shape, -99, 99, dtype), 0, 1)});
+    const Tensor x = values({3, 9, 2, 35}, -99, 99, dtype);
+    for (const Dims& turn :
+         {Dims{0, 3, 2, 1}, Dims{3, 0, 2, 1}, Dims{2, 3, 0, 1}, Dims{3, 2, 1, 0}})
+      expect_same(dense, {ops::permute(x, turn)});
   }
-  uint32_t bits = 1;
-  const auto check = [](uint32_t pattern) {
-    float x;
-    std::memcpy(&x, &pattern, 4);
-    if (std::isnan(x)) {
-      ASSERT_EQ(cuda::ptx::half_of(x), cuda::ptx::kNarrowNaN);
-      ASSERT_EQ(cuda::ptx::bfloat16_of(x), cuda::ptx::kNarrowNaN);
-      return;
+}
+
+// A turned copy into the middle of a larger tensor.
+TEST(Copy, TurnedIntoAView) {
+  for (const DType dtype : {DType::Int8, DType::Float32}) {
+    const Tensor x = values({40, 37}, -99, 99, dtype, 2), whole = values({50, 60}, -99, 99, dtype);
+    const Tensor here = ops::clone(whole), there = ops::to_device(whole, kCuda);
+    ops::copy_(alias(here, {37, 40}, {60, 1}, 65), ops::transpose(x, 0, 1));
+    ops::copy_(alias(there, {37, 40}, {60, 1}, 65), ops::transpose(ops::to_device(x, kCuda), 0, 1));
+    twin::expect_close(there, here, 0);
+  }
+}
+
+TEST(Copy, StridedAndRepeated) {
+  const Tensor x = values({6, 10, 8});
+  const auto dense = [](const Tensors& in) { return Tensors{ops::contiguous(in[0])}; };
+  for (const Tensor& view : {alias(x, {3, 5, 4}, {160, 16, 2}, 1), alias(x, {7, 50}, {0, 3}, 2),
+                             alias(x, {100}, {1}, 3), alias(x, {1030}, {0}, 5)})
+    expect_same(dense, {ops::detach(view)});
+}
+
+TEST(Copy, EveryPairOfDtypes) {
+  for (const DType from : kAll) {
+    const bool is_unsigned = from == DType::UInt8 || from == DType::Bool;
+    Tensor x = values({1030}, is_unsigned ? 0 : -100, is_unsigned ? 255 : 100, from);
+    if (from == DType::Bool) x = ops::gt(values({1030}), 0);
+    if (from == DType::Float32) x.data<float>()[0] = 0.25f, x.data<float>()[1] = -0.0f;
+    for (const DType to : kAll)
+      if (to != DType::UInt8 || !is_floating(from))  // below 0 a cast to unsigned has no meaning
+        expect_same([&](const Tensors& in) { return Tensors{ops::cast(in[0], to)}; }, {x});
+  }
+  const Tensor even =
+      ops::mul(values({64}, 1, 9, DType::Int32), 2);  // not 0 though its last bit is
+  for (const DType from : {DType::Int32, DType::Float64})
+    expect_same([](const Tensors& in) { return Tensors{ops::cast(in[0], DType::Bool)}; },
+                {ops::cast(even, from)});
+}
+
+TEST(Copy, RoundingOf16Bits) {
+  const Tensor x = values({4000}, -3, 3);
+  for (const DType to : {DType::Float16, DType::BFloat16})
+    expect_same([&](const Tensors& in) { return Tensors{ops::cast(in[0], to)}; }, {x}, 1e-4);
+}
+
+TEST(Copy, FillWithinALargerTensor) {
+  for (const DType dtype : kAll) {
+    const Tensor whole = values({700}, 0, 9, dtype);
+    for (const int64_t step : {1, 2}) {
+      const Tensor here = ops::clone(whole), there = ops::to_device(whole, kCuda);
+      ops::fill_(alias(here, {301}, {step}, 3), Scalar(int64_t(2)));
+      ops::fill_(alias(there, {301}, {step}, 3), Scalar(int64_t(2)));
+      twin::expect_close(there, here, 0);
     }
-    ASSERT_EQ(cuda::ptx::half_of(x), Half(x).bits) << pattern;
-    ASSERT_EQ(cuda::ptx::bfloat16_of(x), BFloat16(x).bits) << pattern;
-    ASSERT_EQ(cuda::ptx::halves_of(x, 1), Half(x).bits | 0x3c000000u);
-    ASSERT_EQ(cuda::ptx::bfloat16s_of(1, x), uint32_t(BFloat16(x).bits) << 16 | 0x3f80u);
-  };
-  for (int i = 0; i < 200000; ++i) check(bits = bits * 1664525u + 1013904223u);
-  // Ties, the ends of the ranges and what lies beside them.
-  for (uint32_t half = 0; half < 65536; half += 7) {
-    const float x = Half::decode(static_cast<uint16_t>(half));
-    uint32_t pattern;
-    std::memcpy(&pattern, &x, 4);
-    for (const int32_t step : {-0x1001, -0x1000, -1, 0, 1, 0xfff, 0x1000, 0x1001})
-      check(pattern + static_cast<uint32_t>(step));
+  }
+}
+
+// More elements than threads in the largest grid: they go round again.
+TEST(Copy, MoreElementsThanThreads) {
+  const int64_t n = (int64_t(1) << 24) + 777;
+  const Tensor ones = ops::full({n}, Scalar(int64_t(1)), DType::Int8, kCuda);
+  const Tensor here = ops::to_device(ones, Device{});
+  int64_t sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += here.data<int8_t>()[i];
+  EXPECT_EQ(sum, n);
+}
+
+TEST(Copy, Arange) {
+  for (const DType dtype : kAll) {
+    if (dtype == DType::Bool) continue;
+    for (const int64_t n : {0, 1, 7, 100}) {
+      const Scalar start(int64_t(3)), step(int64_t(1));
+      const Scalar end(int64_t(3) + n);
+      twin::expect_close(ops::arange(start, end, step, dtype, kCuda),
+                         ops::arange(start, end, step, dtype, Device{}), 0);
+    }
+  }
+  for (const DType dtype : {DType::Float32, DType::Float64})
+    twin::expect_close(ops::arange(Scalar(0.1), Scalar(90.0), Scalar(0.1), dtype, kCuda),
+                       ops::arange(Scalar(0.1), Scalar(90.0), Scalar(0.1), dtype, Device{}),
+                       twin::tolerance_of(dtype));
+}
+
+TEST(Copy, Axpy) {
+  for (const DType dtype : {DType::Float32, DType::Float64, DType::Float16, DType::BFloat16}) {
+    const Tensor y = values({700}, -2, 2, dtype, 1), x = values({700}, -2, 2, dtype, 2);
+    const Tensor here = ops::clone(y), there = ops::to_device(y, kCuda);
+    const Tensor x_there = ops::to_device(x, kCuda);
+    const int64_t n = 601;
+    kernels::axpy(Device{}, {here.raw(), x.raw(), n, dtype, 0.3});
+    kernels::axpy(kCuda, {there.raw(), x_there.raw(), n, dtype, 0.3});
+    twin::expect_close(there, here, twin::tolerance_of(dtype));
   }
 }
 

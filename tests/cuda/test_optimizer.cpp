@@ -1,4 +1,6 @@
-// Steps, norms, clipping and gradient scaling on CUDA beside the CPU.
+#include <cmath>
+#include <limits>
+
 #include "twin.h"
 
 namespace gs {
@@ -9,173 +11,106 @@ using twin::kCuda;
 using twin::tolerance_of;
 using twin::values;
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr DType kFloating[] = {DType::Float32, DType::Float64, DType::Float16, DType::BFloat16};
 
-// Tensors of both devices with the same values: a piece, one more, none, several pieces.
+// Lists of tensors on both devices, each a part of a larger one: what lies behind is looked at too.
 struct Lists {
   std::vector<Tensors> here, there;
+  Tensors whole_here, whole_there;
 
-  explicit Lists(int lists, int64_t tensors = 8, int seed = 1) {
-    const int64_t sizes[] = {1, 7, 0, 4096, 4097, 33, 9001, 256};
-    const DType dtypes[] = {DType::Float32, DType::Float64, DType::Float16, DType::BFloat16};
-    for (int list = 0; list < lists; ++list) {
-      here.emplace_back();
-      for (int64_t i = 0; i < tensors; ++i)
-        here.back().push_back(values({tensors > 8 ? i % 5 : sizes[i]}, list < 2 ? -2 : 0.1, 2,
-                                     dtypes[i % 4], seed + list * 1000 + static_cast<int>(i)));
-      there.emplace_back();
-      for (const Tensor& t : here.back()) there.back().push_back(ops::to_device(t, kCuda));
+  void add(const std::vector<int64_t>& sizes, DType dtype, double low, double high) {
+    const int seed = 100 * static_cast<int>(here.size());
+    here.emplace_back(), there.emplace_back();
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      const Tensor whole = values({sizes[i] + 9}, low, high, dtype, seed + static_cast<int>(i));
+      whole_here.push_back(whole), whole_there.push_back(ops::to_device(whole, kCuda));
+      here.back().push_back(alias(whole_here.back(), {sizes[i]}, {1}, 0));
+      there.back().push_back(alias(whole_there.back(), {sizes[i]}, {1}, 0));
     }
   }
-  void expect_same() const {
-    for (size_t list = 0; list < here.size(); ++list)
-      for (size_t i = 0; i < here[list].size(); ++i)
-        expect_close(there[list][i], here[list][i], tolerance_of(here[list][i].dtype()));
+  void expect_same(double tolerance) const {
+    for (size_t i = 0; i < whole_here.size(); ++i)
+      expect_close(whole_there[i], whole_here[i], tolerance);
   }
 };
 
-Tensor number(double value, Device device = kCuda, DType dtype = DType::Float32) {
-  return ops::full({}, Scalar(value), dtype, device);
-}
-double value_of(const Tensor& t) { return t.item().to_double(); }
-Tensors counters(int64_t n, double value, Device device) {
-  Tensors out;
-  for (int64_t i = 0; i < n; ++i) out.push_back(number(value, device));
-  return out;
-}
+// A block takes 4096 elements: none, few, a whole number of blocks, and blocks with a rest.
+const std::vector<int64_t> kSizes = {5, 0, 4096, 1, 9001, 300};
 
-void adam(const std::vector<Tensors>& l, const Tensors& steps, const Tensor& found_inf = {}) {
-  ops::adam_step(l[0], l[1], l[2], l[3], l[4], steps, 0.1, 0.9, 0.99, 1e-8, 0.1, true, true, false,
-                 found_inf);
-}
-void sgd(const std::vector<Tensors>& l, bool first, const Tensor& found_inf = {}) {
-  ops::sgd_step(l[0], l[1], l[2], {first}, 0.1, 0.9, 0.5, 0.1, true, false, found_inf);
-}
-void rmsprop(const std::vector<Tensors>& l, const Tensor& found_inf = {}) {
-  ops::rmsprop_step(l[0], l[1], l[2], l[3], {}, 0.1, 0.9, 1e-8, 0.1, 0.9, false, true, found_inf);
-}
-
-TEST(OptimizerSteps, AgreeWithTheCpu) {
-  Lists l(5);
-  const Tensors steps = counters(8, 3, {}), others = counters(8, 3, {});
-  adam(l.here, steps), adam(l.there, others);
-  l.expect_same();
-  Lists s(3);
-  for (const bool first : {true, false}) sgd(s.here, first), sgd(s.there, first);
-  s.expect_same();
-  Lists r(4);
-  rmsprop(r.here), rmsprop(r.there);
-  r.expect_same();
-}
-
-TEST(OptimizerSteps, MoreTensorsThanATable) {
-  Lists l(5, 600);
-  adam(l.here, counters(600, 0, {}));
-  adam(l.there, counters(600, 0, {}));
-  l.expect_same();
-}
-
-TEST(OptimizerSteps, CountsMayLieOnTheDevice) {
-  Lists l(5, 300);
-  const Tensors here = counters(300, 6, {}), there = counters(300, 6, kCuda);
-  for (int step = 0; step < 2; ++step) adam(l.here, here), adam(l.there, there);
-  l.expect_same();
-  for (const Tensor& count : there) EXPECT_EQ(value_of(count), 8);  // of empty tensors too
-  const Tensor none = empty({0}, DType::Float32, kCuda), count = number(1);
-  const Tensors list = {none};
-  ops::adam_step(list, list, list, list, {}, {count}, 0.1, 0.9, 0.99, 1e-8, 0, false, false, false,
-                 {});
-  EXPECT_EQ(value_of(count), 2);
-}
-
-TEST(OptimizerSteps, FoundInfStopsAStep) {
-  Lists l(5), untouched(5);
-  const Tensors there = counters(8, 6, kCuda);
-  adam(l.there, there, number(1));
-  sgd(l.there, true, number(1));
-  rmsprop(l.there, number(2));
-  untouched.there = l.there;
-  untouched.expect_same();
-  EXPECT_EQ(value_of(there[0]), 6);
-  EXPECT_ANY_THROW(adam(l.there, counters(8, 6, {}), number(0)));  // the host could not know
-
-  adam(l.here, counters(8, 6, {}), number(0, {}));
-  adam(l.there, there, number(0));
-  sgd(l.here, true), sgd(l.there, true, number(0));
-  rmsprop(l.here), rmsprop(l.there, number(0));
-  l.expect_same();
-  EXPECT_EQ(value_of(there[0]), 7);
-}
-
-TEST(GradNorm, StaysOnTheDevice) {
-  for (const int64_t tensors : {8, 600}) {
-    const Lists l(1, tensors);
-    for (const double p : {1.0, 2.0, kInfinity}) {
-      const Tensor norm = ops::grad_norm(l.there[0], p);
-      expect_close(norm, ops::grad_norm(l.here[0], p), 3e-7);
+template <class Step>
+void expect_same_steps(int states, Step step) {
+  for (const DType dtype : kFloating) {
+    Lists lists;
+    lists.add(kSizes, dtype, -1, 1);
+    lists.add(kSizes, dtype, -1, 1);
+    for (int i = 0; i < states; ++i) lists.add(kSizes, dtype, 0.1, 1);
+    Tensors steps_here, steps_there;  // where Adam counts
+    for (size_t i = 0; i < kSizes.size(); ++i)
+      steps_here.push_back(ops::full({}, Scalar(double(i)), DType::Float32, Device{})),
+          steps_there.push_back(ops::clone(steps_here.back()));
+    for (int round = 0; round < 2; ++round) {
+      step(lists.here, steps_here, round);
+      step(lists.there, steps_there, round);
     }
-  }
-  Lists l(1);
-  ops::fill_(ops::narrow(l.there[0][6], 0, 9000, 1), Scalar(std::nan("")));
-  for (const double p : {1.0, 2.0, kInfinity})
-    EXPECT_TRUE(std::isnan(value_of(ops::grad_norm(l.there[0], p))));
-  const Tensor none = empty({0}, DType::Float32, kCuda);
-  EXPECT_EQ(value_of(ops::grad_norm({none}, 2)), 0);
-}
-
-TEST(GradNorm, ClipsWithoutTheHost) {
-  for (const int64_t tensors : {8, 600}) {
-    Lists l(1, tensors);
-    ops::scale_all_(l.here[0], -0.5, {}), ops::scale_all_(l.there[0], -0.5, {});
-    l.expect_same();
-    for (const double limit : {1e9, 3.0}) {  // nothing to do, and something
-      ops::scale_all_(l.here[0], limit, ops::grad_norm(l.here[0], 2));
-      ops::scale_all_(l.there[0], limit, ops::grad_norm(l.there[0], 2));
-      l.expect_same();
-    }
-    ops::scale_all_(l.there[0], 1, number(std::nan("")));
-    EXPECT_TRUE(std::isnan(value_of(ops::narrow(l.there[0][1], 0, 0, 1))));
+    lists.expect_same(2 * tolerance_of(dtype));
   }
 }
 
-TEST(GradScaling, UnscalesAndLooksForInfinity) {
-  for (const int64_t tensors : {8, 600}) {
-    Lists l(1, tensors);
-    const Tensor scale = number(8), found = number(0);
-    ops::unscale_all_(l.here[0], number(8, {}), number(0, {}));
-    ops::unscale_all_(l.there[0], scale, found);
-    l.expect_same();
-    EXPECT_EQ(value_of(found), 0);
-    const Tensor& last = l.there[0][static_cast<size_t>(tensors - 2)];
-    for (const double bad : {kInfinity, -kInfinity, std::nan("")}) {
-      ops::fill_(ops::narrow(last, 0, last.size(0) - 1, 1), Scalar(bad));
-      const Tensor now = number(0);
-      ops::unscale_all_(l.there[0], scale, now);
-      EXPECT_EQ(value_of(now), 1);
-    }
-    ops::zero_(last);
-    ops::unscale_all_(l.there[0], scale, found);
-    EXPECT_EQ(value_of(found), 0);
-  }
+TEST(Optimizer, Sgd) {
+  for (const bool nesterov : {false, true})
+    expect_same_steps(1, [&](const std::vector<Tensors>& l, const Tensors&, int round) {
+      ops::sgd_step(l[0], l[1], l[2], {round == 0}, 0.1, 0.9, nesterov ? 0 : 0.2, 0.01, nesterov,
+                    !nesterov);
+    });
+  expect_same_steps(0, [](const std::vector<Tensors>& l, const Tensors&, int) {
+    ops::sgd_step(l[0], l[1], {}, {0}, 0.1, 0, 0, 0, false, false);
+  });
 }
 
-TEST(GradScaling, TheScaleGrowsAndShrinks) {
-  const Tensor scale = number(1024), streak = number(0, kCuda, DType::Int32);
-  const auto update = [&](double found) {
-    ops::update_scale_(scale, streak, number(found), 2, 0.5, 3);
-  };
-  update(0), update(0);
-  EXPECT_EQ(value_of(scale), 1024);
-  EXPECT_EQ(value_of(streak), 2);
-  update(0);
-  EXPECT_EQ(value_of(scale), 2048);
-  EXPECT_EQ(value_of(streak), 0);
-  update(0), update(1);
-  EXPECT_EQ(value_of(scale), 1024);
-  EXPECT_EQ(value_of(streak), 0);
-  ops::fill_(scale, Scalar(3e38));
-  update(0), update(0), update(0);
-  EXPECT_EQ(value_of(scale), 3e38f);  // twice as much would be infinite
+TEST(Optimizer, Adam) {
+  for (const bool decoupled : {false, true})
+    for (const bool amsgrad : {false, true})
+      expect_same_steps(3, [&](const std::vector<Tensors>& l, const Tensors& steps, int) {
+        ops::adam_step(l[0], l[1], l[2], l[3], amsgrad ? l[4] : Tensors{}, steps, 0.01, 0.9, 0.99,
+                       1e-3, 0.1, decoupled, amsgrad, decoupled);
+      });
+}
+
+TEST(Optimizer, Rmsprop) {
+  for (const bool centered : {false, true})
+    expect_same_steps(3, [&](const std::vector<Tensors>& l, const Tensors&, int) {
+      // The mean of the gradients is small beside their squares, or the variance were below 0.
+      ops::rmsprop_step(l[0], l[1], l[2], centered ? l[3] : Tensors{}, centered ? l[4] : Tensors{},
+                        0.01, 0.9, 1.1, 0.1, centered ? 0.9 : 0, false, false);
+    });
+}
+
+// More tensors than one launch takes, and more blocks than the last stage has threads.
+TEST(Optimizer, ManyTensors) {
+  const std::vector<int64_t> sizes(600, 3);
+  Lists lists;
+  lists.add(sizes, DType::Float64, -1, 1);
+  for (const double p : {1.0, 2.0, double(INFINITY)})
+    expect_close(ops::grad_norm(lists.there[0], p), ops::grad_norm(lists.here[0], p), 1e-13);
+  ops::scale_all_(lists.here[0], 0.3);
+  ops::scale_all_(lists.there[0], 0.3);
+  lists.expect_same(1e-15);
+}
+
+TEST(Optimizer, Norms) {
+  for (const DType dtype : kFloating) {
+    Lists lists;
+    lists.add(kSizes, dtype, -1, 1);
+    for (const double p : {1.0, 2.0, double(INFINITY)})
+      expect_close(ops::grad_norm(lists.there[0], p), ops::grad_norm(lists.here[0], p),
+                   tolerance_of(dtype));
+  }
+  for (const int64_t at : {0, 4999}) {  // NaN stays, whatever comes behind it
+    Tensor g = values({5000});
+    g.data<float>()[at] = std::nanf("");
+    for (const double p : {1.0, 2.0, double(INFINITY)})
+      expect_close(ops::grad_norm({ops::to_device(g, kCuda)}, p), ops::grad_norm({g}, p), 0);
+  }
 }
 
 }  // namespace

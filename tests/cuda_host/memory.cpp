@@ -30,17 +30,20 @@ Memory& memory() {
 
 thread_local cudaError_t remembered = cudaSuccess;
 
-}  // namespace
-
-bool is_device_memory(const void* p) {
+// `bytes` from p on are the device's.
+bool is_on_device(const void* p, size_t bytes) {
   Memory& m = memory();
   const std::lock_guard<std::mutex> hold(m.lock);
   const char* at = static_cast<const char*>(p);
   auto block = m.blocks.upper_bound(at);
   if (block == m.blocks.begin()) return false;
   --block;
-  return at <= block->first + block->second;  // one past the end: an empty view
+  return at + bytes <= block->first + block->second;
 }
+
+}  // namespace
+
+bool is_device_memory(const void* p) { return is_on_device(p, 0); }  // also an empty view's end
 
 namespace {
 
@@ -123,7 +126,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
   const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   if (bytes && kind != cudaMemcpyDefault &&
-      (is_device_memory(to) != to_device || is_device_memory(from) != from_device))
+      (is_on_device(to, bytes) != to_device || is_on_device(from, bytes) != from_device))
     return last_error(cudaErrorInvalidValue);
   enqueue(stream, [=] { std::memcpy(to, from, bytes); });
   return cudaSuccess;
@@ -137,7 +140,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind 
 }
 
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
-  if (bytes && !is_device_memory(to)) return last_error(cudaErrorInvalidValue);
+  if (bytes && !is_on_device(to, bytes)) return last_error(cudaErrorInvalidValue);
   enqueue(stream, [=] { std::memset(to, value, bytes); });
   return cudaSuccess;
 }
