@@ -48,9 +48,13 @@ if(GRADSTONE_CUDA STREQUAL "EMU")
   target_compile_options(gradstone_cuda_host PRIVATE -O2 -Wall -Wextra)
   if(GRADSTONE_SANITIZE STREQUAL "address")
     target_compile_options(gradstone_cuda_host PRIVATE ${sanitizer_flags})
-  elseif(GRADSTONE_SANITIZE STREQUAL "thread")
+  elseif(GRADSTONE_SANITIZE MATCHES "^(thread|kernels)$")
     # The scheduler is not ordered by what it declares about the kernels, so it is not looked at.
     target_compile_definitions(gradstone_cuda_host PRIVATE GS_CUDA_HOST_TSAN)
+  endif()
+  if(GRADSTONE_SANITIZE STREQUAL "kernels")
+    target_compile_options(gradstone_cuda PRIVATE -g1 -fno-omit-frame-pointer -fsanitize=thread)
+    target_link_options(gradstone_cuda PUBLIC -fsanitize=thread)
   endif()
   set(cuda_objects $<TARGET_OBJECTS:gradstone_cuda> $<TARGET_OBJECTS:gradstone_cuda_host>)
   set(cuda_definitions GRADSTONE_HAS_CUDA)
@@ -110,6 +114,10 @@ function(gradstone_cuda_tests)
     target_include_directories(gradstone_cuda_tests PRIVATE tests/cpp tests/cuda)
     target_link_libraries(gradstone_cuda_tests PRIVATE gradstone_core gradstone_cuda
       GTest::gtest GTest::gtest_main)
+    if(GRADSTONE_SANITIZE STREQUAL "kernels")  # it has kernels of its own
+      set_source_files_properties(tests/cuda/test_emulator_races.cpp PROPERTIES
+        COMPILE_OPTIONS "-g1;-fsanitize=thread")
+    endif()
     gtest_discover_tests(gradstone_cuda_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
       TEST_PREFIX cuda. PROPERTIES TIMEOUT 300)
   endif()

@@ -26,7 +26,7 @@ class Array {
   ~Array() { cudaFree(data_); }
   Array(const Array&) = delete;
   T* data() const { return data_; }
-  void put(const std::vector<T>& v) {
+  void put(const std::vector<T>& v) const {
     cudaMemcpy(data_, v.data(), v.size() * sizeof(T), cudaMemcpyHostToDevice);
   }
   std::vector<T> get() const {

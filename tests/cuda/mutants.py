@@ -86,10 +86,12 @@ def place_of(family: str, what: str, old: str) -> Path:
 
 
 def suites_of(family: str) -> str:
-    """A filter for the tests of test_<family>.cpp."""
-    text = (ROOT / "tests" / "cuda" / f"test_{family}.cpp").read_text()
-    names = sorted(set(re.findall(r"^TEST(?:_[FP])?\((\w+),", text, re.MULTILINE)))
-    return ":".join(f"{name}.*:*/{name}.*" for name in names)
+    """A filter for the tests of test_<family>.cpp; `attention_tile` has those of `attention`."""
+    names = (family, family.split("_")[0])
+    files = [ROOT / "tests" / "cuda" / f"test_{name}.cpp" for name in names]
+    text = next(file for file in files if file.exists()).read_text()
+    suites = sorted(set(re.findall(r"^TEST(?:_[FP])?\((\w+),", text, re.MULTILINE)))
+    return ":".join(f"{name}.*:*/{name}.*" for name in suites)
 
 
 def run(command: list[str], folder: Path) -> str:
@@ -169,7 +171,8 @@ class Build:
             return [str(mutant.file)]
         kernels = [source for source in self.commands if source.startswith("cuda/")]
         found = [s for s in kernels if str(mutant.file) in self._ask("deps", self._object_of(s))]
-        return [s for s in found if Path(s).stem.startswith(mutant.family)] or found
+        own = [s for s in found if Path(s).stem.split("_")[0] == mutant.family.split("_")[0]]
+        return own or found
 
     def compile(self, source: str, made: Path, flags: tuple[str, ...], cuda: Path) -> str:
         """A shell command that compiles a source of the folder `cuda`."""

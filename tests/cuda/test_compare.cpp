@@ -41,6 +41,16 @@ TEST(Compare, Integers) {
               {big, ops::add(big, 1, Scalar(1))});
 }
 
+// More elements than threads in the largest grid: they go round again.
+TEST(Compare, MoreElementsThanThreads) {
+  const int64_t n = (int64_t(1) << 24) + 777;
+  const Tensor ones = ops::full({n}, Scalar(int64_t(1)), DType::Int8, twin::kCuda);
+  const Tensor y = ops::to_device(ops::eq(ones, 1), Device{});
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; ++i) count += y.data<bool>()[i];
+  EXPECT_EQ(count, n);
+}
+
 // Values of 1, 2, 4 and 8 bytes: dense, with tails of every length; repeated; turned round.
 TEST(Where, EverySize) {
   const auto where = [](const Tensors& x) { return Tensors{ops::where(x[2], x[0], x[1])}; };

@@ -22,6 +22,28 @@ TEST(Unary, ValuesAndGradients) {
   on_shapes_and_dtypes([](const Tensor& x) { return ops::log(x); }, 0.1, 4);
 }
 
+TEST(Unary, Parameters) {
+  on_shapes_and_dtypes([](const Tensor& x) { return ops::leaky_relu(x, 0.1); });
+  on_shapes_and_dtypes([](const Tensor& x) { return ops::elu(x, 1.3); });
+  on_shapes_and_dtypes([](const Tensor& x) { return ops::softplus(x, 1.7, 2); });
+  on_shapes_and_dtypes([](const Tensor& x) { return ops::clamp(x, -0.7, 1.1); });
+}
+
+// Bounds between numbers and beyond the type; all that wraps.
+TEST(Unary, Integers) {
+  for (const DType dtype : {DType::Int64, DType::Int32, DType::Int16, DType::Int8, DType::UInt8}) {
+    const double low = dtype == DType::UInt8 ? 0 : -120, high = dtype == DType::UInt8 ? 255 : 120;
+    const Tensor x = values({301}, low, high, dtype);
+    for (const auto& [a, b] : {std::pair{-7.5, 9.5}, {0.5, 200.5}, {-1e30, 1e30}, {3.0, 3.0}})
+      expect_same([a = a, b = b](const Tensors& in) { return Tensors{ops::clamp(in[0], a, b)}; },
+                  {x});
+    for (const auto f : {ops::neg, ops::abs, ops::sign, ops::square, ops::bitwise_not, ops::floor})
+      expect_same([f](const Tensors& in) { return Tensors{f(in[0])}; }, {x});
+  }
+  expect_same([](const Tensors& in) { return Tensors{ops::bitwise_not(in[0])}; },
+              {ops::gt(values({301}), 0)});
+}
+
 TEST(Unary, Strided) {
   const Tensor x = values({6, 10, 8});
   const Tensor views[] = {ops::transpose(x, 0, 2), ops::transpose(x, 1, 2),

@@ -1,3 +1,4 @@
+// Copies that turn axes, repeat or convert, fill and ranges: what lies beside a view stays.
 #include "kernels/kernels.h"
 #include "twin.h"
 
@@ -13,7 +14,7 @@ constexpr DType kAll[] = {DType::Float32, DType::Float64, DType::Float16, DType:
                           DType::UInt8,   DType::Bool};
 
 // Words of 1, 2, 4 and 8 bytes; sizes below a tile, of a tile, and several tiles with a rest.
-TEST(Copy, TurnedAxes) {
+TEST(CopyLayouts, TurnedAxes) {
   const auto dense = [](const Tensors& x) { return Tensors{ops::contiguous(x[0])}; };
   for (const DType dtype : {DType::Int8, DType::Float16, DType::Float32, DType::Float64}) {
     for (const Shape& shape : {Shape{8, 9}, Shape{32, 32}, Shape{33, 70}, Shape{7, 40}})
@@ -26,7 +27,7 @@ TEST(Copy, TurnedAxes) {
 }
 
 // A turned copy into the middle of a larger tensor.
-TEST(Copy, TurnedIntoAView) {
+TEST(CopyLayouts, TurnedIntoAView) {
   for (const DType dtype : {DType::Int8, DType::Float32}) {
     const Tensor x = values({40, 37}, -99, 99, dtype, 2), whole = values({50, 60}, -99, 99, dtype);
     const Tensor here = ops::clone(whole), there = ops::to_device(whole, kCuda);
@@ -36,7 +37,7 @@ TEST(Copy, TurnedIntoAView) {
   }
 }
 
-TEST(Copy, StridedAndRepeated) {
+TEST(CopyLayouts, StridedAndRepeated) {
   const Tensor x = values({6, 10, 8});
   const auto dense = [](const Tensors& in) { return Tensors{ops::contiguous(in[0])}; };
   for (const Tensor& view : {alias(x, {3, 5, 4}, {160, 16, 2}, 1), alias(x, {7, 50}, {0, 3}, 2),
@@ -44,7 +45,7 @@ TEST(Copy, StridedAndRepeated) {
     expect_same(dense, {ops::detach(view)});
 }
 
-TEST(Copy, EveryPairOfDtypes) {
+TEST(CopyLayouts, EveryPairOfDtypes) {
   for (const DType from : kAll) {
     const bool is_unsigned = from == DType::UInt8 || from == DType::Bool;
     Tensor x = values({1030}, is_unsigned ? 0 : -100, is_unsigned ? 255 : 100, from);
@@ -61,13 +62,13 @@ TEST(Copy, EveryPairOfDtypes) {
                 {ops::cast(even, from)});
 }
 
-TEST(Copy, RoundingOf16Bits) {
+TEST(CopyLayouts, RoundingOf16Bits) {
   const Tensor x = values({4000}, -3, 3);
   for (const DType to : {DType::Float16, DType::BFloat16})
     expect_same([&](const Tensors& in) { return Tensors{ops::cast(in[0], to)}; }, {x}, 1e-4);
 }
 
-TEST(Copy, FillWithinALargerTensor) {
+TEST(CopyLayouts, FillWithinALargerTensor) {
   for (const DType dtype : kAll) {
     const Tensor whole = values({700}, 0, 9, dtype);
     for (const int64_t step : {1, 2}) {
@@ -79,17 +80,7 @@ TEST(Copy, FillWithinALargerTensor) {
   }
 }
 
-// More elements than threads in the largest grid: they go round again.
-TEST(Copy, MoreElementsThanThreads) {
-  const int64_t n = (int64_t(1) << 24) + 777;
-  const Tensor ones = ops::full({n}, Scalar(int64_t(1)), DType::Int8, kCuda);
-  const Tensor here = ops::to_device(ones, Device{});
-  int64_t sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += here.data<int8_t>()[i];
-  EXPECT_EQ(sum, n);
-}
-
-TEST(Copy, Arange) {
+TEST(CopyLayouts, Arange) {
   for (const DType dtype : kAll) {
     if (dtype == DType::Bool) continue;
     for (const int64_t n : {0, 1, 7, 100}) {
@@ -105,7 +96,7 @@ TEST(Copy, Arange) {
                        twin::tolerance_of(dtype));
 }
 
-TEST(Copy, Axpy) {
+TEST(CopyLayouts, Axpy) {
   for (const DType dtype : {DType::Float32, DType::Float64, DType::Float16, DType::BFloat16}) {
     const Tensor y = values({700}, -2, 2, dtype, 1), x = values({700}, -2, 2, dtype, 2);
     const Tensor here = ops::clone(y), there = ops::to_device(y, kCuda);
