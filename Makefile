@@ -123,10 +123,21 @@ sanitize: $(VENV)/.tools ## the C++ tests, CUDA kernels included, under AddressS
 	ctest --test-dir build/asan --output-on-failure -j $(JOBS)
 
 .PHONY: sanitize-thread
-sanitize-thread: $(VENV)/.tools ## the C++ tests under ThreadSanitizer
+sanitize-thread: $(VENV)/.tools ## the C++ tests under ThreadSanitizer, then the CUDA kernels
 	@tools/build_cpp.sh build/tsan gradstone_tests -DGRADSTONE_TESTS=ON -DGRADSTONE_SANITIZE=thread $(CPU_ONLY)
 	export TSAN_OPTIONS=halt_on_error=1
 	ctest --test-dir build/tsan --output-on-failure -j $(JOBS)
+	$(MAKE) --no-print-directory sanitize-kernels
+
+# Each CUDA thread is a thread to ThreadSanitizer. Everything but the kernels is as in build/emu; shapes
+# that take it longer than a few seconds are left to the other sanitizers.
+.PHONY: sanitize-kernels
+sanitize-kernels: test-deps $(VENV)/.tools ## the CUDA kernels on the emulator under ThreadSanitizer, small shapes
+	@tools/build_cpp.sh build/tsan-kernels gradstone_cuda_tests \
+	  -DGRADSTONE_TESTS=ON $(EMU_OPTIONS) -DGRADSTONE_SANITIZE=kernels
+	export TSAN_OPTIONS=halt_on_error=1:suppress_equal_addresses=0:history_size=7
+	export GRADSTONE_NUM_THREADS=1 GS_CUDA_HOST_ORDER=random
+	ctest --test-dir build/tsan-kernels --output-on-failure -j $(JOBS) -R '^cuda\.' -E '$(LARGE_SHAPES)'
 
 ##@ Measure
 
@@ -200,6 +211,7 @@ $(WHEELS)/.built: $(WHEEL_SOURCES) | $(VENV)/.tools
 EMU_TESTS = tests/python/test_op_table.py tests/python/test_op_derivatives.py tests/python/test_cuda.py \
 	tests/python/test_gpu_run.py
 EMU_OPTIONS := -DGRADSTONE_CUDA=EMU -DGRADSTONE_BASELINE_ONLY=ON
+LARGE_SHAPES := Large|Shares|ManyPixels|MoreElementsThanThreads
 $(EMU)/.package: $(WHEEL_SOURCES) $(shell find tests/cuda tests/cuda_host 2>/dev/null) \
 		| $(VENV)/.package $(VENV)/.extras-test-progress-plot
 	@tools/build_cpp.sh $(EMU) gradstone_cuda_tests -DGRADSTONE_TESTS=ON $(EMU_OPTIONS)
