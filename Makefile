@@ -137,7 +137,8 @@ sanitize-kernels: test-deps $(VENV)/.tools ## the CUDA kernels on the emulator u
 	  -DGRADSTONE_TESTS=ON $(EMU_OPTIONS) -DGRADSTONE_SANITIZE=kernels
 	export TSAN_OPTIONS=halt_on_error=1:suppress_equal_addresses=0:history_size=7
 	export GRADSTONE_NUM_THREADS=1 GS_CUDA_HOST_ORDER=random
-	ctest --test-dir build/tsan-kernels --output-on-failure -j $(JOBS) -R '^cuda\.' -E '$(LARGE_SHAPES)'
+	ctest --test-dir build/tsan-kernels --output-on-failure -j $(JOBS) -R '^cuda\.' \
+	  -E "$$(tr -s ' \t' '||' <<< '$(strip $(LARGE_SHAPES))')"
 
 ##@ Measure
 
@@ -211,7 +212,12 @@ $(WHEELS)/.built: $(WHEEL_SOURCES) | $(VENV)/.tools
 EMU_TESTS = tests/python/test_op_table.py tests/python/test_op_derivatives.py tests/python/test_cuda.py \
 	tests/python/test_gpu_run.py
 EMU_OPTIONS := -DGRADSTONE_CUDA=EMU -DGRADSTONE_BASELINE_ONLY=ON
-LARGE_SHAPES := Large|Shares|ManyPixels|MoreElementsThanThreads
+# Tests that ThreadSanitizer takes more than a few seconds for.
+LARGE_SHAPES := Large Shares ManyPixels MoreElements ManyTensors MoreTensors LongRows \
+	Gemm.TensorCores Gemm.ThreeTf32 Gemm.Tf32 Gemm.Integers Gemm.Split Gemm.Vectors \
+	IndexWrite.Scatter IndexWrite.IndexAdd Scan.Sums Scan.Products FirstOfEqualOnes \
+	Sort.FirstFew Sort.InGlobalMemory GroupNorm.Groups Moments.EveryForm
+
 $(EMU)/.package: $(WHEEL_SOURCES) $(shell find tests/cuda tests/cuda_host 2>/dev/null) \
 		| $(VENV)/.package $(VENV)/.extras-test-progress-plot
 	@tools/build_cpp.sh $(EMU) gradstone_cuda_tests -DGRADSTONE_TESTS=ON $(EMU_OPTIONS)
