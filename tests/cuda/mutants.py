@@ -45,7 +45,7 @@ ORDERS = {
 }
 ADDRESS = "AddressSanitizer"
 THREAD = "ThreadSanitizer"
-NOT_FOUND = "not found"
+NOT_FOUND, NOT_TRIED = "not found", "not tried"
 MODES = (*ORDERS, ADDRESS, THREAD)
 
 
@@ -292,10 +292,10 @@ def write_results(family: str, tried: list[Mutant]) -> None:
     results = earlier_results()
     before = results.get(family, ("", {}))[1]
     now = {m.what: m.found_by or NOT_FOUND for m in tried}
-    rows = {m.what: now.get(m.what) or before.get(m.what, NOT_FOUND) for m in read(family)}
+    rows = {m.what: now.get(m.what) or before.get(m.what, NOT_TRIED) for m in read(family)}
     results[family] = (commit(), rows)
     results = {name: results[name] for name in sorted(results)}
-    columns = (*MODES, NOT_FOUND)
+    columns = (*MODES, NOT_FOUND, NOT_TRIED)
     lines = [
         "# Planted bugs and what found them",
         "",
@@ -326,7 +326,7 @@ def chosen(families: list[str], missed: bool) -> list[Mutant]:
     results = earlier_results()
 
     def was_found(m: Mutant) -> bool:
-        return results.get(m.family, ("", {}))[1].get(m.what, NOT_FOUND) != NOT_FOUND
+        return results.get(m.family, ("", {}))[1].get(m.what) in MODES
 
     return [m for m in planted if not was_found(m)]
 
