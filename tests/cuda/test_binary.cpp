@@ -104,6 +104,15 @@ TEST(Binary, Integers) {
   }
 }
 
+TEST(Binary, IntegersOf64Bits) {
+  const Tensor few = values({99}, -9, 9, DType::Int64, 1);
+  const Tensor a = ops::mul(few, int64_t(1) << 40), b = ops::add(few, int64_t(1) << 35, Scalar(1));
+  for (const Function f : {ops::mul, ops::maximum, ops::bitwise_xor})
+    expect_same([&](const Tensors& x) { return Tensors{f(x[0], x[1])}; }, {few, a});
+  expect_same([](const Tensors& x) { return Tensors{ops::sub(x[0], x[1], Scalar(1))}; }, {a, b});
+  expect_same([](const Tensors& x) { return Tensors{ops::remainder(x[0], x[1])}; }, {a, b});
+}
+
 TEST(Binary, Bool) {
   const Tensor a = values({301}, -1, 1, DType::Float32, 1);
   const Tensor p = ops::gt(a, 0), q = ops::gt(values({301}, -1, 1, DType::Float32, 2), 0);

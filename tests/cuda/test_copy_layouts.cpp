@@ -62,6 +62,15 @@ TEST(CopyLayouts, EveryPairOfDtypes) {
                 {ops::cast(even, from)});
 }
 
+// More digits than a float holds.
+TEST(CopyLayouts, LargeNumbers) {
+  const Tensor few = values({99}, -9, 9, DType::Int64);
+  const Tensor large = ops::add(few, (int64_t(1) << 40) + 1, Scalar(1));
+  expect_same([](const Tensors& in) { return Tensors{ops::cast(in[0], DType::Float64)}; }, {large});
+  expect_same([](const Tensors& in) { return Tensors{ops::cast(in[0], DType::Int64)}; },
+              {ops::cast(large, DType::Float64)});
+}
+
 TEST(CopyLayouts, RoundingOf16Bits) {
   const Tensor x = values({4000}, -3, 3);
   for (const DType to : {DType::Float16, DType::BFloat16})

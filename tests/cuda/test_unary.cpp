@@ -34,7 +34,8 @@ TEST(Unary, Integers) {
   for (const DType dtype : {DType::Int64, DType::Int32, DType::Int16, DType::Int8, DType::UInt8}) {
     const double low = dtype == DType::UInt8 ? 0 : -120, high = dtype == DType::UInt8 ? 255 : 120;
     const Tensor x = values({301}, low, high, dtype);
-    for (const auto& [a, b] : {std::pair{-7.5, 9.5}, {0.5, 200.5}, {-1e30, 1e30}, {3.0, 3.0}})
+    for (const auto& [a, b] :
+         {std::pair{-7.5, 9.5}, {0.5, 200.5}, {-1e30, 1e30}, {3.0, 3.0}, {-9.5, -7.5}})
       expect_same([a = a, b = b](const Tensors& in) { return Tensors{ops::clamp(in[0], a, b)}; },
                   {x});
     for (const auto f : {ops::neg, ops::abs, ops::sign, ops::square, ops::bitwise_not, ops::floor})
