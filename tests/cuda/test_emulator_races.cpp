@@ -100,6 +100,8 @@ TEST(EmulatorRaceDeathTest, FencesOrderWhatAnAtomicPublishes) {
 }
 
 TEST(EmulatorRaceDeathTest, BlocksAreNotOrdered) {
+  const WithOptions restore;
+  cuda_host::options().fresh = true;  // else a thread may be that of the block before
   const Array<int> x(4, 0);
   launch({4, 1}, write_own_and_next, x.data(), 1);
   launch({4, 1}, write_own_and_next, x.data(), 1);
