@@ -95,12 +95,12 @@ __global__ void ring(const float* x, float* y, int tiles) {
     if (threadIdx.x < 32) {
       if (fault != Fault::NoWaitForEmpty) mbarrier_wait(&empty[place], parity ^ 1, "ring", 1);
       places[place][lane] = x[32 * tile + lane];
-      mbarrier_arrive(&full[place], 1, 0);
+      mbarrier_arrive(&full[place], 1, 0, "arrive", 9);
     } else {
       const unsigned ask = fault == Fault::WrongParity ? parity ^ 1 : parity;
       if (fault != Fault::NoWaitForFull) mbarrier_wait(&full[place], ask, "ring", 2);
       y[32 * tile + lane] = places[place][31 - lane];
-      mbarrier_arrive(&empty[place], 1, 0);
+      mbarrier_arrive(&empty[place], 1, 0, "arrive", 9);
     }
   }
 }
@@ -134,7 +134,7 @@ __global__ void bytes_come(float* y, unsigned told, unsigned coming) {
   using namespace cuda_host;
   if (threadIdx.x == 0) {
     mbarrier_init(&barrier, 1);
-    mbarrier_arrive(&barrier, 1, told);
+    mbarrier_arrive(&barrier, 1, told, "arrive", 9);
     float* const to = box;
     run_some_time([to, done = bytes_coming(&barrier, coming)] {
       for (int i = 0; i < 8; ++i) to[i] = static_cast<float>(i);
@@ -161,10 +161,10 @@ TEST(EmulatorAsync, MbarriersWaitForBytes) {
 __global__ void no_init(int what) {
   GS_SHARED(barrier, uint64_t);
   if (what == 0) cuda_host::mbarrier_wait(&barrier, 0, "early", 1);
-  if (what == 1) cuda_host::mbarrier_arrive(&barrier, 1, 0);
+  if (what == 1) cuda_host::mbarrier_arrive(&barrier, 1, 0, "arrive", 9);
   if (what == 2) {
     cuda_host::mbarrier_init(&barrier, 2);
-    cuda_host::mbarrier_arrive(&barrier, 3, 0);
+    cuda_host::mbarrier_arrive(&barrier, 3, 0, "arrive", 9);
   }
 }
 

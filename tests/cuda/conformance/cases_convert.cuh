@@ -2,7 +2,7 @@
 #pragma once
 
 #include "conformance/cases.cuh"
-#include "ptx/convert.cuh"
+#include "ptx/math.cuh"
 
 namespace gs::conformance {
 
@@ -32,21 +32,29 @@ struct PackPair : Case {
   }
 };
 
-template <class T>
-struct ToFloat : Case {
-  static constexpr const char* name =
-      std::is_same_v<T, Half> ? "to_float_half" : "to_float_bfloat16";
+struct FloatOfHalf : Case {
+  static constexpr const char* name = "float_of_half";
   static constexpr int in = 8, out = 8;
-  static uint32_t draw(Draw& d, Kind kind, int) {
-    return draw_number(d, kind, std::is_same_v<T, Half> ? kHalf : kBFloat16);
-  }
+  static uint32_t draw(Draw& d, Kind kind, int) { return draw_number(d, kind, kHalf); }
   GS_DEVICE static void run(const uint32_t* in, uint32_t* out) {
     for (int i = 0; i < 8; ++i) {
-      T x;
-      x.bits = static_cast<uint16_t>(in[i]);
-      const float y = cuda::ptx::to_float(x);
+      const float y = cuda::ptx::float_of_half(static_cast<uint16_t>(in[i]));
       out[i] = y != y ? 0x7fffffffu : bits(y);
     }
+  }
+};
+
+// One number at a time, to both 16-bit floats.
+struct Narrow : Case {
+  static constexpr const char* name = "narrow";
+  static constexpr int in = 8, out = 8, trials = 16;
+  static uint32_t draw(Draw& d, Kind kind, int i) {
+    return i % 2 ? PackPair<Half>::draw(d, kind, i / 4) : PackPair<BFloat16>::draw(d, kind, i / 4);
+  }
+  GS_DEVICE static void run(const uint32_t* in, uint32_t* out) {
+    for (int i = 0; i < 8; ++i)
+      out[i] = one_nan<Half>(cuda::ptx::half_of(number(in[i]))) |
+               one_nan<BFloat16>(cuda::ptx::bfloat16_of(number(in[i]))) << 16;
   }
 };
 
@@ -71,7 +79,6 @@ struct Exp2 : Case {
   }
 };
 
-using ConvertCases =
-    Cases<PackPair<Half>, PackPair<BFloat16>, ToFloat<Half>, ToFloat<BFloat16>, Exp2>;
+using ConvertCases = Cases<PackPair<Half>, PackPair<BFloat16>, FloatOfHalf, Narrow, Exp2>;
 
 }  // namespace gs::conformance

@@ -7,13 +7,9 @@
 #include <vector>
 
 #include "conformance/cases.cuh"
-#include "conformance/vectors.h"
-#if __has_include("ptx/convert.cuh")
 #include "conformance/cases_convert.cuh"
-#endif
-#if __has_include("ptx/wgmma.cuh")
 #include "conformance/cases_hopper.cuh"
-#endif
+#include "conformance/vectors.h"
 
 namespace gs::conformance {
 namespace {
@@ -85,12 +81,8 @@ void each(Cases<Each...>, const auto& visit) {
 }
 void each_case(const auto& visit) {
   each(WarpCases{}, visit);
-#if __has_include("ptx/convert.cuh")
   each(ConvertCases{}, visit);
-#endif
-#if __has_include("ptx/wgmma.cuh")
   each(HopperCases{}, visit);
-#endif
 }
 
 }  // namespace
