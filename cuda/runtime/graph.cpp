@@ -64,8 +64,9 @@ void Graph::begin(uint64_t pool) {
            "the default stream cannot be captured; work in a Stream of your own, as "
            "gs.cuda.graph() does.");
   synchronize();  // memory that is freed while recording may be used by the graph
-  pool_ = pool ? pool : new_graph_pool();
-  open_pool(pool_);
+  if (!pool) pool = new_graph_pool();
+  open_pool(pool);
+  pool_ = pool;
   const Generator& generator = default_generator();
   seed_ = generator.seed();
   offset_ = generator.offset();
@@ -83,14 +84,16 @@ void Graph::begin(uint64_t pool) {
 void Graph::end(bool keep) {
   GS_CHECK(graph_of_thread == this && capture() == Capture::Recording, Runtime, "capture_end",
            "this thread is not capturing this graph.");
+  cudaError_t error = cudaSuccess;
   if (keep && fault_)
-    check(cudaMemcpyAsync(fault_here_, fault_, sizeof(Fault), cudaMemcpyDeviceToHost, captured_in_),
-          "capture_end");
+    error =
+        cudaMemcpyAsync(fault_here_, fault_, sizeof(Fault), cudaMemcpyDeviceToHost, captured_in_);
   graph_of_thread = nullptr;
   set_capture(Capture::Off);
   close_pool();
   cudaGraph_t graph = nullptr;
-  cudaError_t error = cudaStreamEndCapture(captured_in_, &graph);
+  const cudaError_t ended = cudaStreamEndCapture(captured_in_, &graph);
+  if (error == cudaSuccess) error = ended;
   if (keep && error == cudaSuccess) error = cudaGraphInstantiate(&executable_, graph, 0);
   if (graph) cudaGraphDestroy(graph);
   // Nothing has been drawn yet: each replay draws.
@@ -98,24 +101,31 @@ void Graph::end(bool keep) {
   const bool reseeded = generator.seed() != seed_ || generator.offset() < offset_;
   draws_ = generator.offset() - offset_;
   if (!reseeded) generator.set_offset(offset_);
-  if (!keep || error != cudaSuccess || reseeded) {
+  if (!keep) {
     cudaGetLastError();
-    reset();
-    if (!keep) return;
-    check(error, "capture_end");
-    raise(ErrorKind::Runtime, "capture_end",
-          "the generator was seeded or set back while the graph was captured; do that outside.");
+    return reset();
   }
+  try {
+    check(error, "capture_end");
+    GS_CHECK(!reseeded, Runtime, "capture_end",
+             "the generator was seeded or set back while the graph was captured; do that outside.");
+    prepare_replays();
+  } catch (...) {
+    reset();
+    throw;
+  }
+}
+
+void Graph::prepare_replays() {
+  size_t bytes = 0;
+  for (const Chunk& chunk : chunks_) bytes += chunk.used;
   for (Slot& slot : slots_) {
     check(cudaEventCreateWithFlags(&slot.done, cudaEventDisableTiming), "capture_end");
-    size_t bytes = 0;
-    for (const Chunk& chunk : chunks_) bytes += chunk.used;
     if (bytes) slot.memory = static_cast<char*>(allocate_pinned(static_cast<int64_t>(bytes)));
   }
-  if (fault_) {
-    clear_faults();
-    watch(this);
-  }
+  if (!fault_) return;
+  clear_faults();
+  watch(this);
 }
 
 Scalars Graph::more_scalars(size_t bytes) {

@@ -71,6 +71,7 @@ class Graph {
     int64_t size;
   };
 
+  void prepare_replays();
   Scalars more_scalars(size_t bytes);
   void copy_scalars(Slot& slot, cudaStream_t stream);
   void clear_faults();

@@ -111,6 +111,64 @@ def test_a_graphed_step_has_the_bits_of_the_step(make, optimizer):
         assert (a == b).all()
 
 
+@pytest.mark.parametrize("to_none", [True, False])
+def test_gradients_accumulate_in_a_graphed_step(to_none):
+    def run(graphed):
+        gs.manual_seed(1)
+        model = nn.Linear(8, 3).cuda()
+        opt = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+        def step(x):
+            for part in x:
+                model(part).square().mean().backward()
+            opt.step()
+            opt.zero_grad(set_to_none=to_none)
+
+        call = gs.cuda.make_graphed_step(step, gs.zeros(2, 4, 8), warmup=2) if graphed else step
+        for i in range(5):
+            gs.manual_seed(i)
+            call(gs.randn(2, 4, 8).cuda())
+        return model.weight.detach().cpu()
+
+    assert (run(True) == run(False)).all()
+
+
+def test_a_step_in_mixed_precision_is_captured():
+    def run(graphed):
+        gs.manual_seed(1)
+        model = convnet().cuda()
+        opt = optim.Adam(model.parameters(), lr=0.01, fused=True)
+        scaler = gs.amp.GradScaler("cuda", init_scale=2.0**15, growth_interval=2)
+
+        def step(x, y):
+            opt.zero_grad()
+            with gs.autocast("cuda", dtype=gs.float16):
+                loss = F.cross_entropy(model(x), y)
+            scaler.scale(loss).backward()
+            scaler.step(opt)
+            scaler.update()
+            return loss
+
+        losses, call = [], step
+        for i, (x, y) in enumerate(batches(convnet, 7)):
+            if i == 4:
+                x = x * 1e30  # the gradients overflow, and the step is skipped
+            if graphed and i == 0:
+                call = gs.cuda.make_graphed_step(step, (x, y), warmup=2)
+            losses.append(call(x.cuda(), y.cuda()).detach().clone())
+        values = [p.detach().cpu() for p in model.parameters()]
+        steps = [opt.state[p]["step"].item() for p in model.parameters()]
+        return [loss.item() for loss in losses], values, steps, scaler.get_scale()
+
+    losses, values, steps, scale = run(False)
+    graphed_losses, graphed_values, graphed_steps, graphed_scale = run(True)
+    assert np.array_equal(graphed_losses, losses, equal_nan=True)
+    assert graphed_steps == steps and steps[0] < 7
+    assert graphed_scale == scale
+    for a, b in zip(values, graphed_values):
+        assert (a == b).all()
+
+
 def test_replays_read_and_write_the_same_tensors():
     x = gs.ones(100, device="cuda")
     g = gs.cuda.CUDAGraph()
