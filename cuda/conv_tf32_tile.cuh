@@ -14,7 +14,7 @@ struct ConvTf32Tile {
   static constexpr int kRows = WarpM / 8, kColumns = WarpN / 4;  // sums of a thread
   static constexpr int kLanes = 2;                               // neighbours among them
   static constexpr int kWarpsN = N / WarpN, kThreads = M / WarpM * kWarpsN * 32;
-  static constexpr int kBlocks = 512 / kThreads;
+  static constexpr int kBlocks = (Three ? 384 : 512) / kThreads;
   static constexpr int kAlong = 4, kAcross = 8;  // pads: a fragment's values fall into all banks
   static_assert(WarpM % 16 == 0 && WarpN % 8 == 0);
 
