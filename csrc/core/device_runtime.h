@@ -45,6 +45,8 @@ struct IndexGuard {
 struct DeviceRuntime {
   int (*count)();  // devices of this machine; 0 without a driver, never an error
   DeviceProperties (*properties)(int device);
+  // Of float32 matrices, in the process: 0: exact, 1: by three products of tf32 each, 2: by tf32.
+  void (*set_float32_products)(int how);
 
   // Memory for use in the calling thread's current stream.
   void* (*allocate)(int64_t bytes, Device device);

@@ -1,6 +1,7 @@
 // CUDA as the core sees it: the table of core/device_runtime.h.
 #include "core/device_runtime.h"
 
+#include "float32_products.h"
 #include "kernels/kernels.h"
 #include "runtime/allocator.h"
 #include "runtime/graph.h"
@@ -41,6 +42,8 @@ DeviceProperties properties(int device) {
   check(cudaGetDeviceProperties(&p, device), "get_device_properties");
   return {p.name, p.major, p.minor, p.multiProcessorCount, static_cast<int64_t>(p.totalGlobalMem)};
 }
+
+void choose_float32_products(int how) { set_float32_products(static_cast<Float32Products>(how)); }
 
 // ---------------------------------------------------------------- memory
 
@@ -138,6 +141,7 @@ const DeviceRuntime& runtime() {
   static const DeviceRuntime table{
       .count = count,
       .properties = properties,
+      .set_float32_products = choose_float32_products,
       .allocate = allocate_on,
       .deallocate = deallocate_on,
       .record_stream = record_on,

@@ -4,10 +4,6 @@
 #include "core/device_runtime.h"
 #include "tensor_object.h"
 
-#if defined(GRADSTONE_HAS_CUDA)
-#include "float32_products.h"
-#endif
-
 namespace gs::python {
 namespace {
 
@@ -121,11 +117,9 @@ void add_cuda(py::module_& m) {
     runtime("set_memory_limit", device).set_memory_limit(bytes, device);
   });
   // 0: exact, 1: by three products of tf32, 2: tf32.
-  m.def("_cuda_set_float32_products", []([[maybe_unused]] int how) {
+  m.def("_cuda_set_float32_products", [](int how) {
     GS_CHECK(how >= 0 && how <= 2, Value, "set_float32_matmul_precision", "got ", how, ".");
-#if defined(GRADSTONE_HAS_CUDA)
-    cuda::set_float32_products(static_cast<cuda::Float32Products>(how));
-#endif
+    if (cuda_runtime()) cuda_runtime()->set_float32_products(how);
   });
   m.def("_cuda_empty_cache", [] {
     if (device_count()) cuda_runtime()->empty_cache();
