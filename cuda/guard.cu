@@ -1,5 +1,5 @@
-// Indices in a captured graph. The host cannot look at them, so those that are out of range are
-// replaced before they are used, and noted for IndexError.
+// Indices on the device. The host does not look at them: those that are out of range are replaced
+// before they are used, and noted for IndexError.
 #include "runtime/graph.h"
 #include "runtime/stream.h"
 
@@ -27,13 +27,16 @@ __global__ void __launch_bounds__(kThreads)
 
 void guard_indices(const IndexGuard& p) {
   if (p.count == 0) return;
-  Fault* fault;
-  const unsigned long long site = current_graph()->fault_site(p, &fault);
+  FaultSite at;
+  if (capture() == Capture::Recording)
+    at.site = current_graph()->fault_site(p, &at.fault);
+  else
+    at = fault_site(p.op, p.what, p.high);
   const int64_t blocks = (p.count + kThreads - 1) / kThreads;
   launch({dim3(static_cast<unsigned>(blocks < 1024 ? blocks : 1024)), dim3(kThreads), 0,
           current_stream()},
-         guard_kernel, p.from, p.to, p.count, p.low, p.high, p.allowed, p.otherwise, p.wrap, site,
-         fault);
+         guard_kernel, p.from, p.to, p.count, p.low, p.high, p.allowed, p.otherwise, p.wrap,
+         at.site, at.fault);
 }
 
 }  // namespace gs::cuda

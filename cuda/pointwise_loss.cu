@@ -2,6 +2,7 @@
 #include "pointwise_loss.cuh"
 
 #include "kernels/kernels.h"
+#include "runtime/faults.h"
 #include "runtime/scratch.h"
 
 namespace gs::cuda {
@@ -13,7 +14,7 @@ constexpr int kJoinThreads = 256;
 // Writes the losses to y, or, where y is null, the sum of the block's to partial.
 template <class L, class T>
 __global__ void __launch_bounds__(kLossThreads)
-    loss_kernel(const LossOperands<T> in, T* y, double* partial, int* outside) {
+    loss_kernel(const LossOperands<T> in, T* y, double* partial, const FaultSite outside) {
   using C = compute_t<T>;
   constexpr int N = kPackOf<T>;
   double total = 0;
@@ -22,7 +23,7 @@ __global__ void __launch_bounds__(kLossThreads)
     C v[N];
     GS_UNROLL for (int i = 0; i < N; ++i) v[i] =
         L::template value<ScalarMath<C>>(x[i], t[i], p[i], in.a);
-    if (std::is_same_v<L, losses::CrossEntropy> && outside) {
+    if (std::is_same_v<L, losses::CrossEntropy> && outside.fault) {
       GS_UNROLL for (int i = 0; i < N; ++i) bad |= !(x[i] >= C(0) && x[i] <= C(1));
     }
     if (in.weight.data) {
@@ -38,7 +39,7 @@ __global__ void __launch_bounds__(kLossThreads)
       total += sum;
     }
   });
-  if (bad) atomicOr(outside, 1);
+  if (bad) atomicCAS(&outside.fault->site, 0ull, outside.site);
   if (y) return;  // all threads alike
   total = block_reduce<kLossThreads>(total, Plus{}, 0.0);
   if (threadIdx.x == 0) partial[blockIdx.x] = total;
@@ -53,48 +54,29 @@ __global__ void __launch_bounds__(kJoinThreads)
   if (threadIdx.x == 0) *total = T(static_cast<compute_t<T>>(sum / divisor));
 }
 
-// True where the host waits for the answer whether inputs are within [0, 1]; in a captured graph it
-// cannot, and does not ask.
-class Outside {
- public:
-  explicit Outside(bool* answer) : answer_(answer), flag_(1) {
-    if (answer_)
-      check(cudaMemsetAsync(flag_.data(), 0, sizeof(int), current_stream()), "pointwise_loss");
-  }
-  int* flag() const { return answer_ ? flag_.data() : nullptr; }
-  void fetch() const {
-    if (!answer_) return;
-    int found = 0;
-    check(cudaMemcpyAsync(&found, flag_.data(), sizeof found, cudaMemcpyDeviceToHost,
-                          current_stream()),
-          "pointwise_loss");
-    synchronize(current_stream());
-    if (found) *answer_ = true;
-  }
-
- private:
-  bool* answer_;
-  Scratch<int> flag_;
-};
+// Where an input that is no probability is noted; nobody waits for that.
+FaultSite site_of(const PointwiseLoss& p) {
+  if (!p.outside || p.in.n == 0) return {};
+  return fault_site("binary_cross_entropy", nullptr, 0);
+}
 
 template <class L, class T>
 void loss_of(const PointwiseLoss& p) {
   const cudaStream_t stream = current_stream();
   const LossOperands<T> in(p.in);
-  const Outside outside(p.in.n && capture() == Capture::Off ? p.outside : nullptr);
+  const FaultSite outside = site_of(p);
   if (p.y) {
     if (p.in.n)
       launch({loss_grid<T>(p.in.n, 1 << 16), dim3(kLossThreads), 0, stream}, loss_kernel<L, T>, in,
-             p.y, nullptr, outside.flag());
+             p.y, nullptr, outside);
   } else {
     const dim3 grid = loss_grid<T>(p.in.n, kTotalBlocks);
     const Scratch<double> partial(grid.x);
     launch({grid, dim3(kLossThreads), 0, stream}, loss_kernel<L, T>, in, nullptr, partial.data(),
-           outside.flag());
+           outside);
     launch({dim3(1), dim3(kJoinThreads), 0, stream}, join_totals<T>, partial.data(), grid.x,
            p.divisor, p.total);
   }
-  outside.fetch();
 }
 
 }  // namespace

@@ -39,9 +39,11 @@ void check_same_dtype(const char* op, std::initializer_list<const Tensor*> tenso
   }
 }
 
-bool guard_recorded_index(const char* op, Tensor& index, int64_t n, const char* what,
-                          bool negative_allowed) {
-  if (!is_recorded(index.device())) return false;
+bool guard_index(const char* op, Tensor& index, int64_t n, const char* what,
+                 bool negative_allowed) {
+  if (!index.device().is_cuda()) return false;
+  GS_CHECK(n > 0 || index.numel() == 0, Index, op, "any ", what, " is out of range for size ", n,
+           ".");
   const int64_t low = negative_allowed ? -n : 0;
   const Tensor safe = empty(index.shape(), DType::Int64, index.device());
   cuda_runtime()->guard_indices({op, what, index.data<int64_t>(), safe.data<int64_t>(),
@@ -52,7 +54,7 @@ bool guard_recorded_index(const char* op, Tensor& index, int64_t n, const char* 
 
 int64_t check_index_range(const char* op, Tensor& index, int64_t n, const char* what,
                           bool negative_allowed) {
-  if (guard_recorded_index(op, index, n, what, negative_allowed)) return 0;
+  if (guard_index(op, index, n, what, negative_allowed)) return 0;
   return check_index_range(op, index.device(), index.data<int64_t>(), index.numel(), n, what,
                            negative_allowed);
 }

@@ -37,13 +37,13 @@ inline Device device_of(const Tensor& a, const Tensor& b) {
 void check_same_device(const char* op, std::initializer_list<const Tensor*> tensors);
 void check_same_dtype(const char* op, std::initializer_list<const Tensor*> tensors);
 // Every value v has 0 <= v < n, or -n <= v; IndexError names an offender. Returns the smallest.
-// While a graph is captured, `index` becomes its copy in which offenders are 0, and negative ones
-// count from n: IndexError comes after a replay, and 0 is returned.
+// On CUDA nobody waits for that: `index` becomes its copy in which offenders are 0, and negative
+// ones count from n; IndexError comes when somebody waits for the device, and 0 is returned.
 int64_t check_index_range(const char* op, Tensor& index, int64_t n, const char* what,
                           bool negative_allowed = false);
-// The same at capture alone. True: that is done.
-bool guard_recorded_index(const char* op, Tensor& index, int64_t n, const char* what,
-                          bool negative_allowed = false);
+// The same on CUDA alone. True: that is done.
+bool guard_index(const char* op, Tensor& index, int64_t n, const char* what,
+                 bool negative_allowed = false);
 int64_t check_index_range(const char* op, Device device, const int64_t* index, int64_t count,
                           int64_t n, const char* what, bool negative_allowed = false);
 

@@ -38,7 +38,7 @@ void in_checked_blocks(const char* op, const Tensor& index, int64_t n, int64_t c
                             ? std::max<int64_t>(kBlock / std::max(each, touched), 1)
                             : count;
   parallel_for(0, count, grain, [&](int64_t begin, int64_t end) {
-    if (!is_recorded(index.device()))
+    if (index.device().is_cpu())
       check_index_range(op, index.device(), index.data<int64_t>() + begin * each,
                         (end - begin) * each, n, "index");
     f(begin, end);
@@ -132,7 +132,7 @@ Tensor scatter_copy(const char* name, const Tensor& x, int64_t dim, const Tensor
     autograd::GradGuard no_grad(false);
     const Tensor from = contiguous(broadcast_to(source, a.index.shape()));
     const Span s = span_at(x.shape(), a.dim);
-    guard_recorded_index(name, a.index, s.n, "index");
+    guard_index(name, a.index, s.n, "index");
     const int64_t size = size_of(x.dtype()), slab = s.n * s.inner;
     const int64_t m = a.index.size(a.dim), each = m * s.inner;
     in_checked_blocks(name, a.index, s.n, s.outer, slab, [&](int64_t begin, int64_t end) {
@@ -165,7 +165,7 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
     autograd::GradGuard no_grad(false);
     const Tensor from = cut(x, a);
     const Span s = span_at(from.shape(), a.dim);
-    guard_recorded_index("gather", a.index, s.n, "index");
+    guard_index("gather", a.index, s.n, "index");
     const int64_t size = size_of(x.dtype()), m = x.dim() ? a.index.size(a.dim) : 1;
     // Blocks of slabs, or of the one slab's rows of indices.
     const bool slabs = s.outer > 1;

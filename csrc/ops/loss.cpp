@@ -23,7 +23,7 @@ Tensor reduced(const Tensor& loss, Reduction r) {
 // Targets of class indices, checked.
 struct Classes {
   Tensor index;  // int64, contiguous, as given
-  Tensor safe;   // the same with 0 where ignored
+  Tensor safe;   // the same with 0 where ignored; on CUDA made when it is asked for
   Tensor kept;   // bool, true where not ignored; undefined when nothing is ignored
   int64_t dim;   // of the classes in the input
 };
@@ -48,13 +48,14 @@ Classes check_classes(const char* op, const Tensor& x, const Tensor& target, int
   c.index = c.safe = as_index(target);
   if (c.index.numel() == 0) return c;
   const int64_t classes = x.size(c.dim);
-  if (is_recorded(c.index.device())) {  // offenders are ignored, and reported after a replay
+  if (c.index.device().is_cuda() &&
+      classes > 0) {  // offenders are ignored, and reported when somebody waits
     const Tensor given = c.index;
     c.index = empty(given.shape(), DType::Int64, given.device());
     cuda_runtime()->guard_indices({op, "target", given.data<int64_t>(), c.index.data<int64_t>(),
                                    given.numel(), 0, classes, ignore_index, ignore_index, false});
     c.kept = ne(c.index, ignore_index);
-    c.safe = where(c.kept, c.index, int64_t{0});
+    c.safe = Tensor();
     return c;
   }
   int64_t low = 0, high = 0;
@@ -67,6 +68,10 @@ Classes check_classes(const char* op, const Tensor& x, const Tensor& target, int
   GS_CHECK(low >= 0 && high < classes, Index, op, "target ", low < 0 ? low : high,
            " is out of range for ", classes, " classes.");
   return c;
+}
+
+Tensor safe_index(const Classes& c) {
+  return c.safe.defined() ? c.safe : where(c.kept, c.index, int64_t{0});
 }
 
 void check_class_weight(const char* op, const Tensor& x, const Tensor& weight) {
@@ -82,8 +87,8 @@ void check_class_weight(const char* op, const Tensor& x, const Tensor& weight) {
 Tensor class_coefficients(const Classes& c, const Tensor& weight, DType dtype) {
   Tensor w = c.kept.defined() ? cast(c.kept, dtype) : Tensor();
   if (!weight.defined()) return w;
-  const Tensor picked =
-      reshape(index_select(weight, 0, reshape(c.safe, {c.safe.numel()})), c.safe.shape());
+  const Tensor at = safe_index(c);
+  const Tensor picked = reshape(index_select(weight, 0, reshape(at, {at.numel()})), at.shape());
   return w.defined() ? mul(picked, w) : picked;
 }
 
@@ -105,7 +110,7 @@ Tensor zero_where_ignored(const Tensor& loss, const Classes& c) {
 
 // -coefficient * log_p[target] at each position.
 Tensor picked_loss(const Tensor& log_p, const Classes& c, const Tensor& coefficients) {
-  const Tensor picked = squeeze(gather(log_p, c.dim, unsqueeze(c.safe, c.dim)), Dims{c.dim});
+  const Tensor picked = squeeze(gather(log_p, c.dim, unsqueeze(safe_index(c), c.dim)), Dims{c.dim});
   const Tensor loss = neg(picked);
   return zero_where_ignored(coefficients.defined() ? mul(loss, coefficients) : loss, c);
 }
@@ -144,7 +149,9 @@ Tensor cross_entropy_of_classes(const Tensor& input, const Tensor& target, const
          lse.raw(), x.dtype(), span.outer, span.n, span.inner, ignore_index, smoothing});
   Tensor divisor;  // undefined: 1
   if (reduction == Reduction::Mean)
-    divisor = mean_divisor(c, class_coefficients(c, weight, x.dtype()));
+    divisor = !weight.defined() && c.kept.defined()
+                  ? sum(c.kept, std::nullopt, false, sum_dtype(x.dtype()))
+                  : mean_divisor(c, class_coefficients(c, weight, x.dtype()));
   if (reduction != Reduction::None) loss = class_total(loss, divisor);
   if (needs_grad(x)) {
     const auto rule = [x = Saved(x), c, weight = Saved(weight), lse, divisor, span, ignore_index,

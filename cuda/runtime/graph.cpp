@@ -47,6 +47,7 @@ void refuse_recording(const char* op, const char* instead) {
 }
 
 void report_faults() {
+  report_noted_fault();
   if (watched().count.load(std::memory_order_relaxed) == 0) return;
   const std::lock_guard<std::mutex> hold(watched().lock);
   for (Graph* graph : watched().graphs) graph->report_fault();

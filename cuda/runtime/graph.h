@@ -11,18 +11,13 @@
 
 #include "core/device_runtime.h"
 #include "portable.cuh"
+#include "runtime/faults.h"
 
 namespace gs::cuda {
 
 // Where a recorded draw is moved to: it has the replay's seed, and an offset so much further on.
 struct RandomShift {
   uint64_t seed, shift;
-};
-
-// The first index that was out of range; site 0: none.
-struct Fault {
-  unsigned long long site;
-  int64_t value;
 };
 
 // Numbers that change: written to `host` while recording and while patching, read by the recorded
@@ -104,7 +99,7 @@ void refuse_recording(const char* op, const char* instead);
 
 void guard_indices(const IndexGuard& guard);  // in guard.cu
 
-// IndexError for what replays that are through have met.
+// Raises what kernels and replays that are through have met.
 void report_faults();
 
 }  // namespace gs::cuda

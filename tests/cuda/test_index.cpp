@@ -263,5 +263,89 @@ TEST(IndexWrite, Put) {
         }
 }
 
+// ---------------------------------------------------------------- out of range
+
+// f does not wait; who waits next is told, once. (What f reads and writes outside of its tensors is
+// AddressSanitizer's business.)
+template <class F>
+void expect_fault(F f, const std::string& message) {
+  SCOPED_TRACE(message);
+  f();
+  try {
+    cuda_runtime()->synchronize();
+    ADD_FAILURE() << "nobody was told";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::Index);
+    EXPECT_NE(std::string(e.what()).find(message), std::string::npos) << e.what();
+  }
+  EXPECT_NO_THROW(cuda_runtime()->synchronize());
+}
+
+Tensor indices(std::initializer_list<int64_t> list) {
+  Tensor t = empty({static_cast<int64_t>(list.size())}, DType::Int64);
+  std::copy(list.begin(), list.end(), t.data<int64_t>());
+  return there(t);
+}
+
+TEST(IndexFaults, AreReportedToWhoWaits) {
+  const Tensor x = there(values({5, 4})), row = there(values({3, 4}));
+  const Tensor bad = indices({0, 7, 2}), low = indices({-1, 0, 1}), good = indices({4, 0, 2});
+  const std::string text = "index 7 is out of range for size 5";
+  expect_fault([&] { ops::index_select(x, 0, bad); }, "[index_select] " + text);
+  expect_fault([&] { ops::index_select(x, 0, low); }, "index -1 is out of range");
+  expect_fault([&] { ops::index_add(x, 0, bad, row, 1); }, text);
+  expect_fault([&] { ops::index(x, {bad}); }, text);
+  expect_fault([&] { ops::index(x, {indices({-6})}); }, "index -6");
+  expect_fault([&] { ops::index_put_(ops::clone(x), {bad}, row, true); }, text);
+  expect_fault([&] { ops::embedding(bad, x, -1); }, text);
+  const Tensor columns = ops::contiguous(ops::broadcast_to(ops::unsqueeze(bad, 1), {3, 4}));
+  expect_fault([&] { ops::gather(x, 0, columns); }, text);
+  expect_fault([&] { ops::scatter(x, 0, columns, row); }, text);
+  expect_fault([&] { ops::scatter_add_(ops::clone(x), 0, columns, row); }, text);
+  expect_fault([&] { ops::one_hot(bad, 5); }, "class 7");
+  for (const char* reduction : {"none", "mean"}) {
+    expect_fault([&] { ops::cross_entropy(row, bad, {}, -100, reduction, 0); }, "target 7");
+    expect_fault([&] { ops::nll_loss(row, low, {}, -100, reduction); }, "target -1");
+  }
+  EXPECT_THROW(ops::index_select(there(values({0, 4})), 0, good), Error);  // at once
+  ops::index_select(x, 0, good);
+  EXPECT_NO_THROW(cuda_runtime()->synchronize());
+  // Reading a value waits too.
+  ops::index_select(x, 0, bad);
+  EXPECT_THROW(ops::sum(x, std::nullopt, false, std::nullopt).item(), Error);
+}
+
+// Of two faults one is told, and the results that follow are right.
+TEST(IndexFaults, LeaveEverythingUsable) {
+  const Tensor x = there(values({5, 4}));
+  const Tensor nine = indices({9}), eight = indices({8});
+  ops::index_select(x, 0, nine);
+  ops::index_select(x, 0, eight);
+  EXPECT_THROW(cuda_runtime()->synchronize(), Error);
+  EXPECT_NO_THROW(cuda_runtime()->synchronize());
+  expect_same([](const Tensors& in) { return Tensors{ops::index(in[0], {in[1]})}; },
+              {values({5, 4}), ops::sub(below({30}, 10), 5, 1)});
+}
+
+TEST(IndexFaults, TargetsMayBeIgnored) {
+  Tensor target = below({40}, 7);
+  target.data<int64_t>()[3] = target.data<int64_t>()[20] = -100;
+  for (const DType dtype : {DType::Float32, DType::Float64, DType::BFloat16})
+    for (const char* reduction : {"none", "sum", "mean"})
+      for (const int64_t ignored : {-100, 2}) {
+        if (ignored == 2) target = ops::clamp(target, 0.0, std::nullopt);
+        for (const Tensor& weight : {Tensor(), values({7}, 0.5, 2, dtype, 5)})
+          expect_same(
+              [&](const Tensors& in) {
+                const Tensor w = weight.defined() ? ops::to_device(weight, in[0].device()) : weight;
+                return Tensors{ops::cross_entropy(in[0], in[1], w, ignored, reduction, 0.1),
+                               ops::nll_loss(in[0], in[1], w, ignored, reduction)};
+              },
+              {values({40, 7}, -2, 2, dtype), target}, dtype == DType::BFloat16 ? 0.03 : -1);
+        target = below({40}, 7);
+        target.data<int64_t>()[3] = target.data<int64_t>()[20] = -100;
+      }
+}
+
 }  // namespace
 }  // namespace gs

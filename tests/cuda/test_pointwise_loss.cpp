@@ -109,7 +109,7 @@ TEST(PointwiseLoss, EdgesOfProbability) {
       {far, t});
 }
 
-// What the kernel says of inputs outside [0, 1].
+// Inputs outside [0, 1] are an error for whoever waits for the device.
 TEST(PointwiseLoss, Outside) {
   const auto outside = [](const Tensor& values_of_x, bool each) {
     const Tensor x = ops::to_device(values_of_x, twin::kCuda);
@@ -121,7 +121,13 @@ TEST(PointwiseLoss, Outside) {
                     1,
                     &found};
     kernels::pointwise_loss(x.device(), p);
-    return found;
+    try {
+      cuda_runtime()->synchronize();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.kind(), ErrorKind::Value);
+      return true;
+    }
+    return false;
   };
   for (const bool each : {false, true}) {
     Tensor x = values({3001}, 0, 1);

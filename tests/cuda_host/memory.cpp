@@ -21,6 +21,7 @@ constexpr size_t kDeviceBytes = size_t(4) << 30;
 struct Memory {
   std::mutex lock;
   std::map<const char*, size_t> blocks;
+  std::map<const char*, size_t> pinned;  // of the host, and the device may use it
   size_t in_use = 0;
 };
 Memory& memory() {
@@ -30,15 +31,19 @@ Memory& memory() {
 
 thread_local cudaError_t remembered = cudaSuccess;
 
-// `bytes` from p on are the device's.
+// `bytes` from p on lie in one block.
+bool lies_in(const std::map<const char*, size_t>& blocks, const void* p, size_t bytes) {
+  const char* at = static_cast<const char*>(p);
+  auto block = blocks.upper_bound(at);
+  if (block == blocks.begin()) return false;
+  --block;
+  return at + bytes <= block->first + block->second;
+}
+
 bool is_on_device(const void* p, size_t bytes) {
   Memory& m = memory();
   const std::lock_guard<std::mutex> hold(m.lock);
-  const char* at = static_cast<const char*>(p);
-  auto block = m.blocks.upper_bound(at);
-  if (block == m.blocks.begin()) return false;
-  --block;
-  return at + bytes <= block->first + block->second;
+  return lies_in(m.blocks, p, bytes);
 }
 
 }  // namespace
@@ -46,6 +51,12 @@ bool is_on_device(const void* p, size_t bytes) {
 bool is_device_memory(const void* p) { return is_on_device(p, 0); }  // also an empty view's end
 
 namespace {
+
+bool is_pinned(const void* p) {
+  Memory& m = memory();
+  const std::lock_guard<std::mutex> hold(m.lock);
+  return lies_in(m.pinned, p, 0);
+}
 
 bool is_mapped(uintptr_t address) {
   unsigned char resident;
@@ -63,7 +74,8 @@ void refuse_host_addresses(const void* argument, size_t bytes) {
     uintptr_t word;
     std::memcpy(&word, at + i, sizeof word);
     if (word < kLowest || word >= kHighest || !is_mapped(word)) continue;
-    if (!is_device_memory(reinterpret_cast<const void*>(word)))
+    const void* const address = reinterpret_cast<const void*>(word);
+    if (!is_device_memory(address) && !is_pinned(address))
       fail("a kernel is given an address of host memory (%#zx, byte %zu of an argument of %zu)",
            static_cast<size_t>(word), i, bytes);
   }
@@ -114,9 +126,16 @@ cudaError_t cudaMemGetInfo(size_t* available, size_t* total) {
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
   if (refused_by_capture()) return last_error(cudaErrorStreamCaptureUnsupported);
   *p = std::malloc(bytes ? bytes : 1);
-  return *p ? cudaSuccess : last_error(cudaErrorMemoryAllocation);
+  if (!*p) return last_error(cudaErrorMemoryAllocation);
+  Memory& m = memory();
+  const std::lock_guard<std::mutex> hold(m.lock);
+  m.pinned[static_cast<char*>(*p)] = bytes;
+  return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* p) {
+  Memory& m = memory();
+  const std::lock_guard<std::mutex> hold(m.lock);
+  m.pinned.erase(static_cast<char*>(p));
   std::free(p);
   return cudaSuccess;
 }

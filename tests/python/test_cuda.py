@@ -249,3 +249,24 @@ def test_checkpoints_cross_devices(tmp_path):
         assert (a.cpu() == b).all()
     back = gs.load(tmp_path / "model.gs", map_location="cuda")
     assert all(t.is_cuda for t in back.values())
+
+
+@needs_device
+def test_an_index_out_of_range_is_told_to_who_waits():
+    x = gs.arange(20.0, device="cuda").reshape(5, 4)
+    bad = gs.tensor([0, 7], device="cuda")
+    for call in (
+        lambda: x[bad],
+        lambda: nn.functional.embedding(bad, x),
+        lambda: x.index_select(0, bad),
+    ):
+        y = call()  # does not wait, and reads nothing outside
+        with pytest.raises(IndexError, match="7 is out of range for size 5"):
+            y.tolist()
+        assert y.shape == (2, 4)
+        gs.cuda.synchronize()
+    with pytest.raises(IndexError, match="target 9 is out of range for size 4"):
+        nn.functional.cross_entropy(x, gs.tensor([0, 1, 9, 2, 3], device="cuda")).item()
+    with pytest.raises(ValueError, match="probabilities"):
+        nn.functional.binary_cross_entropy(x, x.clamp(0, 1)).item()
+    assert x[gs.tensor([4, -5], device="cuda")].tolist() == [x[4].tolist(), x[0].tolist()]
