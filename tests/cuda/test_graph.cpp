@@ -268,6 +268,7 @@ TEST(Graph, MemoryThatIsFreedWhileRecordingStaysWithIt) {
   Tensor x = on_cuda(values({2048}));
   const Tensor copy = ops::clone(x);
   Tensor y;
+  cuda().empty_cache();  // the next tensor would get x's memory
   Captured captured([&] {
     y = ops::mul(x, 2.0);
     x = Tensor();
