@@ -12,10 +12,11 @@ GS_DEVICE int sum_place(int row, int col) {
   return row * 64 + (((col / 4) ^ (col / 32) ^ (row % 8 * 2)) * 4) + col % 4;
 }
 
-// Eight sums in a row, in two packs of shared memory, on to C in packs of 16 bytes.
+// Eight sums of a warp's piece, from (r, c) on, to C in packs of 16 bytes.
 template <class T>
 GS_DEVICE void write_eight(const Product<T>& p, int64_t batch, int64_t row, int64_t col,
-                           float* first, float* second) {
+                           float* piece, int r, int c) {
+  float *first = piece + sum_place(r, c), *second = piece + sum_place(r, c + 4);
   if constexpr (sizeof(T) == 4) {
     write_four(p, batch, row, col, load_pack<float, 4>(first));
     write_four(p, batch, row, col + 4, load_pack<float, 4>(second));
@@ -37,7 +38,7 @@ GS_DEVICE void write_eight(const Product<T>& p, int64_t batch, int64_t row, int6
   if (activation != Activation::None) {  // in a loop: an activation is long, and there are five
     store_pack<float, 4>(first, v[0]), store_pack<float, 4>(second, v[1]);
     _Pragma("unroll 1") for (int i = 0; i < 8; ++i) {
-      float* at = (i < 4 ? first : second) + i % 4;
+      float* at = piece + sum_place(r, c + i);
       *at = activate(activation, *at);
     }
     v[0] = load_pack<float, 4>(first), v[1] = load_pack<float, 4>(second);
@@ -55,16 +56,15 @@ GS_DEVICE void give_piece(const Product<T>& p, bool wide, int64_t batch, int64_t
   const int64_t left = p.n - first_col - col;
   _Pragma("unroll 1") for (int r = lane / 8; r < 16; r += 4) {
     if (row + r >= p.m || left <= 0) continue;
-    float *first = piece + sum_place(r, col), *second = piece + sum_place(r, col + 4);
     if (p.sums && left >= 8 && p.n % 4 == 0) {
       float* to = sums_of(p, split, batch, row + r, first_col + col);
-      store_pack<float, 4>(to, load_pack<float, 4>(first));
-      store_pack<float, 4>(to + 4, load_pack<float, 4>(second));
+      store_pack<float, 4>(to, load_pack<float, 4>(piece + sum_place(r, col)));
+      store_pack<float, 4>(to + 4, load_pack<float, 4>(piece + sum_place(r, col + 4)));
     } else if (!p.sums && left >= 8 && wide) {
-      write_eight(p, batch, row + r, first_col + col, first, second);
+      write_eight(p, batch, row + r, first_col + col, piece, r, col);
     } else {
       _Pragma("unroll 1") for (int i = 0; i < 8 && i < left; ++i) {
-        const float sum = (i < 4 ? first : second)[i % 4];
+        const float sum = piece[sum_place(r, col + i)];
         if (p.sums)
           *sums_of(p, split, batch, row + r, first_col + col + i) = sum;
         else
