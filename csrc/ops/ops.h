@@ -46,6 +46,8 @@ using OptionalDType = std::optional<DType>;
 #undef OP
 
 inline Tensor to_device(const Tensor& x, Device device) { return to_device(x, device, false); }
+// A copy in pinned memory of the host; the tensor itself when it is there already.
+Tensor pin_memory(const Tensor& x);
 inline Tensor copy_(const Tensor& x, const Operand& source) { return copy_(x, source, false); }
 
 }  // namespace gs::ops

@@ -196,16 +196,6 @@ class Stream(_C._CudaStream):
     `wait_stream` and `wait_event` make what follows in this stream wait for another's work.
     """
 
-    def wait_event(self, event: Event) -> None:
-        """What is put into this stream from now on waits for the event."""
-        event.wait(self)
-
-    def wait_stream(self, stream: _C._CudaStream) -> None:
-        """What is put into this stream from now on waits for what is in the other."""
-        event = Event()
-        event.record(stream)
-        event.wait(self)
-
     def record_event(self, event: Event | None = None) -> Event:
         """Marks this point of the stream's work."""
         event = Event() if event is None else event

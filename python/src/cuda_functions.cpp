@@ -2,6 +2,7 @@
 // core/device_runtime.h. A build without CUDA has the same names and counts no device.
 #include "convert.h"
 #include "core/device_runtime.h"
+#include "ops/ops.h"
 #include "tensor_object.h"
 
 namespace gs::python {
@@ -33,6 +34,14 @@ class Stream {
   void synchronize() const {
     const py::gil_scoped_release others_run;
     runtime("Stream.synchronize").synchronize_stream(stream_);
+  }
+  // What is put here from now on begins behind what has been put into `other` so far.
+  void wait_stream(const Stream& other) const {
+    const DeviceRuntime& cuda = runtime("Stream.wait_stream");
+    const DeviceEvent passed = cuda.new_event(false);
+    cuda.record_event(passed, other.stream_);
+    cuda.wait_event(stream_, passed);
+    cuda.delete_event(passed);
   }
 
  private:
@@ -139,14 +148,22 @@ void add_cuda(py::module_& m) {
     runtime("record_stream").record_stream(t.body()->storage->data(), t.device(), stream.get());
   });
 
-  py::class_<Stream>(m, "_CudaStream", "Work of a device that runs in order.")
-      .def(py::init<>())
+  py::class_<Stream> stream(m, "_CudaStream", "Work of a device that runs in order.");
+  py::class_<Event> event(m, "_CudaEvent", "A point in the work of a stream.");
+  stream.def(py::init<>())
       .def_property_readonly("handle",
                              [](const Stream& s) { return reinterpret_cast<uintptr_t>(s.get()); })
       .def("query", &Stream::query, "Whether everything put into it is done.")
-      .def("synchronize", &Stream::synchronize, "Waits for everything put into it.");
+      .def("synchronize", &Stream::synchronize, "Waits for everything put into it.")
+      .def(
+          "wait_stream", &Stream::wait_stream, py::arg("stream"),
+          "Later work here begins behind what has been put into `stream` so far; the host goes on.")
+      .def(
+          "wait_event", [](const Stream& s, const Event& e) { e.wait(&s); }, py::arg("event"),
+          "Later work here begins when `event` has passed; the host goes on.");
   m.def("_cuda_is_capturing", [] { return capture() == Capture::Recording; });
   m.def("_cuda_new_graph_pool", [] { return runtime("graph_pool_handle").new_graph_pool(); });
+  m.def("_pin_memory", [](const Tensor& t) { return ops::pin_memory(t); });
   m.def("_is_pinned", [](const Tensor& t) { return t.body()->storage->is_pinned(); });
 
   py::class_<Graph>(m, "_CudaGraph", "Work of a stream, captured once and replayed.")
@@ -160,8 +177,7 @@ void add_cuda(py::module_& m) {
       .def("end_replay", &Graph::end_replay, py::arg("run"),
            "Puts the work into the current stream, unless `run` is false.")
       .def("reset", &Graph::reset);
-  py::class_<Event>(m, "_CudaEvent", "A point in the work of a stream.")
-      .def(py::init<bool>(), py::arg("enable_timing") = false)
+  event.def(py::init<bool>(), py::arg("enable_timing") = false)
       .def("record", &Event::record, py::arg("stream") = py::none())
       .def("wait", &Event::wait, py::arg("stream") = py::none())
       .def("query", &Event::query)

@@ -270,3 +270,18 @@ def test_an_index_out_of_range_is_told_to_who_waits():
     with pytest.raises(ValueError, match="probabilities"):
         nn.functional.binary_cross_entropy(x, x.clamp(0, 1)).item()
     assert x[gs.tensor([4, -5], device="cuda")].tolist() == [x[4].tolist(), x[0].tolist()]
+
+
+@needs_device
+def test_streams_wait_for_each_other():
+    first, second, event = gs.cuda.Stream(), gs.cuda.Stream(), gs.cuda.Event()
+    x = gs.arange(1000.0).to("cuda")
+    first.wait_stream(gs.cuda.current_stream())
+    with gs.cuda.stream(first):
+        y = x * 2
+    second.wait_stream(first)
+    with gs.cuda.stream(second):
+        z = y + 1
+        second.record_event(event)
+    gs.cuda.current_stream().wait_event(event)
+    assert (z + 0).cpu().tolist() == [2.0 * i + 1 for i in range(1000)]
