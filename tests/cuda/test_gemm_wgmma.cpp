@@ -50,6 +50,7 @@ TEST(GemmWgmma, Orders) {
     for (int order = 0; order < 4; ++order)
       for (const Size& s : {Size{70, 75, 70}, Size{131, 2 * columns + 5, 131}})
         expect_call(call_of(s, kHalves[order % 2], order));
+    expect_call(call_of({70, 75, 70}, DType::Float32, 1));  // no tensor cores unless asked for
   });
 }
 
