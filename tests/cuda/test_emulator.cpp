@@ -249,7 +249,8 @@ TEST(Emulator, CopiesInTheWrongDirectionAreRefused) {
 __global__ void behind_shared(int past) {
   GS_SHARED(first, int[8]);
   GS_SHARED(second, int[8]);
-  first[7 + past] = second[0] = 1;
+  int* const at = first;
+  at[7 + past] = second[0] = 1;
 }
 __global__ void behind_device(int* x, int at) { x[at] = 1; }
 
