@@ -30,7 +30,6 @@ struct Event {
 
 namespace {
 
-
 // Work may launch kernels, and streams wait for each other: one lock for all, taken again within.
 std::recursive_mutex& lock() {
   static auto* only = new std::recursive_mutex;
