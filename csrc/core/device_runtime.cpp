@@ -3,10 +3,11 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/thread_local.h"
 
 namespace gs {
 namespace {
-thread_local Capture capture_of_thread __attribute__((tls_model("initial-exec"))) = Capture::Off;
+thread_local Capture capture_of_thread GS_INITIAL_EXEC = Capture::Off;
 }
 
 Capture capture() { return capture_of_thread; }

@@ -7,7 +7,7 @@
 
 namespace gs::autocast {
 
-__thread uint8_t active_devices __attribute__((tls_model("initial-exec"))) = 0;
+__thread uint8_t active_devices GS_INITIAL_EXEC = 0;
 
 namespace {
 

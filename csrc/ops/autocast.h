@@ -8,6 +8,7 @@
 
 #include <string_view>
 
+#include "core/thread_local.h"
 #include "ops/ops.h"
 
 namespace gs::autocast {
@@ -65,7 +66,7 @@ constexpr Policy policy_of(std::string_view name) {
 // ---------------------------------------------------------------- the calling thread's settings
 
 // One bit for each DeviceType on which autocast is on.
-extern __thread uint8_t active_devices __attribute__((tls_model("initial-exec")));
+extern __thread uint8_t active_devices GS_INITIAL_EXEC;
 inline bool active() { return active_devices != 0; }
 
 bool enabled(DeviceType device);

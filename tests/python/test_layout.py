@@ -155,3 +155,11 @@ def test_planted_includes_are_judged(tmp_path, where, include, bad):
     assert bool(problems) == bad, problems
     if bad and "typo" not in where:
         assert f"{where}:5:" in problems[0]
+
+
+def test_thread_locals_leave_room_for_cudas():
+    said = "tls_model"
+    found = {file.name for _, file in source_files(ROOT) if said in file.read_text()}
+    assert found == {"thread_local.h"}, (
+        "GS_INITIAL_EXEC says it, but for builds with CUDA's runtime"
+    )
