@@ -216,7 +216,7 @@ EMU_OPTIONS := -DGRADSTONE_CUDA=EMU -DGRADSTONE_BASELINE_ONLY=ON
 LARGE_SHAPES := Large Shares ManyPixels MoreElements ManyTensors MoreTensors LongRows \
 	Gemm.TensorCores Gemm.ThreeTf32 Gemm.Tf32 Gemm.Integers Gemm.Split Gemm.Vectors \
 	IndexWrite.Scatter IndexWrite.IndexAdd Scan.Sums Scan.Products FirstOfEqualOnes \
-	Sort.FirstFew Sort.InGlobalMemory GroupNorm.Groups Moments.EveryForm
+	Sort.FirstFew Sort.InGlobalMemory GroupNorm.Groups Moments.EveryForm RecurrentPersistent.Deep
 
 $(EMU)/.package: $(WHEEL_SOURCES) $(shell find tests/cuda tests/cuda_host 2>/dev/null) \
 		| $(VENV)/.package $(VENV)/.extras-test-progress-plot

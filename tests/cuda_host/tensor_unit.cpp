@@ -166,6 +166,7 @@ void compare_with_others(const GroupProduct& product, const char* file, int line
   if (!same(first, product)) fail("wgmma at %s:%d: the lanes of a warp differ", file, line);
   leave_meeting(meeting);
   if (thread.lane) return;
+  Unseen unseen;
   Block& block = *thread.home;
   if (thread.warp / 4 * 4 + 4 > block.warps.size())
     fail("wgmma at %s:%d outside a warpgroup of four warps", file, line);
