@@ -26,15 +26,16 @@ void expect_bits(const Tensor& a, const Tensor& b) {
 class Captured {
  public:
   explicit Captured(const std::function<void()>& work, uint64_t pool = 0) {
-    cuda().set_current_stream(stream_);
-    cuda().begin_capture(graph_, pool);
-    bool whole = false;
+    bool begun = false, whole = false;
     try {
+      cuda().set_current_stream(stream_);
+      cuda().begin_capture(graph_, pool);
+      begun = true;
       work();
       whole = true;
       leave(true);
     } catch (...) {
-      if (!whole) leave(false);
+      if (begun && !whole) leave(false);
       drop();
       throw;
     }
@@ -233,7 +234,9 @@ TEST(Graph, RefusesWhatItCannotHold) {
   expect_refused([&] { ops::uniform_(x, 0, 1, 3, 4); }, "generator of its own");
   expect_refused([&] { default_generator().manual_seed(4); }, "seeded");
   expect_refused([&] { const Captured inner([] {}); }, "[set_stream]");
-  EXPECT_THROW(cuda().begin_capture(cuda().new_graph(), 0), Error) << "the default stream";
+  const DeviceGraph graph = cuda().new_graph();
+  EXPECT_THROW(cuda().begin_capture(graph, 0), Error) << "the default stream";
+  cuda().delete_graph(graph);
   expect_bits(ops::add(x, 1.0, 1), ops::add(x, 1.0, 1));  // everything goes on
   EXPECT_EQ(cuda().memory_stats(0).graphs, 0);
 }
