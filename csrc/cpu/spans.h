@@ -148,6 +148,39 @@ GS_INLINE bool is_dense(const Loop& loop, const LoopOperand& operand) {
   return true;
 }
 
+// The row that a flat index lies in, and where each operand's row begins. Going to the next row
+// takes a few additions; finding one takes a division per dimension.
+struct RowCursor {
+  int64_t index[kMaxDims];
+  char* rows[4];
+  int64_t column;
+
+  GS_INLINE RowCursor(const Loop& loop, int64_t at) {
+    const int last = loop.ndim - 1;
+    column = at % loop.shape[last];
+    at /= loop.shape[last];
+    for (int k = 0; k < loop.count; ++k) rows[k] = loop.operands[k].data;
+    for (int d = last - 1; d >= 0; --d) {
+      index[d] = at % loop.shape[d];
+      at /= loop.shape[d];
+      for (int k = 0; k < loop.count; ++k) rows[k] += index[d] * loop.operands[k].strides[d];
+    }
+  }
+  GS_INLINE void advance(const Loop& loop, int64_t n) {
+    const int last = loop.ndim - 1;
+    column += n;
+    if (column < loop.shape[last]) return;
+    column = 0;
+    for (int d = last - 1; d >= 0; --d) {
+      const bool wraps = ++index[d] == loop.shape[d];
+      const int64_t steps = wraps ? 1 - loop.shape[d] : 1;
+      for (int k = 0; k < loop.count; ++k) rows[k] += steps * loop.operands[k].strides[d];
+      if (!wraps) return;
+      index[d] = 0;
+    }
+  }
+};
+
 struct SpanLoop {
   Loop loop;
   bool widen;  // 16-bit floats reach the kernel as float
@@ -220,14 +253,13 @@ struct SpanLoop {
     if (how == Access::Walk) walk_by_size<false>(loop, operand, convert ? raw : buffer, at, n);
   }
 
-  GS_INLINE char* address(const LoopOperand& operand, int64_t at) const {
-    if (!by_rows) return operand.data + at * size_of(operand.dtype);
-    char* p = operand.data;
-    for (int d = loop.ndim - 1; d >= 0; --d) {
-      p += at % loop.shape[d] * operand.strides[d];
-      at /= loop.shape[d];
-    }
-    return p;
+  // A vector full of the element at `from`: kernels that take one are those of floats.
+  GS_INLINE static void gather_one(const LoopOperand& operand, const char* from, char* buffer) {
+    if (operand.dtype == DType::Float64) return repeat<8>(buffer, from, kOneVector);
+    if (operand.dtype == DType::Float32) return repeat<4>(buffer, from, kOneVector);
+    alignas(64) char halves[kOneVector * 2];
+    repeat<2>(halves, from, kOneVector);
+    widen_span(operand.dtype, buffer, halves, kOneVector);
   }
 
   // The elements with flat index in [begin, end).
@@ -242,26 +274,31 @@ struct SpanLoop {
                least(one[k] ? kOneVector : piece, end - begin));
     }
     const int64_t inner = loop.shape[loop.ndim - 1];
+    RowCursor cursor(loop, by_rows ? begin : 0);
     for (int64_t at = begin; at < end;) {
       int64_t n = least(piece, end - at);
-      if (by_rows) n = least(n, inner - at % inner);
+      if (by_rows) n = least(n, inner - cursor.column);
       char* spans[4];
       char* memory[4];
       for (int k = 0; k < loop.count; ++k) {
         const LoopOperand& operand = loop.operands[k];
         const bool here = access[k] == Access::Direct || access[k] == Access::Convert;
-        memory[k] = here ? address(operand, at) : nullptr;
+        const int size = size_of(operand.dtype);
+        memory[k] = !here     ? nullptr
+                    : by_rows ? cursor.rows[k] + cursor.column * size
+                              : operand.data + at * size;
         spans[k] = access[k] == Access::Direct ? memory[k] : buffers[k];
         if (k == 0 || access[k] == Access::Direct) continue;
         if (access[k] == Access::Walk || access[k] == Access::Convert)
           gather(operand, access[k], memory[k], buffers[k], raw, at, n);
         else if (access[k] == Access::One)
-          gather(operand, Access::Walk, nullptr, buffers[k], raw, at, least(kOneVector, n));
+          gather_one(operand, cursor.rows[k], buffers[k]);
       }
       kernel(spans, n, takes_one ? one : context);
       if (access[0] != Access::Direct)
         scatter(loop.operands[0], access[0], memory[0], buffers[0], raw, at, n);
       at += n;
+      if (by_rows) cursor.advance(loop, n);
     }
   }
 };
