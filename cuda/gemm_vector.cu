@@ -42,9 +42,26 @@ GS_DEVICE Pack<T, N> load_few(const T* p, int64_t step, int64_t count, bool pack
   return pack;
 }
 
+// Adds the products of `N` places along K. `kWhole`: all of them exist, side by side in both
+// operands.
+template <int N, bool kWhole, class T, int Most>
+GS_DEVICE void add_products(const View<T>& v, int64_t row, int64_t k, int64_t count, bool x_packs,
+                            compute_t<T> (&sums)[Most]) {
+  const auto load = [&](const T* from, int64_t step, bool packs) {
+    if constexpr (kWhole) return load_pack<T, N>(from);
+    return load_few<N>(from, step, count, packs);
+  };
+  const auto m = load(v.m + row * v.row + k * v.k_step, v.k_step, v.packs);
+  GS_UNROLL for (int s = 0; s < Most; ++s) {
+    if (s >= v.count) break;
+    const auto x = load(v.x + s * v.x_row + k * v.x_k, v.x_k, x_packs);
+    GS_UNROLL for (int j = 0; j < N; ++j) sums[s] += widen(m.v[j]) * widen(x.v[j]);
+  }
+}
+
 // A warp for a row of M, its lanes side by side along K.
 template <class T, int Most>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     dot_kernel(const __grid_constant__ Product<T> p, bool x_is_a) {
   using C = compute_t<T>;
   constexpr int kPack = kPackBytes / sizeof(T);
@@ -56,13 +73,16 @@ __global__ void __launch_bounds__(kThreads)
   C sums[Most] = {};
   const bool x_packs = v.x_k == 1 && (x_is_a ? p.a_packs : p.b_packs);
   if (row < v.rows) {
-    _Pragma("unroll 2") for (int64_t k = begin + lane * kPack; k < end; k += 32 * kPack) {
-      const auto m = load_few<kPack>(v.m + row * v.row + k * v.k_step, v.k_step, end - k, v.packs);
-      GS_UNROLL for (int s = 0; s < Most; ++s) {
-        if (s >= v.count) break;
-        const auto x = load_few<kPack>(v.x + s * v.x_row + k * v.x_k, v.x_k, end - k, x_packs);
-        GS_UNROLL for (int j = 0; j < kPack; ++j) sums[s] += widen(m.v[j]) * widen(x.v[j]);
-      }
+    int64_t k = begin + lane * kPack;
+    if (v.packs && x_packs) {
+      _Pragma("unroll 2") for (; k + kPack <= end; k += 32 * kPack)
+          add_products<kPack, true>(v, row, k, kPack, true, sums);
+    }
+    // What is left, or all: the addresses of single elements take the registers of a second step.
+    constexpr int kPart = kPack / 2;
+    _Pragma("unroll 1") for (; k < end; k += 32 * kPack) {
+      _Pragma("unroll 1") for (int at = 0; at < kPack && k + at < end; at += kPart)
+          add_products<kPart, false>(v, row, k + at, end - k - at, x_packs, sums);
     }
   }
   C mine = 0;  // lane s gives sum s

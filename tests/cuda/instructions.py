@@ -25,7 +25,16 @@ from resources import ROOT, short_names
 LOAD_16 = r"ld\.global(\.nc)?(\.L\w+)*\.(v4\.[a-z]32|v2\.[a-z]64|b128)"
 STORE_16 = r"st\.global\.(v4\.[a-z]32|v2\.[a-z]64|b128)"
 COPY_16 = r"cp\.async\.cg\.shared\.global \[[^\]]*\], \[[^\]]*\], 16"
-ENTRY = re.compile(r"\.entry (\w+)\((.*?)\n}", re.DOTALL)
+LOAD_16_OR_8 = rf"{LOAD_16}|ld\.global(\.nc)?(\.L\w+)*\.(v2\.[a-z]32|b64|u64)"
+PRODUCT_16 = r"mma\.sync\.aligned\.m16n8k16\.\S*f16"  # bf16 ends so too
+PRODUCT_ASYNC = r"wgmma\.mma_async\.sync\.aligned\."
+# Tiles come by the bulk tensor copy, which says so to a barrier.
+WGMMA = (
+    r"cp\.async\.bulk\.tensor\.\dd\.shared::cluster\.global",
+    r"mbarrier\.try_wait",
+    r"setmaxnreg\.inc",
+)
+ENTRY = re.compile(r"\.entry (\w+)\(")
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,16 @@ RULES = [
     ),
     Rule("gemm_tf32.cu", r"^pipeline_kernel<", (COPY_16, r"mma\.sync\.aligned\.m16n8k8\.\S*tf32")),
     Rule("conv_product.cu", r"ConvTensorTile", (r"mma\.sync",)),
+    Rule("gemm_vector.cu", r"^(dot|columns)_kernel<(?!double)", (LOAD_16_OR_8,)),
+    Rule("attention_tensor.cu", r"^tensor_kernel<", (COPY_16, r"ldmatrix\.", PRODUCT_16)),
+    Rule(
+        "attention_tensor_grad.cu",
+        r"^(key|query)_grad_kernel<",
+        (COPY_16, r"ldmatrix\.", PRODUCT_16),
+    ),
+    Rule("gemm_wgmma.cu", r"^wgmma_kernel<.*bf16", (*WGMMA, PRODUCT_ASYNC + r"\S*bf16"), "90a"),
+    Rule("gemm_wgmma.cu", r"^wgmma_kernel<.*half", (*WGMMA, PRODUCT_ASYNC + r"\S*f16"), "90a"),
+    Rule("gemm_wgmma_tf32.cu", r"^wgmma_kernel<", (*WGMMA, PRODUCT_ASYNC + r"\S*tf32"), "90a"),
 ]
 
 
@@ -84,7 +103,9 @@ def make_ptx(build: Path, source: str, architecture: str) -> Path:
 
 def read_kernels(ptx: str) -> dict[str, str]:
     """Short name -> code of each kernel."""
-    found = dict(ENTRY.findall(ptx))
+    # From one to the next: assembly written by hand has lines that are no more than a brace.
+    _, *parts = ENTRY.split(ptx)
+    found = dict(zip(parts[::2], parts[1::2]))
     names = short_names(list(found))
     return {names[name]: code for name, code in found.items()}
 

@@ -1,3 +1,5 @@
+#include "kernels/kernels.h"
+#include "portable.cuh"
 #include "twin.h"
 
 namespace gs {
@@ -68,6 +70,35 @@ TEST(Where, EverySize) {
     expect_same(where, {ops::transpose(a, 0, 1), b, condition});
     expect_same(where, {values({5, 1}, -99, 99, dtype, 1), b, condition});
   }
+}
+
+// 13 bytes on the device. The caching allocator would round them up; these end where the sanitizer
+// watches.
+struct Thirteen {
+  char* data = nullptr;
+  explicit Thirteen(const char* from) {
+    EXPECT_EQ(cudaMalloc(reinterpret_cast<void**>(&data), 13), cudaSuccess);
+    EXPECT_EQ(cudaMemcpy(data, from, 13, cudaMemcpyDefault), cudaSuccess);
+  }
+  ~Thirteen() { cudaFree(data); }
+};
+
+// A thread takes 16 elements at a time.
+TEST(Where, NothingIsReadBeyondTheEnd) {
+  const char condition[13] = {1, 0, 0, 1, 1, 1, 0, 1, 0, 0, 0, 1, 0};
+  const Thirteen y("............"), c(condition), a("ABCDEFGHIJKL"), b("abcdefghijkl");
+  Loop loop;
+  loop.count = 4;
+  loop.ndim = 1;
+  loop.numel = loop.shape[0] = 13;
+  const char* const data[] = {y.data, c.data, a.data, b.data};
+  for (int k = 0; k < 4; ++k)
+    loop.operands[k] = {
+        const_cast<char*>(data[k]), k == 1 ? DType::Bool : DType::UInt8, false, {1}};
+  kernels::where(twin::kCuda, {loop});
+  char result[13];
+  ASSERT_EQ(cudaMemcpy(result, y.data, 13, cudaMemcpyDefault), cudaSuccess);
+  EXPECT_STREQ(result, "AbcDEFgHijkL");
 }
 
 }  // namespace

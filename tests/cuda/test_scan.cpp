@@ -62,6 +62,18 @@ TEST(ArgExtreme, NanInfinityAndSignedZero) {
     }
 }
 
+// Nothing but the worst value there is: no worse than that of a lane which has none at all.
+TEST(ArgExtreme, OnlyTheWorstValue) {
+  for (const Shape& shape : kShapes) {
+    SCOPED_TRACE(::testing::Message() << shape);
+    check_extreme(ops::full(shape, Scalar(int64_t(0)), DType::UInt8), true);
+    check_extreme(ops::full(shape, Scalar(int64_t(255)), DType::UInt8), false);
+    check_extreme(ops::full(shape, Scalar(false), DType::Bool), true);
+    check_extreme(ops::full(shape, Scalar(INT64_MIN), DType::Int64), true);
+    check_extreme(ops::full(shape, Scalar(-INFINITY), DType::Float32), true);
+  }
+}
+
 TEST(ArgExtreme, Operations) {
   for (const int64_t d : {0, 1, 2})
     expect_same(
