@@ -137,6 +137,7 @@ TEST(PointwiseLoss, Outside) {
       x.data<float>()[3000] = bad;
       EXPECT_TRUE(outside(x, each));
     }
+    EXPECT_TRUE(outside(values({700}, 2, 3), each));  // many threads raise the flag at once
   }
   EXPECT_FALSE(outside(values({0}), false));
 }

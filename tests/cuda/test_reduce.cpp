@@ -60,6 +60,22 @@ TEST(Reduce, EveryDtype) {
   }
 }
 
+// Rows of a wider matrix: they begin at 16 bytes and end anywhere.
+TEST(Reduce, ColumnsOfAPartOfAMatrix) {
+  for (const int64_t width : {1, 5, 70, 71})
+    check(ops::narrow(values({259, 72}), 1, 0, width), Dims{0});
+}
+
+TEST(Reduce, NegativeZeroIsNothing) {
+  for (const DType dtype : {DType::Float16, DType::BFloat16, DType::Float32, DType::Float64})
+    for (const OptionalDims& dims : {OptionalDims(Dims{0}), OptionalDims(Dims{1})}) {
+      SCOPED_TRACE(name_of(dtype));
+      const Tensor x = ops::full({9, 40}, Scalar(-0.0), dtype, Device{});
+      ASSERT_TRUE(std::signbit(ops::cast(x, DType::Float64).data<double>()[0]));
+      check(x, dims);
+    }
+}
+
 TEST(Reduce, EveryElementIsSeen) {
   // One element differs from all others: whoever leaves it out is seen.
   for (const int64_t n : {33, 1027, 20011})

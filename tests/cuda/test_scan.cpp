@@ -66,11 +66,11 @@ TEST(ArgExtreme, NanInfinityAndSignedZero) {
 TEST(ArgExtreme, OnlyTheWorstValue) {
   for (const Shape& shape : kShapes) {
     SCOPED_TRACE(::testing::Message() << shape);
-    check_extreme(ops::full(shape, Scalar(int64_t(0)), DType::UInt8), true);
-    check_extreme(ops::full(shape, Scalar(int64_t(255)), DType::UInt8), false);
-    check_extreme(ops::full(shape, Scalar(false), DType::Bool), true);
-    check_extreme(ops::full(shape, Scalar(INT64_MIN), DType::Int64), true);
-    check_extreme(ops::full(shape, Scalar(-INFINITY), DType::Float32), true);
+    check_extreme(ops::full(shape, Scalar(int64_t(0)), DType::UInt8, Device{}), true);
+    check_extreme(ops::full(shape, Scalar(int64_t(255)), DType::UInt8, Device{}), false);
+    check_extreme(ops::full(shape, Scalar(false), DType::Bool, Device{}), true);
+    check_extreme(ops::full(shape, Scalar(INT64_MIN), DType::Int64, Device{}), true);
+    check_extreme(ops::full(shape, Scalar(-INFINITY), DType::Float32, Device{}), true);
   }
 }
 
@@ -107,6 +107,14 @@ TEST(Moments, EveryForm) {
       SCOPED_TRACE(::testing::Message() << dtype << " " << shape);
       check_moments(values(shape, -1, 3, dtype), twin::tolerance_of(dtype));
     }
+}
+
+// The last of 125 parts has five rows: fewer than there are threads along it.
+const Shape kShortLastPart = {1, 16001, 32};
+
+TEST(Moments, ThreadsWithNothingToAdd) { check_moments(values(kShortLastPart, 5, 6), 3e-6); }
+TEST(ArgExtreme, ThreadsWithNothingToLookAt) {
+  check_extreme(ops::full(kShortLastPart, Scalar(int64_t(0)), DType::UInt8, Device{}), true);
 }
 
 TEST(Moments, NothingCancels) {
