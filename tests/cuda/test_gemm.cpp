@@ -50,6 +50,19 @@ TEST(Gemm, Vectors) {
       for (int which = 0; which < 4; ++which) expect_product(s, t, which & 1, which & 2);
 }
 
+// Parts of longer lines: whole packs may be read, and what lies behind the end is none of theirs.
+TEST(Gemm, VectorsInPartsOfLines) {
+  for (const DType t : kFloating)
+    for (const int64_t rows : {1, 3})
+      for (const int64_t k : {65, 69, 71, 72})
+        expect_same(
+            [k](const Tensors& in) {
+              const Tensor b = ops::narrow(in[1], 1, 0, k);
+              return Tensors{ops::matmul(ops::narrow(in[0], 1, 0, k), ops::transpose(b, 0, 1))};
+            },
+            {values({rows, 72}, -1, 1, t, 1), values({37, 72}, -1, 1, t, 2)}, limit(t, k));
+}
+
 // Few tiles and a long k: cut into parts, added in a second stage.
 TEST(Gemm, Split) {
   for (const DType t : {DType::Float32, DType::Float64, DType::BFloat16}) {
