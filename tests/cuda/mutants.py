@@ -151,12 +151,14 @@ class Build:
     def make(self) -> None:
         options = ["-DGRADSTONE_TESTS=ON", "-DGRADSTONE_CUDA=EMU", "-DGRADSTONE_BASELINE_ONLY=ON"]
         run([*self.through, "tools/build_cpp.sh", str(self.folder), TARGET, *options], TREE)
+        self.link = self._ask("commands", TARGET).splitlines()[-1]
         database = json.loads((self.folder / "compile_commands.json").read_text())
         for entry in database:
             name = str(Path(entry["file"]).relative_to(TREE))
-            if name.startswith(("cuda/", "tests/cuda_host/")):
-                self.commands[name] = shlex.split(entry["command"])
-        self.link = self._ask("commands", TARGET).splitlines()[-1]
+            command = shlex.split(entry["command"])
+            target = Path(command[command.index("-o") + 1]).parts[1]
+            if target in ("gradstone_cuda.dir", "gradstone_cuda_host.dir"):
+                self.commands[name] = command
 
     def _ask(self, *question: str) -> str:
         return run(["ninja", "-t", *question], self.folder)
@@ -216,7 +218,8 @@ class Build:
                     )
             link = link.replace(f"-o {TARGET}", f"{mode.flags[0]} {emulator} -o {TARGET}")
         binary = worker / TARGET
-        lines.append(link.replace(f"-o {TARGET}", f"-o {binary}"))
+        # Ninja's line is a list joined by "&&", whose failure "set -e" would pass over.
+        lines.append("{ " + link.replace(f"-o {TARGET}", f"-o {binary}") + "; } || exit 1")
         for order in mode.orders:
             test = self.test(binary, family, ORDERS[order] | mode.settings)
             lines.append(f"{test} >{worker}/log 2>&1 || {{ echo '{mode.name or order}'; exit; }}")
