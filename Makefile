@@ -152,9 +152,12 @@ bench-peers: $(BENCH_VENV)/.package $(PEERS_VENV)/.created ## whole networks bes
 	@$(BENCH_VENV)/bin/python bench/peers.py --peers $(PEERS_VENV)/bin/python $(BENCH_ARGS)
 	$(BENCH_VENV)/bin/python bench/same_losses.py
 
-.PHONY: bench-cpp
-bench-cpp: test-deps $(VENV)/.tools ## the C++ kernel microbenchmarks
+.PHONY: bench-build
+bench-build: test-deps $(VENV)/.tools ## the C++ microbenchmarks, not run
 	@tools/build_cpp.sh $(BUILD) gradstone_bench -DGRADSTONE_BENCH=ON $(CPU_ONLY)
+
+.PHONY: bench-cpp
+bench-cpp: bench-build ## the C++ kernel microbenchmarks
 	BENCHMARK_MIN_TIME=$${BENCHMARK_MIN_TIME:-0.05} $(BUILD)/gradstone_bench $(BENCH_ARGS)
 
 ##@ Tidy
