@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from gradstone._C import Tensor
 from gradstone._checks import real, whole
-from gradstone.autograd.grad_mode import no_grad
 from gradstone.nn import Module
 from gradstone.optim.optimizer import Optimizer
 from gradstone.training import batches
-from gradstone.training.random_state import generators_of, restore, snapshot
+from gradstone.training.put_back import put_back
 
 
 class LearningRateFinder:
@@ -127,7 +123,7 @@ def find_lr(
     losses: list[float] = []
     smoothed: list[float] = []
     average, lowest = 0.0, math.inf
-    with _put_back(model, optimizer, loader):
+    with put_back(model, optimizer, loader):
         proportions = _proportions(optimizer)
         model.train()
         source = _endless(loader)
@@ -184,41 +180,3 @@ def _endless(loader: Iterable[Any]) -> Iterator[Any]:
             yield batch
         if empty:
             raise ValueError("[find_lr] the loader gave no batch.")
-
-
-@contextmanager
-def _put_back(model: Module, optimizer: Optimizer, loader: Any) -> Iterator[None]:
-    """Behind the block model, optimizer and random numbers are as they were."""
-    params = list(model.parameters())
-    owned = {id(p) for p in params}
-    # Parameters that the optimizer has from elsewhere are stepped too.
-    params += [p for group in optimizer.param_groups for p in group["params"] if id(p) not in owned]
-    weights = [(p, p.detach().clone(), p.grad) for p in params]
-    modules = [(m, m.training, dict(m._buffers)) for m in model.modules()]
-    buffers = [(b, b.detach().clone()) for b in model.buffers()]
-    state, stepped = optimizer.state, optimizer._stepped
-    options = [dict(group) for group in optimizer.param_groups]
-    generators = generators_of([loader])
-    random = snapshot(generators)
-    for p in params:
-        p.grad = None  # the gradients there are stay untouched
-    # The test works on a copy of the state; what there is is handed back itself.
-    optimizer.state = defaultdict(dict, {key: copy.deepcopy(value) for key, value in state.items()})
-    try:
-        yield
-    finally:
-        restore(random, generators)
-        optimizer.state, optimizer._stepped = state, stepped
-        for group, option in zip(optimizer.param_groups, options):
-            group.clear()
-            group.update(option)
-        with no_grad():
-            for p, value, grad in weights:
-                p.copy_(value)
-                p.grad = grad
-            for buffer, value in buffers:
-                buffer.copy_(value)
-        for module, training, own in modules:
-            module.training = training
-            for name, held in own.items():
-                module._buffers[name] = held
