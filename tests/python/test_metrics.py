@@ -482,6 +482,29 @@ def test_update_records_nothing_and_reads_nothing_of_gradients():
     assert gs.is_grad_enabled()
 
 
+@pytest.mark.parametrize("make", [*EVERY, *NUMBERS, lambda: Accuracy(threshold=0.0), F1])
+def test_update_reads_nothing_back(make, monkeypatch):
+    """On a GPU every such read would wait for the device. (On the CPU the labels are looked at;
+    that is told to be off here.)"""
+    two = make in NUMBERS or make is F1 or make not in EVERY
+    output = t(np.linspace(-1, 1, 3)) if two else t(np.eye(3))
+    target = t([0.0, 1.0, 1.0]) if two else t([0, 1, 2])
+    metric = make()
+    with monkeypatch.context() as patched:
+        patched.setattr("gradstone.training.metrics.labels.refuse_outside", lambda *a: None)
+        for name in ("item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__array__"):
+
+            def read(self, *args, name=name):
+                raise AssertionError(f"read back by {name}")
+
+            patched.setattr(gs.Tensor, name, read)
+        with pytest.raises(AssertionError, match="read back by __bool__"):
+            bool(output.sum() > 0)  # the trap works
+        metric.update(output, target)
+        metric.update(output, target)
+    assert metric.compute() is not None
+
+
 def test_counts_are_wide():
     for make in EVERY:
         metric = make()

@@ -36,7 +36,7 @@ class StepProfile:
     `own` (without the operations or modules inside), `bytes` (by how much the memory in use grew),
     `held` (what was in use then) and `shape` (of the first result). `phases`: seconds of
     forward, loss, backward, optimizer. `seconds`: the watched step; `plain`: the same step when
-    nobody watches, the median of several. `peak`: the most bytes in use during the step, with what
+    nobody watches. `peak`: the most bytes in use during the step, with what
     was there before (`before`: weights, the optimizer's state, the batch).
     """
 
