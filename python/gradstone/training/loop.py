@@ -1,0 +1,203 @@
+"""The loop of a fit: epochs, groups of batches, steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from gradstone._C import Tensor
+from gradstone.optim.lr_scheduler import ReduceLROnPlateau
+from gradstone.optim.optimizer import number
+from gradstone.training import batches, random_state
+from gradstone.training.callbacks import monitored
+from gradstone.training.evaluation import evaluate
+from gradstone.training.position import rest_of_pass
+from gradstone.training.progress import Progress
+
+if TYPE_CHECKING:
+    from gradstone.training.trainer import Trainer
+
+
+class Loop:
+    """One call of ``Trainer.fit``. What callbacks may look at is on the trainer."""
+
+    def __init__(self, trainer: Trainer, loader: Any, validation: Any, epochs: int) -> None:
+        self.trainer = trainer
+        self.loader = loader
+        self.validation = validation
+        self.epochs = epochs
+
+    def run(self, saved: dict[str, Any] | None) -> None:
+        """The epochs that are left, from a saved state on."""
+        trainer = self.trainer
+        while trainer.stop_reason is None and len(trainer.history) < self.epochs:
+            self._epoch(saved)
+            saved = None
+
+    def _epoch(self, saved: dict[str, Any] | None) -> None:
+        trainer = self.trainer
+        trainer.begin_epoch()
+        trainer.callbacks("epoch_start", trainer)
+        items = self._rest(saved) if saved and saved["position"]["batches"] else self._pass(saved)
+        label = f"epoch {trainer.epoch}/{self.epochs}"
+        with Progress(trainer.length, label, quarters=False, enabled=trainer.progress) as bar:
+            bar.done = trainer.batch
+            self._train(items, bar)
+            if trainer.trained and trainer.stop_reason is None:
+                bar.hold()
+                self._close(bar)
+        if trainer.logs:
+            trainer.callbacks("epoch_end", trainer)
+
+    # --------------------------------------------------------------------------------- its batches
+
+    def _pass(self, saved: dict[str, Any] | None) -> Iterator[Any]:
+        """All batches of an epoch."""
+        trainer = self.trainer
+        if saved is not None:
+            random_state.restore(saved["random"], trainer.generators)
+        trainer.pass_start = random_state.snapshot(trainer.generators)
+        set_epoch = getattr(getattr(self.loader, "sampler", None), "set_epoch", None)
+        if set_epoch is not None:
+            set_epoch(trainer.epoch - 1)
+        return islice(self.loader, 1) if trainer.fast_dev_run else iter(self.loader)
+
+    def _rest(self, saved: dict[str, Any]) -> Iterator[Any]:
+        """The batches of an interrupted epoch that are left, with its sums taken over."""
+        trainer, position = self.trainer, saved["position"]
+        trainer.batch, trainer.trained = position["batches"], position["trained"]
+        trainer.pass_start = position["pass_start"]
+        trainer.averages.load_state_dict(position["averages"], trainer.device)
+        trainer.epoch_began -= position["seconds"]
+        rest: Iterator[Any] = iter(())
+        if not trainer.trained:
+            set_epoch = getattr(getattr(self.loader, "sampler", None), "set_epoch", None)
+            if set_epoch is not None:
+                set_epoch(trainer.epoch - 1)
+            random_state.restore(trainer.pass_start, trainer.generators)
+            rest = rest_of_pass(self.loader, trainer.batch)
+        random_state.restore(saved["random"], trainer.generators)
+        return rest
+
+    # ----------------------------------------------------------------------------------- its steps
+
+    def _train(self, items: Iterator[Any], bar: Progress) -> None:
+        """Steps until the pass is over or somebody stops it."""
+        trainer = self.trainer
+        hooks = trainer.callbacks.hooks["step_end"]
+        by_batch = trainer.scheduler if trainer.scheduler_step == "batch" else None
+        try:
+            while group := list(islice(items, trainer.accumulate)):
+                self._group(group, bar)
+                trainer.step += 1
+                if trainer.ema is not None:
+                    trainer.ema.update()
+                if by_batch is not None:
+                    by_batch.step()
+                for hook in hooks:
+                    hook(trainer)
+                trainer.look_at_clock()
+                if trainer.stop_reason is not None:
+                    return
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+        if trainer.batch == 0:
+            raise ValueError("[Trainer.fit] the loader gave no batches.")
+        trainer.trained = True
+
+    def _group(self, group: list[Any], bar: Progress) -> None:
+        """One step of the optimizer."""
+        trainer = self.trainer
+        compute, hooks = trainer.compute, trainer.callbacks.hooks
+        sizes = [batches.samples(batch) for batch in group]
+        whole = sum(sizes)
+        trainer.optimizer.zero_grad()
+        for left, batch, size in zip(range(len(group) - 1, -1, -1), group, sizes):
+            trainer.inputs, trainer.targets, weights = batches.split(
+                batches.on_device(batch, trainer.device)
+            )
+            for hook in hooks["batch_start"]:
+                hook(trainer)
+            targets = trainer.targets
+            if trainer.mix is not None:
+                trainer.inputs, trainer.targets = trainer.mix(trainer.inputs, targets)
+            trainer.output, loss = compute.forward(trainer.inputs, trainer.targets, weights)
+            self._count(loss, size, targets)
+            for hook in hooks["before_backward"]:
+                hook(trainer)
+            compute.check(trainer.loss, self._mean_loss)
+            compute.backward(trainer.loss, size / whole)
+            for hook in hooks["after_backward"]:
+                hook(trainer)
+            if not left:
+                compute.step()
+            trainer.batch += 1
+            for hook in hooks["batch_end"]:
+                hook(trainer)
+            bar.update(1, size, loss=self._mean_loss)
+
+    def _count(self, loss: Tensor, size: int, targets: Any) -> None:
+        """Adds the batch to the sums of the epoch; ``trainer.loss`` becomes what is minimised."""
+        trainer, penalty = self.trainer, self.trainer.compute.penalty()
+        averages = trainer.averages
+        averages.samples += size
+        averages.add("loss", loss, size)
+        if penalty is not None:
+            averages.add("penalty", penalty, size)
+        if averages.metrics:
+            averages.measure(trainer.output, targets)
+        trainer.loss = loss if penalty is None else loss + penalty
+
+    def _mean_loss(self) -> float:
+        return self.trainer.averages.mean("loss")
+
+    # ------------------------------------------------------------------------------------- its end
+
+    def _close(self, bar: Progress) -> None:
+        """The epoch's values, the validation, the schedule."""
+        trainer = self.trainer
+        lr = float(number(trainer.optimizer.param_groups[0]["lr"]))
+        seconds = trainer.seconds()
+        values = trainer.averages.result()
+        trainer.compute.check_sum(values["loss"])
+        if self.validation is not None:
+            trainer.after_training = random_state.snapshot(trainer.generators)
+            trainer.callbacks("validation_start", trainer)
+            found = self._validate(bar)
+            if found is None:
+                return  # a resumed fit begins with the validation
+            values.update((f"val_{name}", value) for name, value in found.items())
+        values["lr"] = lr
+        trainer.logs = {"epoch": trainer.epoch, **values, "seconds": trainer.seconds()}
+        trainer.logs["samples_per_second"] = trainer.averages.samples / max(seconds, 1e-9)
+        if self.validation is not None:
+            trainer.callbacks("validation_end", trainer)
+        if trainer.scheduler is not None and trainer.scheduler_step == "epoch":
+            if isinstance(trainer.scheduler, ReduceLROnPlateau):
+                trainer.scheduler.step(monitored(trainer, trainer.monitor))
+            else:
+                trainer.scheduler.step()
+        trainer.history.epochs.append(trainer.logs)
+        bar.values = {k: v for k, v in values.items() if isinstance(v, (int, float))}
+
+    def _validate(self, bar: Progress) -> dict[str, Any] | None:
+        """The values of the validation; None when somebody stopped it."""
+        trainer, total = self.trainer, length(self.validation)
+
+        def go_on(done: int) -> bool:
+            bar.update(0, validation=f"{done}/{'?' if total is None else total}")
+            trainer.look_at_clock()
+            return trainer.stop_reason is None
+
+        return evaluate(trainer, self.validation, go_on)
+
+
+def length(loader: Any) -> int | None:
+    """How many batches it gives, where it says so."""
+    try:
+        return len(loader)
+    except (TypeError, NotImplementedError):
+        return None
