@@ -29,7 +29,7 @@ class Averages:
         total = self.sums.get(name)
         if total is None:
             self.sums[name] = total = _C._full((), 0.0, _C.float64, value.device)
-        total.add_(value.detach(), alpha=samples)
+        total.add_(_C._cast(value.detach(), _C.float64), alpha=samples)
 
     def measure(self, output: Any, target: Any) -> None:
         """Shows a batch to the metrics."""

@@ -31,6 +31,8 @@ class Loop:
     def run(self, saved: dict[str, Any] | None) -> None:
         """The epochs that are left, from a saved state on."""
         trainer = self.trainer
+        if saved is not None:
+            random_state.restore(saved["random"], trainer.generators)
         while trainer.stop_reason is None and len(trainer.history) < self.epochs:
             self._epoch(saved)
             saved = None
@@ -39,7 +41,7 @@ class Loop:
         trainer = self.trainer
         trainer.begin_epoch()
         trainer.callbacks("epoch_start", trainer)
-        items = self._rest(saved) if saved and saved["position"]["batches"] else self._pass(saved)
+        items = self._rest(saved) if saved and saved["position"]["batches"] else self._pass()
         label = f"epoch {trainer.epoch}/{self.epochs}"
         with Progress(trainer.length, label, quarters=False, enabled=trainer.progress) as bar:
             bar.done = trainer.batch
@@ -52,11 +54,9 @@ class Loop:
 
     # --------------------------------------------------------------------------------- its batches
 
-    def _pass(self, saved: dict[str, Any] | None) -> Iterator[Any]:
+    def _pass(self) -> Iterator[Any]:
         """All batches of an epoch."""
         trainer = self.trainer
-        if saved is not None:
-            random_state.restore(saved["random"], trainer.generators)
         trainer.pass_start = random_state.snapshot(trainer.generators)
         set_epoch = getattr(getattr(self.loader, "sampler", None), "set_epoch", None)
         if set_epoch is not None:
