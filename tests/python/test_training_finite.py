@@ -114,6 +114,17 @@ def test_a_rate_that_is_too_large_is_found():
         ).fit([(gs.rand(4, 3), gs.zeros(4, 2))] * 20, 3)  # fmt: skip
 
 
+def test_where_looking_waits_the_loss_is_looked_at_now_and_then():
+    """As on a GPU: 50 batches later, or at the end of the epoch, the layer is still named."""
+    for count, seen in ((60, 50), (20, 20)):
+        model = network(Quotient())
+        trainer = Trainer(model, optim.SGD(model.parameters(), 0.1), nn.MSELoss(), progress=False)
+        trainer.compute._always, trainer.compute._sometimes = False, True
+        with pytest.raises(FloatingPointError, match="parameter '.*' is not finite|Quotient"):
+            trainer.fit([(gs.rand(4, 3), gs.zeros(4, 2))] * count, 1)
+        assert trainer.batch in (seen - 1, seen)
+
+
 def test_it_may_be_left_out():
     history = fit(network(Quotient()), check_finite=False)
     assert len(history) == 3

@@ -62,6 +62,22 @@ class PythonOrder(Sampler):
         return COUNT
 
 
+class OwnNumbers(Sampler):
+    """Somebody's sampler with random numbers of its own, which go on from epoch to epoch."""
+
+    def __init__(self):
+        self.numpy, self.python = np.random.default_rng(4), random.Random(4)
+        self.state = np.random.RandomState(4)
+
+    def __iter__(self):
+        order = self.numpy.permutation(COUNT).tolist()
+        self.python.shuffle(order)
+        return iter(self.state.permutation(order).tolist())
+
+    def __len__(self):
+        return COUNT
+
+
 class Pairs(Sampler):
     """Somebody's batches, of different sizes."""
 
@@ -92,6 +108,7 @@ LOADERS = {
         tensors(), SIZE, sampler=WeightedRandomSampler([1.0, 2.0] * (COUNT // 2), COUNT)
     ),
     "own sampler": lambda: DataLoader(tensors(), SIZE, sampler=PythonOrder()),
+    "own numbers": lambda: DataLoader(tensors(), SIZE, sampler=OwnNumbers()),
     "own batches": lambda: DataLoader(tensors(), batch_sampler=Pairs()),
     "item by item": lambda: DataLoader(Noisy(), SIZE, shuffle=True),
     "own batches, item by item": lambda: DataLoader(Noisy(), batch_sampler=Pairs()),
@@ -271,6 +288,16 @@ def test_interrupted_in_the_validation(tmp_path):
     assert bits(again) == wanted
 
 
+class Mix:
+    """As MixUp: random numbers of its own."""
+
+    def __init__(self):
+        self.random = np.random.default_rng(3)
+
+    def __call__(self, x, y):
+        return x * self.random.uniform(0.5, 1.5), y
+
+
 OPTIONS = {
     "accumulation": {"accumulate": 3, "clip_norm": 0.5},
     "float16": {"precision": "fp16", "clip_norm": 0.5},
@@ -279,6 +306,7 @@ OPTIONS = {
     "a plateau": {"plateau": True},
     "penalties": {"l1": 1e-3, "l2": 1e-3},
     "averaged weights": {"ema": 0.9},
+    "mixing": {"mix": Mix},
 }
 
 
@@ -286,14 +314,17 @@ OPTIONS = {
 def test_every_part_is_kept(name, tmp_path):
     if name == "averaged weights":
         pytest.importorskip("gradstone.training.ema", reason="needs gradstone.training.ema")
-    options = OPTIONS[name]
-    wanted, _ = uninterrupted(tmp_path / "whole", "gathered", **options)
-    trainer_for(tmp_path / "parts", [Interrupts(2, 4)], **options).fit(
-        LOADERS["gathered"](), 3, validation()
-    )
-    again = trainer_for(tmp_path / "parts", **options)
-    again.fit(LOADERS["gathered"](), 3, validation(), resume=True)
-    assert bits(again) == wanted
+
+    def make(folder, *callbacks):
+        options = {k: v() if v is Mix else v for k, v in OPTIONS[name].items()}
+        return trainer_for(tmp_path / folder, callbacks, **options)
+
+    whole, parts, again = make("whole"), make("parts", Interrupts(2, 4)), make("parts")
+    for trainer, resume in ((whole, False), (parts, False), (again, True)):
+        seed_everything(1)
+        trainer.fit(LOADERS["gathered"](), 3, validation(), resume=resume)
+    assert parts.history.interrupted
+    assert bits(again) == bits(whole)
 
 
 def test_the_state_of_callbacks_is_kept(tmp_path):
@@ -366,7 +397,9 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
     trainer_for(tmp_path, [Interrupts(1, 3)]).fit(loader, 2)
     with pytest.raises(ValueError, match="epoch of 7 batches, the loader now gives 13"):
         trainer_for(tmp_path).fit(DataLoader(tensors(), 4, shuffle=True), 2, resume=True)
-    with pytest.raises(ValueError, match="0 generators in the loaders, now there are 1"):
+    with pytest.raises(
+        ValueError, match="hold 1 random generators, those of the checkpoint held 0"
+    ):
         trainer_for(tmp_path).fit(LOADERS["own generator"](), 2, resume=True)
 
 

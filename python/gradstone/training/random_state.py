@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from gradstone import random as gs_random
 from gradstone._C import Generator
+
+_KINDS = (Generator, np.random.Generator, np.random.RandomState, random.Random)
+# Where a loader keeps what may hold a generator, and where those parts keep it in turn.
+_PARTS = ("sampler", "batch_sampler", "dataset", "collate_fn", "transform", "target_transform")
 
 
 def seed_everything(seed: int) -> None:
@@ -24,45 +28,82 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
 
 
-def generators_of(loaders: Iterable[Any]) -> list[Generator]:
-    """The generators that these loaders and their samplers were given, each once."""
-    found: list[Generator] = []
-    for loader in loaders:
-        sampler = getattr(loader, "sampler", None)
-        batches = getattr(loader, "batch_sampler", None)
-        inner = getattr(batches, "sampler", None)
-        for owner in (loader, sampler, batches, inner):
-            generator = getattr(owner, "generator", None)
-            if isinstance(generator, Generator) and all(g is not generator for g in found):
-                found.append(generator)
+def generators_of(owners: Iterable[Any]) -> list[Any]:
+    """The generators (gradstone's, NumPy's, Python's) that are attributes of these loaders, of
+    their samplers, data sets, transforms and collating functions, each once."""
+    found: list[Any] = []
+    for owner in owners:
+        for part in _parts(owner, 6):
+            for value in vars(part).values():
+                if isinstance(value, _KINDS) and all(g is not value for g in found):
+                    found.append(value)
     return found
 
 
-def snapshot(generators: Sequence[Generator]) -> dict[str, Any]:
-    """The states, as ``gs.save`` takes them."""
-    numbers: Any = np.random.get_state()
-    kind, key, position, has_gauss, gauss = numbers
-    version, words, following = random.getstate()
+def _parts(owner: Any, depth: int) -> Iterator[Any]:
+    """The object and the parts of it that may hold a generator."""
+    if depth and hasattr(owner, "__dict__") and not isinstance(owner, type):
+        yield owner
+        for name in _PARTS:
+            yield from _parts(vars(owner).get(name), depth - 1)
+
+
+# ------------------------------------------------------------------------------------------- states
+
+
+def snapshot(generators: Sequence[Any]) -> dict[str, Any]:
+    """The states of the global sources and of these generators, as ``gs.save`` takes them."""
     return {
         "gradstone": gs_random.get_rng_state(),
-        "numpy": (str(kind), key.tolist(), int(position), int(has_gauss), float(gauss)),
-        "python": (version, list(words), following),
-        "loaders": [generator.get_state() for generator in generators],
+        "numpy": _plain(np.random.get_state(legacy=False)),
+        "python": random.getstate(),
+        "others": [_state(generator) for generator in generators],
     }
 
 
-def restore(state: dict[str, Any], generators: Sequence[Generator]) -> None:
-    """Takes everything back to a ``snapshot``. ValueError when the loaders have other generators
-    than then."""
-    if len(state["loaders"]) != len(generators):
-        raise ValueError(
-            f"[Trainer.fit] the checkpoint was written with {len(state['loaders'])} generators in "
-            f"the loaders, now there are {len(generators)}: give the loaders the same generators."
-        )
-    kind, key, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state((kind, np.array(key, np.uint32), position, has_gauss, gauss))
-    version, words, following = state["python"]
-    random.setstate((version, tuple(words), following))
-    for generator, one in zip(generators, state["loaders"]):
-        generator.set_state(one)
+def restore(state: dict[str, Any], generators: Sequence[Any]) -> None:
+    """Takes everything back to a ``snapshot``."""
+    np.random.set_state(_arrays(state["numpy"]))
+    random.setstate(state["python"])
+    for generator, one in zip(generators, state["others"]):
+        _set_state(generator, one)
     gs_random.set_rng_state(state["gradstone"])
+
+
+def _state(generator: Any) -> Any:
+    if isinstance(generator, Generator):
+        return generator.get_state()
+    if isinstance(generator, random.Random):
+        return generator.getstate()
+    if isinstance(generator, np.random.RandomState):
+        return _plain(generator.get_state(legacy=False))
+    return _plain(generator.bit_generator.state)
+
+
+def _set_state(generator: Any, state: Any) -> None:
+    if isinstance(generator, Generator):
+        generator.set_state(state)
+    elif isinstance(generator, random.Random):
+        generator.setstate(state)
+    elif isinstance(generator, np.random.RandomState):
+        generator.set_state(_arrays(state))
+    else:
+        generator.bit_generator.state = _arrays(state)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's states as numbers, texts, lists and dicts."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return {"dtype": str(value.dtype), "array": value.tolist()}
+    return value
+
+
+def _arrays(value: Any) -> Any:
+    """The inverse of ``_plain``."""
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"dtype", "array"}:
+        return np.array(value["array"], value["dtype"])
+    return {k: _arrays(v) for k, v in value.items()}

@@ -87,6 +87,12 @@ def check(trainer: Trainer, state: dict[str, Any]) -> None:
                 f"[Trainer.fit] cannot resume: the trainer has {has} and the checkpoint {wants} "
                 f"of this: {what}."
             )
+    held, hold = len(state["random"]["others"]), len(trainer.generators)
+    if held != hold:
+        raise ValueError(
+            f"[Trainer.fit] cannot resume: the loaders (and mix) hold {hold} random generators, "
+            f"those of the checkpoint held {held}."
+        )
     position = state["position"]
     then, now = position["length"], trainer.length
     if position["batches"] and then != now:

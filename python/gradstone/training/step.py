@@ -51,8 +51,8 @@ class Step:
         self.l2 = float(l2)
         self.autocast = _autocast(model, device, precision)
         self.scaler = GradScaler(device.type) if precision == "fp16" else None
-        self._always = 0 if not check_finite else 1 if device.type == "cpu" else 0
-        self._sometimes = check_finite and not self._always
+        self._always = check_finite and device.type == "cpu"
+        self._sometimes = check_finite and device.type != "cpu"
         self._looks = 0
         self._random: Any = None  # state before the batch, to compute it again
         self._batch: tuple[Any, Any, Any] = (None, None, None)

@@ -193,7 +193,7 @@ class Trainer:
             epochs, resume = 1, False
         self.length = 1 if self.fast_dev_run else length(loader)
         self._validated = validation is not None
-        self.generators = random_state.generators_of((loader, validation))
+        self.generators = random_state.generators_of((loader, validation, self.mix))
         saved = self._find(resume)
         if saved is not None:
             state.check(self, saved)
@@ -270,6 +270,9 @@ class Trainer:
 
     def _interrupt(self) -> None:
         self._pause("interrupted")
+        if self.progress:
+            # Not print(): this is inside a signal handler.
+            os.write(2, b"\nCtrl-C: ending this batch; once more stops at once\n")
 
     # --------------------------------------------------------------------------------------- state
 
