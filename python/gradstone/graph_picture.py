@@ -1,0 +1,152 @@
+"""The graph of operations behind a tensor, as text in the DOT language.
+
+    from gradstone.graph_picture import make_dot
+
+    Path("graph.dot").write_text(make_dot(loss, model))
+
+``dot -Tsvg graph.dot -o graph.svg`` (Graphviz) draws it, and so do many editors and web pages. The
+language: https://graphviz.org/doc/info/lang.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from gradstone._C import Node, Tensor
+from gradstone.autograd.grad_mode import enable_grad
+from gradstone.model_summary.inputs import tensors_in
+from gradstone.nn import Module
+
+__all__ = ["make_dot", "record_shapes"]
+
+Shapes = dict[Node, tuple[int, ...]]
+
+_LEAF = 'fillcolor="lightblue"'
+_OUTPUT = 'fillcolor="palegreen"'
+_DIRECTIONS = ("TB", "LR", "BT", "RL")
+
+
+def quoted(text: str) -> str:
+    """A DOT string that shows exactly `text`; a newline begins a new line."""
+    out = []
+    for char in text:
+        if char == "\n":
+            out.append("\\n")
+        elif char in '"\\':
+            out.append("\\" + char)
+        else:
+            out.append(char if char.isprintable() else f"\\\\x{ord(char):02x}")
+    return '"' + "".join(out) + '"'
+
+
+def _node_of(tensor: Tensor) -> Node:
+    """Where the gradient of a tensor goes: its operation, or what adds into a leaf's ``.grad``."""
+    if tensor.grad_fn is not None:
+        return tensor.grad_fn
+    with enable_grad():
+        view = tensor.view_as(tensor).grad_fn
+    leaf = None if view is None else view.next_functions[0][0]
+    assert leaf is not None, "a view of a leaf leads to the leaf"
+    return leaf
+
+
+@contextmanager
+def record_shapes(model: Module) -> Iterator[Shapes]:
+    """Inside the block, notes the shape of every tensor that enters or leaves a layer of the model,
+    for :func:`make_dot`; of an operation with several results the first one's. What it gives
+    keeps the graph alive."""
+    shapes: Shapes = {}
+
+    def note(module: Module, args: Any, kwargs: Any, output: Any) -> None:
+        for tensor in tensors_in([args, kwargs, output]):
+            if tensor.requires_grad:
+                shapes.setdefault(_node_of(tensor), tuple(tensor.shape))
+
+    modules = list(model.modules())
+    had_hooks = [module._has_hooks for module in modules]
+    handles = [module.register_forward_hook(note, with_kwargs=True) for module in modules]
+    try:
+        yield shapes
+    finally:
+        for handle, module, had in zip(handles, modules, had_hooks):
+            handle.remove()
+            module.__dict__["_has_hooks"] = had
+
+
+def make_dot(
+    outputs: Tensor | Sequence[Tensor],
+    names: Module | Mapping[str, Tensor] | None = None,
+    *,
+    shapes: Shapes | None = None,
+    direction: str = "TB",
+) -> str:
+    """DOT text of the operations that led to the outputs: a box for each operation, a blue one for
+    each leaf, a green one for each output; arrows go the way the values went.
+
+    names: the model, whose parameters are then shown with their names, or tensors by name, leaves
+    or results. Named tensors and outputs show their shapes; for those between a model's layers run
+    the model in :func:`record_shapes` and pass what it gives. An arrow from a later output of an
+    operation than the first carries that output's number. direction: "TB" (from top to bottom),
+    "LR", "BT" or "RL".
+
+    ValueError for an output that no gradient leads back from, or another direction.
+    """
+    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    for i, root in enumerate(roots):
+        if not root.requires_grad:
+            raise ValueError(
+                f"[make_dot] output {i} of shape {tuple(root.shape)} has no graph: it does not "
+                "require a gradient."
+            )
+    if direction not in _DIRECTIONS:
+        raise ValueError(f"[make_dot] expected direction to be one of {_DIRECTIONS}.")
+    # Nodes are told apart by identity: these are held until the text is made.
+    told: dict[Node, list[str]] = {node: [str(shape)] for node, shape in (shapes or {}).items()}
+    given = dict(names.named_parameters() if isinstance(names, Module) else names or {})
+    for name, tensor in given.items():
+        if tensor.requires_grad:
+            told[_node_of(tensor)] = [name, str(tuple(tensor.shape))]
+    nodes = _nodes([_node_of(root) for root in roots])
+    number = {node: i for i, node in enumerate(nodes)}
+    lines = [
+        "digraph {",
+        f"  rankdir={direction};",
+        '  node [shape=box, style=filled, fillcolor="white", fontname="sans-serif"];',
+    ]
+    for node, i in number.items():
+        title = node.name()
+        leaf = title == "AccumulateGrad"
+        label = (
+            told.get(node, []) if leaf else [title.removesuffix("Backward"), *told.get(node, [])]
+        )
+        style = f", {_LEAF}" if leaf else ""
+        lines.append(f"  n{i} [label={quoted(chr(10).join(label or ['leaf']))}{style}];")
+    for node, i in number.items():
+        for source, slot in node.next_functions:
+            if source is not None:
+                lines.append(f"  n{number[source]} -> n{i}{_slot(slot)};")
+    for k, root in enumerate(roots):
+        title = "output" if len(roots) == 1 else f"output {k}"
+        text = quoted(f"{title}\n{tuple(root.shape)}")
+        lines.append(f"  out{k} [label={text}, {_OUTPUT}];")
+        lines.append(f"  n{number[_node_of(root)]} -> out{k};")
+    return "\n".join([*lines, "}", ""])
+
+
+def _slot(slot: int) -> str:
+    return f' [label="{slot}"]' if slot else ""
+
+
+def _nodes(roots: list[Node]) -> list[Node]:
+    """The roots and all nodes that lead to them, each once; no recursion, graphs are deep."""
+    found: dict[Node, None] = {}
+    waiting = roots[::-1]
+    while waiting:
+        node = waiting.pop()
+        if node in found:
+            continue
+        found[node] = None
+        waiting += [source for source, _ in reversed(node.next_functions) if source is not None]
+    return list(found)
