@@ -1,0 +1,7 @@
+"""``python -m gradstone``: the command line."""
+
+import sys
+
+from gradstone.cli import main
+
+sys.exit(main())
