@@ -13,6 +13,7 @@ from gradstone._types import DeviceLike
 from gradstone.model_summary.calls import Place, Watch, tree
 from gradstone.model_summary.inputs import DTypes, call_arguments, tensors_in
 from gradstone.model_summary.multiply_adds import Formula
+from gradstone.model_summary.products import counting
 from gradstone.model_summary.table import table
 from gradstone.model_summary.undisturbed import undisturbed
 
@@ -28,9 +29,9 @@ class Row:
     calls: how often it ran. output_shapes: of every tensor that the first call gave, None when
     there was none. parameters: elements of parameters that no earlier row has; shared_parameters:
     of those that one has, in the module that shared_with names. trainable: "yes", "no", "partly",
-    or "" without parameters. multiply_adds: of all calls, None where no formula is known.
-    output_bytes: what all calls gave, 0 for a module that calls others, and for results that lie in
-    the input's memory.
+    or "" without parameters. multiply_adds: of all calls.
+    output_bytes: what all calls gave, but for results that lie in the memory of an input or of
+    what another module gave: views, results written in place, a container's.
     """
 
     path: str
@@ -43,7 +44,7 @@ class Row:
     shared_parameters: int
     shared_with: str | None
     trainable: str
-    multiply_adds: int | None
+    multiply_adds: int
     output_bytes: int
     parameter_bytes: int
 
@@ -52,9 +53,8 @@ class Row:
 class ModelSummary:
     """The rows, in the order of the calls, and their totals; ``str()`` gives the table.
 
-    Counts are of elements and of multiply-adds, memory is in bytes. uncounted: paths of modules
-    with parameters for whose multiply-adds there is no formula. Without an input, input_bytes is
-    None, and multiply_adds and output_bytes are 0.
+    Counts are of elements and of multiply-adds, memory is in bytes. Without an input, input_bytes
+    is None, and multiply_adds and output_bytes are 0.
     """
 
     rows: list[Row]
@@ -65,7 +65,6 @@ class ModelSummary:
     output_bytes: int
     parameter_bytes: int
     buffer_bytes: int
-    uncounted: list[str]
 
     @property
     def total_bytes(self) -> int:
@@ -102,9 +101,10 @@ def summary(
     The call leaves no trace: modes, buffers, gradients and the default generator are as before.
     Hooks of your own run as in any call.
 
-    Multiply-adds are counted by layer (the formulas stand in ``model_summary.multiply_adds``): what
-    a forward computes itself, with ``@`` or a function, is not seen. `formulas` adds some: {class:
-    function(module, args, kwargs, output) -> int}, for one call, without its children's calls.
+    Multiply-adds: layers have formulas (in ``model_summary.multiply_adds``); in modules of your own
+    the products are counted that forward computes, with ``@`` or a function (``products``).
+    `formulas`, {class: function(module, args, kwargs, output) -> int}, come before both: for one
+    call, without the children's.
 
     TypeError for what is no module or no such input, ValueError for a wrong mode, depth or shape;
     an error of the model itself comes through, with a note that names the layer.
@@ -121,7 +121,7 @@ def summary(
         args, kwargs = call_arguments(model, input, dtypes, device)
         given = tensors_in([args, kwargs])
         watch = Watch(root, formulas or {})
-        with undisturbed(model, mode), watch:
+        with undisturbed(model, mode), watch, counting(watch.count_product):
             try:
                 model(*args, **kwargs)
             except Exception as error:
@@ -159,12 +159,11 @@ def _summary(root: Place, given: list[Tensor] | None, depth: int | None) -> Mode
         rows=rows,
         total_parameters=sum(row.parameters for row in rows),
         trainable_parameters=sum(row.trainable_parameters for row in rows),
-        multiply_adds=sum(row.multiply_adds or 0 for row in rows),
+        multiply_adds=sum(row.multiply_adds for row in rows),
         input_bytes=None if given is None else sum(t.nbytes for t in given),
         output_bytes=sum(row.output_bytes for row in rows),
         parameter_bytes=sum(row.parameter_bytes for row in rows),
         buffer_bytes=sum(buffers.values()),
-        uncounted=[row.path for row in own.values() if row.multiply_adds is None],
     )
 
 
@@ -213,7 +212,6 @@ def _folded(rows: list[Row]) -> Row:
     first = rows[0]
     if len(rows) == 1:
         return first
-    counted = [row.multiply_adds for row in rows if row.multiply_adds is not None]
     kinds = {row.trainable for row in rows if row.trainable}
     return Row(
         path=first.path,
@@ -226,7 +224,7 @@ def _folded(rows: list[Row]) -> Row:
         shared_parameters=sum(row.shared_parameters for row in rows),
         shared_with=first.shared_with,
         trainable=kinds.pop() if len(kinds) == 1 else "partly" if kinds else "",
-        multiply_adds=sum(counted) if counted else None,
+        multiply_adds=sum(row.multiply_adds for row in rows),
         output_bytes=sum(row.output_bytes for row in rows),
         parameter_bytes=sum(row.parameter_bytes for row in rows),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ class Place:
     first_call: int | None = None
     outputs: list[tuple[int, ...]] | None = None  # shapes, of the first call
     output_bytes: int = 0
-    multiply_adds: int | None = 0
+    multiply_adds: int = 0
 
     def walk(self) -> Iterator[Place]:
         """This place and all below it."""
@@ -57,10 +58,35 @@ def tree(module: Module, path: str = "", parent: Place | None = None) -> Place:
     return place
 
 
+class Memory:
+    """The memory of the tensors that layers took and gave, each piece once: views and results
+    written in place lie in that of others. The tensors are held, so that none gets the place of
+    another."""
+
+    def __init__(self) -> None:
+        self.held: list[Tensor] = []
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+
+    def add(self, tensors: list[Tensor]) -> int:
+        """How many bytes of the tensors are new."""
+        total = 0
+        for tensor in tensors:
+            start = tensor.data_ptr()
+            i = bisect_right(self.starts, start)
+            if i and start < self.ends[i - 1]:
+                continue
+            self.held.append(tensor)
+            self.starts.insert(i, start)
+            self.ends.insert(i, start + tensor.nbytes)
+            total += tensor.nbytes
+        return total
+
+
 @dataclass
 class _Call:
     place: Place
-    innermost: bool = True  # no other module was called meanwhile
+    products: int = 0  # multiply-adds that it computed itself
 
 
 class Watch:
@@ -70,10 +96,16 @@ class Watch:
         self.formulas = formulas
         self.running: list[_Call] = []  # the outermost first
         self.count = 0
+        self.memory = Memory()
         self.places: dict[int, list[Place]] = {}
         for place in root.walk():
             self.places.setdefault(id(place.module), []).append(place)
         self.handles: list[Any] = []
+
+    def count_product(self, multiply_adds: int) -> None:
+        """A product was computed, by the innermost module that runs."""
+        if self.running:
+            self.running[-1].products += multiply_adds
 
     def __enter__(self) -> Watch:
         for places in self.places.values():
@@ -99,8 +131,6 @@ class Watch:
 
     def _enter(self, module: Module, args: Any, kwargs: Any) -> None:
         place = self._find(module)
-        if self.running:
-            self.running[-1].innermost = False
         if place.first_call is None:
             place.first_call = self.count
         self.count += 1
@@ -116,24 +146,7 @@ class Watch:
         outputs = tensors_in(output)
         if place.outputs is None:
             place.outputs = [tuple(t.shape) for t in outputs]
-        if call.innermost:
-            place.output_bytes += _new_bytes(outputs, tensors_in([args, kwargs]))
+        self.memory.add(tensors_in([args, kwargs]))
+        place.output_bytes += self.memory.add(outputs)
         work = multiply_adds(module, args, kwargs, output, self.formulas)
-        if work is None or place.multiply_adds is None:
-            place.multiply_adds = None
-        else:
-            place.multiply_adds += work
-
-
-def _new_bytes(outputs: list[Tensor], inputs: list[Tensor]) -> int:
-    """Bytes of the outputs that do not lie in the inputs' memory, as views and results written in
-    place do."""
-    spans = [(t.data_ptr(), t.data_ptr() + t.nbytes) for t in inputs]
-    seen: set[int] = set()
-    total = 0
-    for t in outputs:
-        at = t.data_ptr()
-        if at not in seen and not any(start <= at < end for start, end in spans):
-            total += t.nbytes
-            seen.add(at)
-    return total
+        place.multiply_adds += call.products if work is None else work

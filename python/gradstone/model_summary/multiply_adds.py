@@ -1,4 +1,4 @@
-"""How many multiply-adds a layer's call computes.
+"""How many multiply-adds a layer's call computes: the formulas.
 
 A multiply-add is one multiplication whose result is added to a sum: what a matrix product, a
 convolution or a dot product is made of. Additions of biases, activations, normalisations, pooling,
@@ -101,10 +101,10 @@ def multiply_adds(
     output: Any,
     formulas: Mapping[type, Formula],
 ) -> int | None:
-    """Multiply-adds of one call, the calls of children left out; None where no formula is known and
-    the module has parameters of its own. `formulas` come before the table above."""
+    """Multiply-adds of one call, the calls of children left out: by `formulas`, else by the table
+    above. None where there is no formula: then the products that the forward computes count."""
     for table in (formulas, FORMULAS):
         for kind, formula in table.items():
             if isinstance(module, kind):
                 return formula(module, args, kwargs, output)
-    return None if any(True for _ in module.parameters(recurse=False)) else 0
+    return None

@@ -35,13 +35,12 @@ def _cells(row: Row) -> tuple[str, ...]:
     if row.shared_parameters:
         shared = f"({row.shared_parameters:,})"
         parameters = f"{parameters} {shared}" if row.parameters else shared
-    work = "?" if row.multiply_adds is None else f"{row.multiply_adds:,}"
     return (
         layer,
         shape,
         parameters,
         row.trainable or "-",
-        "-" if work == "0" else work,
+        f"{row.multiply_adds:,}" if row.multiply_adds else "-",
         size(row.output_bytes) if row.output_bytes else "-",
     )
 
@@ -59,10 +58,6 @@ def _totals(summary: ModelSummary) -> list[str]:
     lines.append(f"Memory: {memory}; together {size(s.total_bytes)}")
     if any(row.shared_parameters for row in s.rows):
         lines.append("(n): parameters shared with an earlier layer, counted there")
-    if s.uncounted:
-        lines.append(
-            "?: no formula for the multiply-adds, not in the total: " + ", ".join(s.uncounted)
-        )
     return lines
 
 
