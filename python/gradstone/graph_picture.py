@@ -1,8 +1,10 @@
 """The graph of operations behind a tensor, as text in the DOT language.
 
-    from gradstone.graph_picture import make_dot
+    from gradstone.graph_picture import make_dot, record_shapes
 
-    Path("graph.dot").write_text(make_dot(loss, model))
+    with record_shapes() as shapes:
+        loss = criterion(model(x), y)
+    Path("graph.dot").write_text(make_dot(loss, model, shapes=shapes))
 
 ``dot -Tsvg graph.dot -o graph.svg`` (Graphviz) draws it, and so do many editors and web pages. The
 language: https://graphviz.org/doc/info/lang.html.
@@ -15,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gradstone._C import Node, Tensor
+from gradstone._watched_operations import watched
 from gradstone.autograd.grad_mode import enable_grad
 from gradstone.model_summary.inputs import tensors_in
 from gradstone.nn import Module
@@ -53,26 +56,18 @@ def _node_of(tensor: Tensor) -> Node:
 
 
 @contextmanager
-def record_shapes(model: Module) -> Iterator[Shapes]:
-    """Inside the block, notes the shape of every tensor that enters or leaves a layer of the model,
-    for :func:`make_dot`; of an operation with several results the first one's. What it gives
-    keeps the graph alive."""
+def record_shapes() -> Iterator[Shapes]:
+    """Inside the block, notes the shape of every operation's result, for :func:`make_dot`; of an
+    operation with several results the first one's. What it gives keeps the graph alive."""
     shapes: Shapes = {}
 
-    def note(module: Module, args: Any, kwargs: Any, output: Any) -> None:
-        for tensor in tensors_in([args, kwargs, output]):
-            if tensor.requires_grad:
-                shapes.setdefault(_node_of(tensor), tuple(tensor.shape))
+    def see(name: str, args: Any, kwargs: Any, result: Any) -> None:
+        for tensor in tensors_in(result):
+            if tensor.grad_fn is not None:
+                shapes.setdefault(tensor.grad_fn, tuple(tensor.shape))
 
-    modules = list(model.modules())
-    had_hooks = [module._has_hooks for module in modules]
-    handles = [module.register_forward_hook(note, with_kwargs=True) for module in modules]
-    try:
+    with watched(see):
         yield shapes
-    finally:
-        for handle, module, had in zip(handles, modules, had_hooks):
-            handle.remove()
-            module.__dict__["_has_hooks"] = had
 
 
 def make_dot(
@@ -86,8 +81,8 @@ def make_dot(
     each leaf, a green one for each output; arrows go the way the values went.
 
     names: the model, whose parameters are then shown with their names, or tensors by name, leaves
-    or results. Named tensors and outputs show their shapes; for those between a model's layers run
-    the model in :func:`record_shapes` and pass what it gives. An arrow from a later output of an
+    or results. Named tensors and outputs show their shapes; for those of all operations compute the
+    outputs inside :func:`record_shapes` and pass what it gives. An arrow from a later output of an
     operation than the first carries that output's number. direction: "TB" (from top to bottom),
     "LR", "BT" or "RL".
 

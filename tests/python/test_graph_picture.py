@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import threading
 
 import pytest
 
@@ -115,17 +116,40 @@ def test_parameters_have_their_names():
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_shapes_between_layers():
+def test_shapes_of_all_operations():
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
-    with record_shapes(model) as shapes:
+    criterion = nn.CrossEntropyLoss()
+    with record_shapes() as shapes:
         y = model(gs.ones(5, 1, 4, 4))
-    nodes, _ = picture(y, model, shapes=shapes)
+        loss = criterion(-y[:, :2] * 2 + 1, gs.zeros(5, dtype=gs.int64))
+    nodes, _ = picture(loss, model, shapes=shapes)
     for expected in [
-        ("Relu", "(5, 4, 2, 2)"), ("Reshape", "(5, 16)"), ("Linear", "(5, 2)"),
-        ("3.weight", "(2, 16)"), ("output", "(5, 2)"),
+        ("Conv2d", "(5, 4, 2, 2)"), ("Relu", "(5, 4, 2, 2)"), ("Reshape", "(5, 16)"),
+        ("Linear", "(5, 2)"), ("Neg", "(5, 2)"), ("3.weight", "(2, 16)"), ("output", "()"),
     ]:  # fmt: skip
         assert expected in nodes
-    assert not any(m._has_hooks or m._forward_hooks for m in model.modules())
+    assert all(re.fullmatch(r"\([\d, ]*\)", node[-1]) for node in nodes), nodes
+
+
+def test_operations_are_as_before_when_shapes_were_recorded():
+    names = ["__add__", "__radd__", "__iadd__", "__getitem__", "relu", "exp_"]
+    before = [gs.Tensor.__dict__[name] for name in names], gs.relu, nn.functional.linear
+    with pytest.raises(ZeroDivisionError), record_shapes():
+        assert gs.relu is not before[1]
+        gs.relu(1 / 0)
+    after = [gs.Tensor.__dict__[name] for name in names], gs.relu, nn.functional.linear
+    assert after == before
+
+
+def test_other_threads_are_not_recorded():
+    x = gs.ones(2, requires_grad=True)
+    with record_shapes() as shapes:
+        thread = threading.Thread(target=lambda: kept.append(x.exp()))
+        kept = []
+        thread.start()
+        thread.join()
+    assert kept[0].grad_fn is not None
+    assert shapes == {}
 
 
 def test_results_can_be_named_too():

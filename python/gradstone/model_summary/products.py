@@ -1,21 +1,14 @@
-"""Multiply-adds of the products that a forward computes itself, with ``@`` or a function.
-
-Inside ``counting`` the operations that multiply matrices are replaced, in every module that names
-them and on Tensor, by functions that count and then do the same. Behind, all is as it was.
-"""
+"""Multiply-adds of the products that a forward computes itself, with ``@`` or a function."""
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
-from types import ModuleType
 from typing import Any
 
-from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._watched_operations import watched
 
 Arguments = dict[str, Any]
 
@@ -87,39 +80,10 @@ _COUNTED: dict[str, tuple[tuple[str, ...], Callable[[Arguments, Tensor], int]]] 
 @contextmanager
 def counting(record: Callable[[int], None]) -> Iterator[None]:
     """Inside the block, record(multiply-adds) for every product that this thread computes."""
-    here = threading.get_ident()
 
-    def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def see(name: str, args: tuple[Any, ...], kwargs: Arguments, result: Any) -> None:
         names, count = _COUNTED[name]
+        record(count({**dict(zip(names, args)), **kwargs}, result))
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            result = function(*args, **kwargs)
-            if threading.get_ident() == here and isinstance(result, Tensor):
-                record(count({**dict(zip(names, args)), **kwargs}, result))
-            return result
-
-        return call
-
-    replaced: list[tuple[Any, str, Any]] = []
-
-    def replace(owner: Any, name: str, function: Any, counted: Callable[..., Any]) -> None:
-        setattr(owner, name, counted)
-        replaced.append((owner, name, function))
-
-    natives = {id(f): watched(name, f) for name in _COUNTED for f in [getattr(_C, name)]}
-    try:
-        for module in list(sys.modules.values()):
-            if isinstance(module, ModuleType):
-                for name, value in list(vars(module).items()):
-                    if id(value) in natives:
-                        replace(module, name, value, natives[id(value)])
-        for name in _COUNTED:
-            if name in Tensor.__dict__:
-                method = Tensor.__dict__[name]
-                replace(Tensor, name, method, watched(name, method))
-        operator = Tensor.__dict__["__matmul__"]
-        replace(Tensor, "__matmul__", operator, watched("matmul", operator))
+    with watched(see, _COUNTED):
         yield
-    finally:
-        for owner, name, function in reversed(replaced):
-            setattr(owner, name, function)
