@@ -1,11 +1,13 @@
 """The command line: what it prints, exit codes, and one line for a mistake of the user's."""
 
+import importlib
 import json
 import os
 import platform
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,12 @@ def test_as_a_module():
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+def test_the_script_that_is_installed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, name = project["scripts"]["gradstone"].partition(":")
+    assert getattr(importlib.import_module(module), name) is cli.main
 
 
 @pytest.mark.parametrize("command", ["info", "demo", "bench", "summary"])

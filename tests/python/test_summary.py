@@ -329,6 +329,20 @@ def test_products_belong_to_the_module_that_computes_them():
     assert [row.multiply_adds for row in s.rows] == [0, ours, linear, ours, linear]
 
 
+class LowRank(nn.Linear):
+    """A layer with another forward than its class."""
+
+    def forward(self, x):
+        return super().forward(x), x @ gs.ones(3, 2) @ gs.ones(2, 5)
+
+
+def test_a_layer_with_another_forward_counts_what_it_computes():
+    assert summary(LowRank(3, 5), (4, 3)).multiply_adds == 4 * (15 + 6 + 10)
+    layer = nn.Linear(3, 5)
+    layer.forward = lambda x: x
+    assert summary(layer, (4, 3)).multiply_adds == 0
+
+
 def test_a_formula_comes_before_what_is_seen():
     model = ByHand(lambda w, x: x @ w)
     assert summary(model, (2, 3), formulas={ByHand: lambda *_: 5}).multiply_adds == 5

@@ -75,7 +75,8 @@ class Worker:
             raise UserError(f"the process that runs {self.library} ended")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise UserError(f"{self.library}: {answer['error']}")
+            hint = " (--no-torch leaves it out)" if self.library == "torch" else ""
+            raise UserError(f"{self.library}: {answer['error']}{hint}")
         return answer
 
     def close(self) -> None:

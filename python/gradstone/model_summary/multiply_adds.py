@@ -102,8 +102,11 @@ def multiply_adds(
     formulas: Mapping[type, Formula],
 ) -> int | None:
     """Multiply-adds of one call, the calls of children left out: by `formulas`, else by the table
-    above. None where there is no formula: then the products that the forward computes count."""
-    for table in (formulas, FORMULAS):
+    above. None where there is no formula, or a layer has another forward than ours: then the
+    products that the forward computes count."""
+    forward = getattr(module.forward, "__module__", "")
+    ours = forward.startswith("gradstone.nn.modules.")
+    for table in (formulas, FORMULAS) if ours else (formulas,):
         for kind, formula in table.items():
             if isinstance(module, kind):
                 return formula(module, args, kwargs, output)
