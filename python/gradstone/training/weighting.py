@@ -20,9 +20,10 @@ def class_weights(labels: Any, num_classes: int | None = None) -> Tensor:
     """float32 (C): n / (k * count of the class), for n labels of k classes that occur (King and
     Zeng, 2001). The mean weight of the labels is 1, and every class weighs the same in all.
 
-    `labels`: integers in a tensor, array or sequence of any shape. A class that never occurs gets
-    1: neither training sees it, nor does a validation with it divide by 0. `num_classes`: the
-    largest label + 1 when not given. ValueError for no labels, and for labels outside.
+    `labels`: integers in a tensor, array or sequence of any shape; the weights are where the tensor
+    is, else on the CPU. A class that never occurs gets 1: neither training sees it, nor does a
+    validation with it divide by 0. `num_classes`: the largest label + 1 when not given. ValueError
+    for no labels, and for labels outside.
     """
     values = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     values = values.reshape(-1)
@@ -42,7 +43,8 @@ def class_weights(labels: Any, num_classes: int | None = None) -> Tensor:
     seen = counts > 0
     weights = np.ones(classes)
     weights[seen] = values.size / (seen.sum() * counts[seen])
-    return _C.from_numpy(weights.astype(np.float32))
+    found = _C.from_numpy(weights.astype(np.float32))
+    return _C._to_device(found, labels.device) if isinstance(labels, Tensor) else found
 
 
 class WeightedLoss:
