@@ -353,16 +353,17 @@ def plain(value):
     return value.tolist() if isinstance(value, gs.Tensor) else value
 
 
+@pytest.mark.parametrize("ignored", [-1, 0])  # no class, or the class of the padding
 @pytest.mark.parametrize("make", EVERY)
-def test_ignored_targets_are_as_if_absent(make):
+def test_ignored_targets_are_as_if_absent(make, ignored):
     rng = np.random.default_rng(6)
     logits, classes = rng.normal(size=(40, 3)), rng.integers(0, 3, 40)
-    classes[::4] = -1
-    kept = classes != -1
-    ignoring = feed(make(ignore_index=-1), logits, classes)
+    classes[::4] = ignored
+    kept = classes != ignored
+    ignoring = feed(make(ignore_index=ignored), logits, classes)
     np.testing.assert_allclose(ignoring, feed(make(), logits[kept], classes[kept]), rtol=1e-12)
-    nothing = make(ignore_index=-1)
-    nothing.update(t(logits[:2]), t([-1, -1]))
+    nothing = make(ignore_index=ignored)
+    nothing.update(t(logits[:2]), t([ignored, ignored]))
     empty = nothing.compute()
     if isinstance(empty, gs.Tensor):
         assert empty.tolist() == [[0] * 3] * 3

@@ -113,6 +113,24 @@ def test_cutmix_by_its_formula():
     np.testing.assert_array_equal(inputs.numpy(), given)
 
 
+def test_areas_of_cutmix():
+    """The mean area of boxes of sides sqrt(1 - s), cut off at the border, drawn anew here."""
+    rng = np.random.default_rng(9)
+    side = np.sqrt(1 - rng.beta(1.0, 1.0, 200_000))
+    height = np.minimum(1, (c := rng.random(200_000)) + side / 2) - np.maximum(0, c - side / 2)
+    width = np.minimum(1, (c := rng.random(200_000)) + side / 2) - np.maximum(0, c - side / 2)
+    expected = (height * width).mean()
+    mix, images, targets = CutMix(2, seed=0), gs.zeros(2, 1, 64, 64), gs.tensor([0, 1])
+    images[1] = 1.0
+    found = []
+    for _ in range(2000):
+        x, y = mix(images, targets)
+        if y[0, 1].item() > 0:  # the partner is the other one, in every second batch
+            found.append(x[0].mean().item())
+            assert found[-1] == pytest.approx(y[0, 1].item(), abs=1e-6)
+    assert np.mean(found) == pytest.approx(expected, rel=0.07)
+
+
 @pytest.mark.parametrize("kind", [MixUp, CutMix])
 def test_the_same_seed_gives_the_same_batches(kind):
     inputs, targets = gs.rand(6, 3, 8, 8), gs.arange(6) % 5

@@ -118,6 +118,8 @@ def test_time_goes_to_where_it_is_spent():
     (product,) = [e for e in profile.events if e.name == "mul"]
     assert function.own == pytest.approx(function.seconds - product.seconds)  # not counted twice
     assert product.module == function.module == "1"
+    own = sum(e.own for e in profile.events if e.phase == "forward")
+    assert own + profile.between()["forward"] == pytest.approx(profile.phases["forward"])
     assert profile.plain >= 0.08
 
 
