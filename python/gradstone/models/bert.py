@@ -238,7 +238,7 @@ class BertForMaskedLM(nn.Module):
 
     _pretrained = Rules(
         ("bert.",),
-        (_TABLES, r"cls\.seq_relationship\..*", r"bert\.pooler\..*", r"classifier\..*"),
+        (_TABLES, r"cls\.seq_relationship\..*", r"(bert\.)?pooler\..*", r"classifier\..*"),
         _RENAMED,
         {
             "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",

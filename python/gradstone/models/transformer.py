@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from gradstone import _C, nn
 from gradstone._C import Tensor
-from gradstone._creation import arange, full
+from gradstone._creation import full, tensor
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.models._inputs import check_tokens
 from gradstone.nn import init
@@ -27,11 +29,10 @@ class PositionalEncoding(nn.Module):
         super().__init__()
         if d_model % 2:
             raise ValueError(f"[PositionalEncoding] expected an even d_model, got {d_model}.")
-        position = arange(max_length).float().unsqueeze(1)
-        rate = (arange(0, d_model, 2).float() * (-math.log(10000.0) / d_model)).exp()
-        angle = position * rate  # (max_length, d_model / 2)
-        table = _C.stack([angle.sin(), angle.cos()], 2).reshape(max_length, d_model)
-        self.register_buffer("pe", table, persistent=False)
+        rate = 10000.0 ** (-np.arange(0, d_model, 2) / d_model)
+        angle = np.arange(max_length)[:, None] * rate  # (max_length, d_model / 2)
+        table = np.stack([np.sin(angle), np.cos(angle)], 2).reshape(max_length, d_model)
+        self.register_buffer("pe", tensor(table, dtype=_C.get_default_dtype()), persistent=False)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Standard networks against PyTorch's own layers: cases, references and pinned results."""
