@@ -1,12 +1,10 @@
 """Standard networks: the results of PyTorch's layers (tests/models_pins), published names and
-counts, learning, generation, and what is refused."""
+counts, learning."""
 
 from __future__ import annotations
 
 import inspect
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +13,10 @@ import pytest
 import gradstone as gs
 from gradstone import models, nn
 from models_pins import cases
+from models_pins.ours import arguments, build
 
 PINS = Path(__file__).resolve().parents[1] / "models_pins" / "pins"
 CASES = cases.CASES
-
-
-def build(name):
-    case = CASES[name]
-    options = dict(case.options)
-    if case.config:
-        kind = models.GPT2Config if case.builder == "GPT2" else models.BertConfig
-        options = {"config": kind(**options)}
-    return getattr(models, case.builder)(**options)
-
-
-def arguments(name):
-    return [None if x is None else gs.tensor(x) for x in CASES[name].inputs]
 
 
 # ------------------------------------------------------------------------- PyTorch's own layers
@@ -288,214 +274,3 @@ def test_dcgan_starts_as_the_paper_says():
     assert weights.std() == pytest.approx(0.02, rel=0.02)
     assert abs(weights.mean()) < 1e-3
     assert model.main[1].weight.detach().numpy().mean() == pytest.approx(1, abs=0.02)
-
-
-# ----------------------------------------------------------------------------- padding, generation
-
-
-@pytest.mark.parametrize(
-    "name", ["lstm", "encoder_post", "encoder_pre", "seq2seq", "transformer_pre"]
-)
-def test_padding_has_no_influence(name):
-    model = build(name).eval()
-    tokens = gs.tensor([[3, 5, 2], [4, 1, 7]])
-    longer = gs.cat([tokens, gs.zeros(2, 2, dtype=gs.int64)], 1)
-    rest = (gs.tensor([[1, 2], [3, 4]]),) if name in ("seq2seq", "transformer_pre") else ()
-    short, long = model(tokens, *rest), model(longer, *rest)
-    if isinstance(short, tuple):
-        assert (long[1][:, :, 3:] == 0).all()
-        assert gs.allclose(long[1][:, :, :3], short[1], atol=1e-6)
-        short, long = short[0], long[0]
-    if name == "encoder_post":
-        long = long[:, :3]
-    assert gs.allclose(short, long, atol=1e-5)
-
-
-def test_lengths_equal_sequences_one_by_one():
-    model = build("gru")
-    x, lengths = gs.randn(3, 7, 6), [7, 3, 1]
-    together = model(x, gs.tensor(lengths))
-    for i, length in enumerate(lengths):
-        assert gs.allclose(model(x[i : i + 1, :length]), together[i : i + 1], atol=1e-6)
-    with pytest.raises(ValueError, match="lengths from 1 to 7, got 0 to 3"):
-        model(x, gs.tensor([0, 3, 1]))
-    with pytest.raises(ValueError, match=r"lengths of shape \(3,\)"):
-        model(x, gs.tensor([2, 3]))
-
-
-@pytest.fixture
-def gpt2():
-    gs.manual_seed(3)
-    config = models.GPT2Config(11, 8, 12, 2, 3)
-    model = models.GPT2(config)
-    for p in model.parameters():  # larger weights: a clear preference
-        if p.dim() == 2:
-            p.detach().mul_(10)
-    return model
-
-
-def test_generation_with_and_without_the_cache(gpt2):
-    prompt = gs.tensor([[1, 2, 3], [4, 5, 6]])
-    outs = []
-    for use_cache in (True, False):
-        gs.manual_seed(1)
-        outs.append(gpt2.generate(prompt, 12, top_k=5, use_cache=use_cache))
-    assert outs[0].shape == (2, 15)  # beyond the 8 positions
-    assert gs.equal(*outs)
-    assert gs.equal(outs[0][:, :3], prompt)
-    assert gpt2.training, "the mode is put back"
-    assert len(set(outs[0][0, 3:].tolist())) > 1
-
-
-def test_greedy_generation_is_the_argmax_of_forward(gpt2):
-    out = gpt2.generate(gs.tensor([[1, 2]]), 6, temperature=0)
-    gpt2.eval()
-    for t in range(2, 8):
-        assert out[0, t] == gpt2(out[:, :t])[0, -1].argmax()
-    assert gs.equal(gpt2.generate(gs.tensor([[1, 2]]), 6, top_k=1), out)
-
-
-def test_generation_ends(gpt2):
-    first = gpt2.generate(gs.tensor([[1, 2]]), 4, temperature=0)[0, 2].item()
-    out = gpt2.generate(gs.tensor([[1, 2]]), 4, temperature=0, eos_token=first)
-    assert out.tolist() == [[1, 2, first]]
-    two = gpt2.generate(gs.tensor([[1, 2], [3, 4]]), 4, temperature=0, eos_token=first)
-    assert (two[0, 2:] == first).all()
-
-
-def test_what_is_kept_of_the_logits():
-    from gradstone.models._next_token import choose, restrict
-
-    p = np.array([[0.1, 0.4, 0.2, 0.3], [0.85, 0.05, 0.06, 0.04]])
-    logits = gs.tensor(np.log(p))
-
-    def kept(**options):
-        return [np.flatnonzero(row).tolist() for row in np.isfinite(restrict(logits, **options))]
-
-    assert kept(top_k=2) == [[1, 3], [0, 2]]
-    assert kept(top_p=0.65) == [[1, 3], [0]]
-    assert kept(top_p=0.75) == [[1, 2, 3], [0]]
-    assert kept(top_k=3, top_p=0.9) == [[1, 2, 3], [0, 2]]
-    assert kept(top_p=1.0) == kept(top_k=9) == [[0, 1, 2, 3]] * 2
-    many = logits[:1].repeat(20_000, 1)
-    share = np.bincount(choose(many, temperature=0.5, top_k=3).numpy(), minlength=4) / 20_000
-    want = np.array([0, 0.16, 0.04, 0.09]) / 0.29
-    np.testing.assert_allclose(share, want, atol=0.015)
-
-
-def test_sequences_are_translated_greedily():
-    for name in ("seq2seq", "transformer_post"):
-        model = build(name).eval()
-        src = gs.tensor([[3, 5, 2], [4, 1, 0]])
-        out = model.generate(src, start=1, end=2, max_new_tokens=4)
-        if name == "seq2seq":
-            out, alignments = out
-            assert alignments.shape == (2, out.size(1), 3)
-            assert gs.allclose(alignments.sum(2), gs.ones(2, out.size(1)), atol=1e-6)
-            out = gs.cat([gs.ones(2, 1, dtype=gs.int64), out], 1)
-        logits = model(src, out[:, :-1])
-        logits = logits[0] if isinstance(logits, tuple) else logits
-        for row, best in zip(out.tolist(), logits.argmax(2).tolist(), strict=True):
-            for t, token in enumerate(best, 1):
-                assert row[t] == token
-                if token in (0, 2):  # the end; or padding, which the whole run would leave out
-                    break
-
-
-# ------------------------------------------------------------------------------------ wrong inputs
-
-
-@pytest.mark.parametrize(
-    ("name", "wrong", "error", "message"),
-    [
-        (
-            "lenet28",
-            (gs.rand(2, 1, 29, 29),),
-            ValueError,
-            r"\(N, 1, 28, 28 or 32, 32\), got \(2, 1, 29",
-        ),
-        ("lenet28", (gs.rand(2, 3, 28, 28),), ValueError, r"got \(2, 3, 28, 28\)"),
-        (
-            "vgg11",
-            (gs.rand(2, 3, 31, 40),),
-            ValueError,
-            r"\(N, 3, H, W\) with H and W of at least 32",
-        ),
-        ("resnet18", (gs.rand(3, 64, 64),), ValueError, r"\(N, 3, H, W\), got \(3, 64, 64\)"),
-        ("resnet18", (gs.ones(1, 3, 64, 64, dtype=gs.uint8),), TypeError, r"float\(\) / 255"),
-        ("unet", (gs.rand(1, 2, 8, 32),), ValueError, "H and W of at least 16"),
-        ("lstm", (gs.rand(2, 3),), TypeError, "tokens of dtype int64, got gradstone.float32"),
-        ("lstm", (gs.ones(2, 3, 4, dtype=gs.int64),), ValueError, r"\(N, T\).*got \(2, 3, 4\)"),
-        ("lstm", (gs.tensor([[1, 17]]),), IndexError, "17 is out of range"),
-        ("lstm", (gs.tensor([[1, 2], [0, 0]]),), ValueError, "lengths from 1 to 2, got 0"),
-        ("gru", (gs.rand(2, 3, 5),), ValueError, r"\(N, T, 6\).*got \(2, 3, 5\)"),
-        (
-            "seq2seq",
-            (gs.tensor([[1], [2]]), gs.tensor([[1]])),
-            ValueError,
-            "2 sources but 1 targets",
-        ),
-        (
-            "decoder_pre",
-            (gs.tensor([[1]]), gs.rand(1, 2, 7)),
-            ValueError,
-            r"memory of shape \(1, S, 8\)",
-        ),
-        ("gpt2", (gs.ones(1, 10, dtype=gs.int64),), ValueError, "10 positions, the model has 9"),
-        (
-            "gpt2",
-            (gs.ones(1, 4, dtype=gs.int64), gs.ones(1, 3)),
-            ValueError,
-            r"attention_mask of shape \(1, 4\)",
-        ),
-        ("bert", (gs.ones(1, 10, dtype=gs.int64),), ValueError, "10 positions, the model has 9"),
-        (
-            "bert",
-            (gs.ones(1, 4, dtype=gs.int64), gs.ones(4)),
-            ValueError,
-            r"attention_mask of shape \(1, 4\)",
-        ),
-        ("generator28", (gs.rand(2, 6),), ValueError, r"noise of shape \(N, 5\)"),
-        ("discriminator32", (gs.rand(2, 3, 28, 28),), ValueError, r"\(N, 3, 32, 32\), got"),
-        ("vae", (gs.rand(2, 31),), ValueError, "30 pixels each"),
-        ("conv_vae", (gs.rand(2, 1, 28, 28),), ValueError, r"\(N, 1, 12, 12\), got"),
-    ],
-)
-def test_wrong_inputs_are_named(name, wrong, error, message):
-    with pytest.raises(error, match=message):
-        build(name)(*wrong)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: models.VGG(12), r"depth to be one of \[11, 13, 16\]"),
-        (lambda: models.UNet(depth=0), "depth to be at least 1"),
-        (lambda: models.Generator(size=48), r"size to be one of \[28, 32, 64\]"),
-        (lambda: models.ConvVAE(size=30), "divisible by 4"),
-        (lambda: models.GPT2Config(n_embd=10, n_head=3), "divisible by n_head"),
-        (lambda: models.BertConfig(hidden_size=10), "divisible by num_attention_heads"),
-        (lambda: models.LSTMClassifier(4, 4, 2, padding_idx=0), "needs vocab_size"),
-        (lambda: models.PositionalEncoding(5), "even d_model"),
-        (lambda: build("gpt2").generate(gs.tensor([[1]]), 2, temperature=-1), "temperature"),
-        (lambda: build("gpt2").generate(gs.tensor([[1]]), 2, top_k=0), "top_k"),
-        (lambda: build("gpt2").generate(gs.tensor([[1]]), 2, top_p=0.0), "top_p"),
-    ],
-)
-def test_wrong_options_are_named(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
-
-
-def test_names_are_imported_when_used():
-    program = (
-        "import sys, gradstone.models as m\n"
-        "assert not [k for k in sys.modules if k.startswith('gradstone.models.')]\n"
-        "m.LeNet\n"
-        "assert 'gradstone.models.lenet' in sys.modules\n"
-        "assert 'gradstone.models.gpt2' not in sys.modules\n"
-        "assert all(getattr(m, name) for name in m.__all__) and set(m.__all__) <= set(dir(m))\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
-    with pytest.raises(AttributeError, match="no attribute 'resnet19'"):
-        models.resnet19  # noqa: B018
