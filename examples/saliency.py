@@ -202,7 +202,7 @@ def draw(path, pictures, labels, classes, maps, counts, curves):
     axis.set(xlabel="pixels made black", ylabel="mean probability of the class", ylim=(0, 1.02))
     axis.grid(alpha=0.3)
     axis.legend()
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=60)
     plt.close(figure)
 
 
