@@ -317,11 +317,12 @@ def test_a_bar_on_a_terminal():
     out = Terminal()
     with Progress(2, "epoch 1/1", file=out) as bar:
         bar.update(loss=0.5)
-        bar.update(loss=0.25)
-    text = out.getvalue()
-    assert "epoch 1/1" in text
-    assert "2/2" in text
-    assert "loss 0.2500" in text
+        assert "1/2" in out.getvalue()
+        assert "loss 0.5000" in out.getvalue()
+        bar.update(loss=0.25)  # too soon to be drawn
+        assert "2/2" not in out.getvalue()
+    last = out.getvalue().splitlines()[-1]
+    assert "epoch 1/1  2/2  loss 0.2500" in last
 
 
 def test_the_package_is_imported_when_it_is_used():

@@ -11,7 +11,7 @@ def on_device(value: Any, device: Any) -> Any:
     """The same with its tensors on the device, inside lists, tuples and dicts too. Copies from
     pinned memory do not wait."""
     if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
+        return value if value.device == device else value.to(device, non_blocking=True)
     if isinstance(value, dict):
         return {k: on_device(v, device) for k, v in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):

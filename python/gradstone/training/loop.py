@@ -137,7 +137,8 @@ class Loop:
             trainer.batch += 1
             for hook in hooks["batch_end"]:
                 hook(trainer)
-            bar.update(1, size, loss=self._mean_loss)
+            if trainer.progress:
+                bar.update(1, size, loss=self._mean_loss)
 
     def _count(self, loss: Tensor, size: int, targets: Any) -> None:
         """Adds the batch to the sums of the epoch; ``trainer.loss`` becomes what is minimised."""

@@ -8,7 +8,8 @@ from typing import IO, Any
 
 from gradstone._C import Tensor
 
-_SECONDS_BETWEEN_LOOKS = 0.25
+# A bar is drawn ten times a second, or as often as a hundredth of the time allows.
+_LEAST_SECONDS, _SHARE = 0.1, 0.01
 
 
 class Progress:
@@ -19,10 +20,10 @@ class Progress:
                 ...
                 bar.update(samples=len(labels), loss=loss)
 
-    On a terminal with rich it is a bar with the time left, drawn four times a second. Elsewhere it
-    is one line at the end, and with `quarters` one at each quarter. Values are numbers, tensors of
-    one element, or functions that give one: they are read when they are shown and at no other step,
-    so that nothing waits for a device.
+    On a terminal with rich it is a bar with the time left, drawn at most ten times a second and in
+    a hundredth of the time; elsewhere, with `quarters`, a line at each quarter. At the end a line
+    stays. Values are numbers, tensors of one element, or functions that give one: they are read
+    when they are shown and at no other step, so that nothing waits for a device.
 
     `total`: the number of steps, None when nobody knows. `file`: where to write (sys.stdout).
     `enabled` False shows nothing.
@@ -48,11 +49,11 @@ class Progress:
         self._enabled = enabled
         self._quarter = max(1, -(-total // 4)) if total and quarters else None
         self._bar: Any = None
-        self._start = self._looked = perf_counter()
+        self._start = self._next_look = perf_counter()
         self._held: float | None = None
 
     def __enter__(self) -> Progress:
-        self._start = self._looked = perf_counter()
+        self._start = self._next_look = perf_counter()
         if self._enabled:
             self._bar = _rich_bar(self._out, self.label, self.total)
         return self
@@ -70,20 +71,19 @@ class Progress:
         if values:
             self.values.update(values)
         if self._bar is not None:
-            if perf_counter() - self._looked > _SECONDS_BETWEEN_LOOKS:
+            if perf_counter() >= self._next_look:
                 self._draw()
         elif self._quarter and self.done % self._quarter < steps and self.done != self.total:
             print(self._line(), file=self._out, flush=True)
 
     def __exit__(self, kind: Any, *error: object) -> None:
-        """The last line; after an exception, the bar as it is."""
+        """The last line; after an exception none."""
         if not self._enabled:
             return
         if self._bar is not None:
-            self._draw()
-            self._bar.stop()
+            self._bar.stop()  # and takes it away
             self._bar = None
-        elif kind is None:
+        if kind is None:
             print(self._line(), file=self._out, flush=True)
         self.values = {}
 
@@ -107,9 +107,11 @@ class Progress:
         return f"{self.label}  {self.done}{total}  {self.status()}  {seconds:.1f} s".lstrip()
 
     def _draw(self) -> None:
-        self._looked = perf_counter()
+        start = perf_counter()
         self._bar.update(0, completed=self.done, status=self.status())
         self._bar.refresh()
+        end = perf_counter()
+        self._next_look = end + max(_LEAST_SECONDS, (end - start) / _SHARE)
 
 
 def _text(value: Any) -> str:
@@ -133,7 +135,6 @@ def _rich_bar(file: IO[str], label: str, total: int | None) -> Any:
             BarColumn,
             MofNCompleteColumn,
             TextColumn,
-            TimeElapsedColumn,
             TimeRemainingColumn,
         )
         from rich.progress import Progress as RichProgress
@@ -141,13 +142,13 @@ def _rich_bar(file: IO[str], label: str, total: int | None) -> Any:
         return None
     bar = RichProgress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("{task.fields[status]}"),
-        TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(file=file),
         auto_refresh=False,  # no thread beside the loop
+        transient=True,
     )
     bar.start()
     bar.add_task(label, total=total, status="")

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gradstone import _C
-from gradstone import random as gs_random
-from gradstone._C import Tensor
+from gradstone._C import Tensor, default_generator
 from gradstone.amp import GradScaler, autocast
-from gradstone.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
+from gradstone.nn.utils import clip_grad_norm_, clip_grad_value_
 from gradstone.training import batches
 from gradstone.training.finite import explain
 
@@ -54,12 +53,13 @@ class Step:
         self._always = check_finite and device.type == "cpu"
         self._sometimes = check_finite and device.type != "cpu"
         self._looks = 0
-        self._random: Any = None  # state before the batch, to compute it again
+        self._watched: list[Tensor] = []
+        self._random = 0  # where the random numbers were before the batch, to compute it again
         self._batch: tuple[Any, Any, Any] = (None, None, None)
 
     def forward(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, Tensor]:
         """(output, loss), in the precision that was asked for."""
-        self._random = gs_random.get_rng_state()
+        self._random = default_generator.offset
         self._batch = inputs, targets, weights
         if self.autocast is None:
             return self._forward(inputs, targets, weights)
@@ -110,32 +110,34 @@ class Step:
     def step(self) -> None:
         """Clips and updates the parameters."""
         optimizer, scaler = self.optimizer, self.scaler
-        clips = self.clip_norm is not None or self.clip_value is not None
-        if clips or (self._always and scaler is None):
+        if self.clip_norm is not None or self.clip_value is not None:
             params = [p for group in optimizer.param_groups for p in group["params"]]
             if scaler is not None:
                 scaler.unscale_(optimizer)
-            self._clip(params)
-        if scaler is None:
-            optimizer.step()
-        else:
+            if self.clip_value is not None:
+                clip_grad_value_(params, self.clip_value)
+            if self.clip_norm is not None:
+                clip_grad_norm_(params, self.clip_norm)
+        if scaler is not None:
             scaler.step(optimizer)
             scaler.update()
-
-    def _clip(self, params: list[Tensor]) -> None:
-        if self.clip_value is not None:
-            clip_grad_value_(params, self.clip_value)
-        norm = None
-        if self.clip_norm is not None:
-            norm = clip_grad_norm_(params, self.clip_norm)
-        # With a scaler infinite gradients are in order: it skips the step.
-        if self._always and self.scaler is None:
-            if norm is None:
-                norm = get_total_norm([p.grad for p in params if p.grad is not None])
-            if not math.isfinite(norm.item()):
-                self._refuse("the gradients are not finite")
+            return
+        if self._always:
+            self._check_gradients()
+        optimizer.step()
 
     # ------------------------------------------------------------------------------------- watching
+
+    def _check_gradients(self) -> None:
+        """Those of biases and scales: each is a sum over the gradients of its layer's output, in
+        which one that is not finite shows. All, in a model without such parameters. (With a scaler
+        infinite gradients are in order: it skips the step.)"""
+        if not self._watched:
+            params = [p for group in self.optimizer.param_groups for p in group["params"]]
+            self._watched = [p for p in params if p.dim() < 2] or params
+        grads = [grad for p in self._watched if (grad := p.grad) is not None]
+        if grads and not math.isfinite(_C._grad_norm(grads, 2.0).item()):
+            self._refuse("the gradients are not finite")
 
     def check(self, loss: Tensor, total: Callable[[], float]) -> None:
         """FloatingPointError, with the layer, for a loss that is not finite. On the CPU, which
@@ -155,16 +157,16 @@ class Step:
             self._refuse(f"the mean loss of the epoch is {total}")
 
     def _refuse(self, what: str) -> None:
-        before = gs_random.get_rng_state()
+        before, offset = default_generator.offset, self._random
 
         def again() -> Tensor:
-            gs_random.set_rng_state(self._random)
+            default_generator.offset = offset
             return self.forward(*self._batch)[1]
 
         try:
             where = explain(self.model, *self._batch[:2], again)
         finally:
-            gs_random.set_rng_state(before)
+            default_generator.offset = before
         raise FloatingPointError(
             f"[Trainer.fit] {what}. Found by computing the batch anew: {where}."
         )
