@@ -297,12 +297,37 @@ contiguous_format = "contiguous_format"
 preserve_format = "preserve_format"
 
 if TYPE_CHECKING:
-    from gradstone import serialization, testing, vision
+    from gradstone import (
+        audio,
+        graph_picture,
+        keras,
+        model_summary,
+        models,
+        serialization,
+        tensorflow,
+        testing,
+        text,
+        training,
+        vision,
+    )
+    from gradstone.model_summary import summary
     from gradstone.serialization import load, save
 
 # Imported when first used: they need modules that take longer to import than all of the above.
-_LAZY_MODULES = ("serialization", "testing", "vision")
-_LAZY_FUNCTIONS = ("load", "save")
+_LAZY_MODULES = (
+    "audio",
+    "graph_picture",
+    "keras",
+    "model_summary",
+    "models",
+    "serialization",
+    "tensorflow",
+    "testing",
+    "text",
+    "training",
+    "vision",
+)
+_LAZY_FUNCTIONS = {"load": "serialization", "save": "serialization", "summary": "model_summary"}
 
 
 def __getattr__(name: str) -> Any:
@@ -311,7 +336,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY_MODULES:
         return import_module(f"gradstone.{name}")
     if name in _LAZY_FUNCTIONS:
-        value = getattr(import_module("gradstone.serialization"), name)
+        value = getattr(import_module(f"gradstone.{_LAZY_FUNCTIONS[name]}"), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'gradstone' has no attribute {name!r}")
