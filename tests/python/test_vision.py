@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import http.server
 import struct
-import threading
-from hashlib import md5
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +13,6 @@ import gradstone as gs
 from gradstone.utils.data import DataLoader
 from gradstone.vision import datasets
 from gradstone.vision import transforms as T
-from gradstone.vision._download import fetch
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "data" / "mnist10k"
 
@@ -133,54 +129,6 @@ def test_no_network_is_said_clearly(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.FashionMNIST, "mirrors", ["http://127.0.0.1:9/"])
     with pytest.raises(RuntimeError, match=r"(?s)is there a network\?.*127\.0\.0\.1:9.*yourself"):
         datasets.FashionMNIST(tmp_path, download=True)
-
-
-class Server(http.server.BaseHTTPRequestHandler):
-    content = bytes(range(256)) * 400
-    asked: list[str | None] = []
-
-    def do_GET(self):
-        wanted = self.headers.get("Range")
-        Server.asked.append(wanted)
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        if start >= len(self.content):
-            self.send_error(416)
-            return
-        self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(self.content) - start))
-        self.end_headers()
-        self.wfile.write(self.content[start:])
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server():
-    Server.asked = []
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_port}/file"
-        httpd.shutdown()
-
-
-def test_downloads_are_checked_and_resumed(tmp_path, server):
-    target, digest = tmp_path / "file", md5(Server.content).hexdigest()
-    (tmp_path / "file.part").write_bytes(Server.content[:1000])
-    fetch(["http://127.0.0.1:9/file", server], target, digest)
-    assert target.read_bytes() == Server.content
-    assert Server.asked == ["bytes=1000-"]
-    target.unlink()
-    (tmp_path / "file.part").write_bytes(b"wrong" * 100)
-    fetch([server], target, digest)
-    assert target.read_bytes() == Server.content
-    target.unlink()
-    (tmp_path / "file.part").write_bytes(Server.content)
-    fetch([server], target, digest)
-    assert target.read_bytes() == Server.content
-    with pytest.raises(RuntimeError, match="MD5"):
-        fetch([server], tmp_path / "other", "0" * 32)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
 
 
 def test_to_tensor_and_normalize():

@@ -42,6 +42,11 @@ def _tensor(image: Any) -> Tensor:
     return _C.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
 
 
+def takes_any_form(transform: Any) -> bool:
+    """Whether a transform treats PIL images, arrays and tensors alike."""
+    return type(transform) in (RandomCrop, RandomHorizontalFlip, Pad, CenterCrop)
+
+
 class Compose:
     """One transform after the other."""
 

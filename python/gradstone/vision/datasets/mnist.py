@@ -1,4 +1,4 @@
-"""MNIST and FashionMNIST from IDX files, compressed or not."""
+"""MNIST, FashionMNIST and KMNIST from IDX files, compressed or not."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from typing import Any
 import numpy as np
 
 from gradstone import _C
-from gradstone._C import Tensor
-from gradstone.utils.data import Dataset
-from gradstone.vision import transforms as T
-from gradstone.vision._batch import Planner
 from gradstone.vision._download import fetch
+from gradstone.vision.datasets.arrays import ImageArrays, check_pairs
 
 _IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
@@ -49,7 +46,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     return array.astype(dtype.newbyteorder("="))
 
 
-class MNIST(Dataset[tuple[Any, Any]]):
+class MNIST(ImageArrays):
     """Handwritten digits, 28x28 (LeCun, Cortes and Burges): 60,000 to train on, 10,000 to test.
 
     Looks for the four IDX files (plain or .gz) in root/<class name>/raw, as torchvision lays them
@@ -57,8 +54,8 @@ class MNIST(Dataset[tuple[Any, Any]]):
     cut off.
 
     Items are (image, label): a PIL image where Pillow is installed, otherwise a uint8 array (H, W).
-    With a transform that starts with ToTensor (or Compose of it) no PIL image is made. ``data`` is
-    uint8 (N, H, W), ``targets`` int64 (N).
+    When the transforms up to ToTensor are ours no PIL image is made. ``data`` is uint8 (N, H, W),
+    ``targets`` int64 (N), both tensors.
     """
 
     mirrors = [
@@ -93,22 +90,14 @@ class MNIST(Dataset[tuple[Any, Any]]):
         target_transform: Callable[[Any], Any] | None = None,
         download: bool = False,
     ) -> None:
-        self.root = Path(root).expanduser()
+        super().__init__(root, transform, target_transform)
         self.train = train
-        self.transform = transform
-        self.target_transform = target_transform
-        self._planner = Planner()
         if download:
             self.download()
         part = "train" if train else "t10k"
         images = read_idx(self._find(f"{part}-images-idx3-ubyte"))
         labels = read_idx(self._find(f"{part}-labels-idx1-ubyte"))
-        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
-            raise RuntimeError(
-                f"{type(self).__name__}: images {images.shape} and labels {labels.shape} do not "
-                f"belong "
-                "together."
-            )
+        check_pairs(type(self).__name__, images, labels, 3)
         self.data = _C.from_numpy(np.ascontiguousarray(images))
         self.targets = _C.from_numpy(labels.astype(np.int64))
 
@@ -141,64 +130,13 @@ class MNIST(Dataset[tuple[Any, Any]]):
                 self.raw_folder.mkdir(parents=True, exist_ok=True)
                 fetch([mirror + name for mirror in self.mirrors], self.raw_folder / name, md5)
 
-    def __len__(self) -> int:
-        return self.data.size(0)
-
     @property
     def class_to_idx(self) -> dict[str, int]:
         """Class name to label."""
         return {name: i for i, name in enumerate(self.classes)}
 
-    def _wants_array(self) -> bool:
-        """Whether the transform takes a uint8 array as it takes a PIL image, so that none need be
-        made."""
-        first = self.transform
-        while isinstance(first, T.Compose) and first.transforms:
-            first = first.transforms[0]
-        return type(first) in (T.ToTensor, T.PILToTensor)
-
-    def __getitem__(self, index: Any) -> tuple[Any, Any]:
-        image: Any = self.data[index].numpy()
-        target: Any = int(self.targets[index])
-        if not self._wants_array():
-            try:
-                from PIL import Image
-            except ImportError:
-                pass
-            else:
-                image = Image.fromarray(image)
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
-
-    def gather(self, index: Tensor) -> list[Any] | None:
-        """Images (N, 1, H, W) and labels (N) at once, when the transform works on whole batches."""
-        return self._gather(index, None)
-
-    def gather_later(self, index: Tensor, fill: _C._Fill) -> list[Any] | None:
-        return self._gather(index, fill) if type(self).gather is MNIST.gather else None
-
-    def _gather(self, index: Tensor, fill: _C._Fill | None) -> list[Any] | None:
-        if self.target_transform is not None or type(self).__getitem__ is not MNIST.__getitem__:
-            return None
-        plan = self._planner(self.transform, 1, *self.data.shape[1:])
-        images = None if plan is None else plan(self.data.unsqueeze(1), index, fill)
-        if images is None:
-            return None
-        return [images, _C.index_select(self.targets, 0, index)]
-
-    def __repr__(self) -> str:
-        lines = [
-            f"Dataset {type(self).__name__}",
-            f"    Number of datapoints: {len(self)}",
-            f"    Root location: {self.root}",
-            f"    Split: {'Train' if self.train else 'Test'}",
-        ]
-        if self.transform is not None:
-            lines += ["    StandardTransform", f"Transform: {self.transform!r}"]
-        return "\n".join(lines)
+    def _facts(self) -> list[str]:
+        return [f"Split: {'Train' if self.train else 'Test'}"]
 
 
 class FashionMNIST(MNIST):
@@ -223,3 +161,16 @@ class FashionMNIST(MNIST):
         "Bag",
         "Ankle boot",
     ]
+
+
+class KMNIST(MNIST):
+    """Cursive Japanese characters in MNIST's form (Clanuwat and others, 2018)."""
+
+    mirrors = ["http://codh.rois.ac.jp/kmnist/dataset/kmnist/"]
+    resources = {
+        "train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
+        "train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
+        "t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
+        "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
+    }
+    classes = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]
