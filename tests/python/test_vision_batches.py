@@ -29,6 +29,20 @@ class OneByOne(Images):
         return None
 
 
+class Colours(datasets.ImageArrays):
+    """Coloured images without files."""
+
+    def __init__(self, transform, n: int = 23, size=(16, 18)) -> None:
+        super().__init__("", transform)
+        self.data = np.random.default_rng(1).integers(0, 256, (n, *size, 3), dtype=np.uint8)
+        self.targets = list(range(n))
+
+
+class ColoursOneByOne(Colours):
+    def gather(self, index):
+        return None
+
+
 AUGMENTATIONS = {
     "crop": [T.RandomCrop(28, padding=4)],
     "crop without padding": [T.RandomCrop((20, 24))],
@@ -46,7 +60,7 @@ def passed(kind, steps, **options):
     """Two passes from one seed."""
     generator = gs.Generator().manual_seed(7)
     loader = DataLoader(kind(T.Compose(steps)), shuffle=True, generator=generator, **options)
-    assert loader._gathers() == (kind is Images)
+    assert loader._gathers() == (kind in (Images, Colours))
     return [gs.cat([images for images, _ in loader]) for _ in range(2)]
 
 
@@ -106,15 +120,24 @@ def test_changed_transforms_are_noticed():
     assert gs.equal(data.gather(index)[0], first)
 
 
+class Mine(T.RandomHorizontalFlip):
+    """Somebody's own, of which a batch knows nothing."""
+
+    def __call__(self, img):
+        return img
+
+
 @pytest.mark.parametrize(
     "steps",
     [
-        [T.RandomCrop(28, padding=2, padding_mode="reflect"), *TAIL],
         [T.RandomCrop(40), *TAIL],
-        [T.RandomCrop(28, padding=2), T.RandomCrop(28, padding=2), *TAIL],
-        [*TAIL, T.RandomHorizontalFlip()],
+        [T.RandomRotation(10, expand=True), *TAIL],
         [T.ToTensor(), T.Lambda(lambda x: x)],
-        [T.PILToTensor()],
+        [T.Lambda(lambda x: x), T.ToTensor()],
+        [T.RandomApply([T.Lambda(lambda x: x)]), T.ToTensor()],
+        [T.RandomHorizontalFlip()],
+        [T.ToTensor(), T.ToPILImage()],
+        [Mine(), *TAIL],
     ],
 )
 def test_what_is_not_recognised_goes_image_by_image(steps):
@@ -130,3 +153,138 @@ def test_subsets_and_other_default_dtypes():
         assert next(iter(DataLoader(data, 2)))[0].dtype == gs.float64
     finally:
         gs.set_default_dtype(gs.float32)
+
+
+# --------------------------------------------------------------------------- all other transforms
+
+PICTURES = {
+    "vertical flip": T.RandomVerticalFlip(),
+    "rotation": T.RandomRotation(30, "bilinear", fill=7),
+    "affine": T.RandomAffine(20, (0.1, 0.2), (0.8, 1.2), (-5, 5, -3, 3)),
+    "resized crop": T.RandomResizedCrop((12, 14)),
+    "jitter": T.ColorJitter(0.4, 0.4, 0.4, 0.1),
+    "grey": T.RandomGrayscale(0.4),
+    "all grey": T.Grayscale(3),
+    "rand augment": T.RandAugment(),
+    "reflected crop": T.RandomCrop((16, 18), padding=2, padding_mode="reflect"),
+    "coloured crop": T.RandomCrop((16, 18), padding=2, fill=(1, 2, 3)),
+    "pad": T.Pad(3, padding_mode="symmetric"),
+    "resize": T.Resize((20, 11)),
+    "middle": T.CenterCrop(9),
+    "sometimes": T.RandomApply([T.ColorJitter(0.5), T.RandomRotation(20)], 0.4),
+    "one of": T.RandomChoice([T.RandomVerticalFlip(), T.RandomAffine(9), T.Pad(0)], [1, 2, 3]),
+    "any order": T.RandomOrder([T.RandomRotation(9), T.ColorJitter(0.5), T.RandomVerticalFlip()]),
+}
+TENSORS = {
+    "erasing": T.RandomErasing(),
+    "noise": T.RandomErasing(0.7, value="random"),
+    "flip": T.RandomHorizontalFlip(),
+    "rotation of floats": T.RandomRotation(30, "bilinear"),
+    "jitter of floats": T.ColorJitter(0.4, 0.4, 0.4, 0.1),
+}
+NORMALIZE = T.Normalize(MEAN, STD)
+
+
+def steps_of(name):
+    """The transform between others that draw numbers before and after it."""
+    if name in PICTURES:
+        before = [T.RandomHorizontalFlip(), PICTURES[name]]
+        return [*before, T.RandomCrop((8, 9)), T.ToTensor(), NORMALIZE, T.RandomErasing(0.3)]
+    return [T.RandomHorizontalFlip(), T.ToTensor(), TENSORS[name], NORMALIZE, T.RandomErasing(0.3)]
+
+
+@pytest.mark.parametrize("name", [*PICTURES, *TENSORS])
+def test_all_transforms_do_the_same_to_batches_and_to_single_images(name):
+    steps = steps_of(name)
+    want = passed(ColoursOneByOne, steps, batch_size=4)
+    for got in (
+        passed(Colours, steps, batch_size=4),
+        passed(Colours, steps, batch_size=7),
+        passed(Colours, steps, batch_size=7, num_workers=2),
+    ):
+        assert all(gs.equal(a, b) for a, b in zip(got, want))
+    assert not gs.equal(*want)
+
+
+def test_workers_draw_the_same_numbers():
+    """One chain with everything, item by item: 0, 1 and 2 workers."""
+    steps = [*PICTURES.values(), T.ToTensor(), *TENSORS.values()]
+    want = passed(ColoursOneByOne, steps, batch_size=5)
+    for workers in (1, 2):
+        got = passed(ColoursOneByOne, steps, batch_size=5, num_workers=workers)
+        assert all(gs.equal(a, b) for a, b in zip(got, want))
+    got = passed(Colours, steps, batch_size=6)
+    assert all(gs.equal(a, b) for a, b in zip(got, want))
+
+
+@pytest.mark.parametrize("name", [*PICTURES, *TENSORS])
+def test_a_transform_uses_the_numbers_it_says(name):
+    transform = {**PICTURES, **TENSORS}[name]
+    x = gs.rand(3, 16, 18) if name in TENSORS else gs.ones(3, 16, 18, dtype=gs.uint8) * 99
+    for _ in range(8):
+        before = gs.default_generator.offset
+        transform(x)
+        assert gs.default_generator.offset - before == transform.streams
+    many = x.reshape(1, 3, 16, 18).repeat(3, 1, 1, 1)
+    for batch in (many, many[:0]):
+        assert transform.batch(batch).shape[0] == batch.shape[0]
+        assert transform.batch(batch).dtype == x.dtype
+    assert transform(many.reshape(1, 3, 3, 16, 18)).shape[:2] == (1, 3)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_forms_of_an_image_are_treated_alike(name):
+    image = pytest.importorskip("PIL.Image")
+    transform = PICTURES[name]
+    pixels = np.random.default_rng(3).integers(0, 256, (16, 18, 3), dtype=np.uint8)
+    got = []
+    for form in (pixels, image.fromarray(pixels), gs.from_numpy(pixels.transpose(2, 0, 1).copy())):
+        gs.manual_seed(3)
+        out = transform(form)
+        assert type(out) is type(form) or isinstance(out, image.Image)
+        got.append(out.numpy().transpose(1, 2, 0) if isinstance(out, gs.Tensor) else np.array(out))
+    np.testing.assert_array_equal(got[0], got[2])
+    if "resize" in name:  # by Pillow, which may begin with the other side
+        assert np.abs(got[0].astype(int) - got[1]).max() <= 2
+    else:
+        np.testing.assert_array_equal(got[0], got[1])
+
+
+def test_each_image_of_a_batch_has_its_own_numbers():
+    pixels = gs.from_numpy(np.random.default_rng(4).integers(0, 256, (1, 16, 18), dtype=np.uint8))
+    many = gs.cat([pixels] * 40)
+    for transform in (
+        T.RandomHorizontalFlip(),
+        T.RandomCrop(8),
+        T.RandomRotation(30),
+        T.ColorJitter(0.5),
+        T.RandAugment(),
+    ):
+        out = transform.batch(many)
+        assert out.shape[0] == 40 and out.dim() == 3
+        assert len({image.numpy().tobytes() for image in out}) > 1
+        other = transform(many.unsqueeze(1))
+        assert other.shape[:2] == (40, 1)
+        assert not gs.equal(other.squeeze(1), out)
+    chain = T.Compose([T.RandomCrop(8), T.ToTensor(), T.Normalize((0.5,), (0.5,))])
+    assert chain.batch(many).shape == (40, 8, 8)
+    with pytest.raises(TypeError, match="Lambda.*single images"):
+        T.Compose([T.Lambda(abs)]).batch(many)
+    with pytest.raises(ValueError, match="keep one shape"):
+        T.RandomApply([T.Pad(1)]).batch(many)
+
+
+def test_bytes_stay_bytes_without_to_tensor():
+    steps = [T.RandomCrop((8, 9)), T.PILToTensor(), T.RandomVerticalFlip()]
+    want = passed(ColoursOneByOne, steps, batch_size=4)
+    got = passed(Colours, steps, batch_size=6)
+    assert got[0].dtype == gs.uint8 and got[0].shape == (23, 3, 8, 9)
+    assert all(gs.equal(a, b) for a, b in zip(got, want))
+
+
+def test_transforms_of_a_choice_that_change_are_noticed():
+    jitter = T.ColorJitter((0.0, 0.0))
+    data = Colours(T.Compose([T.RandomApply([jitter], 1.0), T.ToTensor()]))
+    assert data.gather(gs.arange(3))[0].max().item() == 0
+    jitter.brightness = (1.0, 1.0)
+    assert data.gather(gs.arange(3))[0].max().item() > 0.9

@@ -1,22 +1,32 @@
-"""Transforms recognised as one native pass over a batch of uint8 images.
+"""Transforms recognised as work on a whole batch of uint8 images.
 
-    [RandomCrop and RandomHorizontalFlip, one each at most, in any order]  ToTensor  [the rest]
+    [transforms of images]  [RandomCrop and RandomHorizontalFlip, one each at most, in any order]
+    ToTensor  [Normalize, ConvertImageDtype]  [transforms of tensors]
 
-Cropping and mirroring only move bytes, and what follows ToTensor value by value (Normalize) is a
-function of a byte and its channel alone: a table of 256 values, made by the transforms themselves.
-So the result has the bits that the transforms give one image at a time. Random numbers are those
-that each item would draw by itself at its position in the pass (utils/data/draws.py).
+The first and the last ones take the batch one after the other. Those in the middle are one native
+pass: cropping and mirroring only move bytes, and what follows ToTensor value by value is a function
+of a byte and its channel alone: a table of 256 values, made by the transforms themselves. So the
+result has the bits that the transforms give one image at a time. Random numbers are those that each
+item would draw by itself at its position in the pass (utils/data/draws.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import numbers
 from typing import Any, NamedTuple
 
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.utils.data.draws import batch_stream
 from gradstone.vision import transforms as T
+from gradstone.vision.transforms._dice import Dice
+from gradstone.vision.transforms.compose import (
+    apply_each,
+    streams_of,
+    takes_any_form,
+    works_on_batches,
+)
+from gradstone.vision.transforms.geometry import sides_of
 
 _BY_VALUE = (T.Normalize, T.ConvertImageDtype)
 
@@ -37,20 +47,44 @@ class _Flip(NamedTuple):
     stream: int
 
 
+class _Pass(NamedTuple):
+    """One native pass from bytes to floats."""
+
+    table: Tensor  # (C, 256)
+    crop: _Crop | None
+    flip: _Flip | None
+
+    def __call__(self, images: Tensor, index: Tensor, fill: _C._Fill | None) -> Tensor:
+        n, crop = index.size(0), self.crop
+        size = crop.size if crop else (images.size(2), images.size(3))
+        corners: Tensor | None = None
+        flip: Tensor | None = None
+        if crop or self.flip:
+            seed, offset, step = batch_stream()
+            if self.flip:
+                chance = _C._empty((n,), _C.float32)
+                _C._random_each_(chance, 0, 1, seed, offset + self.flip.stream, step)
+                flip = _C._cast(chance, _C.float64) < self.flip.p  # as Python compares
+            if crop:
+                top, left = _C._empty((n,), _C.int64), _C._empty((n,), _C.int64)
+                _C._random_each_(top, 0, crop.rows, seed, offset + crop.stream, step)
+                _C._random_each_(left, 0, crop.columns, seed, offset + crop.stream + 1, step)
+                if flip is not None and self.flip and self.flip.first:
+                    # A window of the mirrored image is the mirrored window from the other side.
+                    left = _C._where(flip, crop.columns - 1 - left, left)
+                corners = _C.stack([top - crop.top, left - crop.left], 1)
+        make = _C._image_batch if fill is None else fill.image_batch
+        return make(images, index, self.table, size, corners, flip, crop.fill if crop else 0)
+
+
 class BatchPlan:
     """The transforms of a data set, ready to be called with its images and indices."""
 
-    def __init__(
-        self,
-        table: Tensor,
-        crop: _Crop | None,
-        flip: _Flip | None,
-        rest: list[Callable[[Tensor], Tensor | None]],
-    ) -> None:
-        self._table = table
-        self._crop = crop
-        self._flip = flip
+    def __init__(self, early: list[Any], native: _Pass | None, rest: list[Any], place: int) -> None:
+        self._early = early  # on bytes
+        self._native = native  # None: the bytes stay bytes
         self._rest = rest
+        self._place = place  # of the first random number of the rest
 
     def __call__(
         self, images: Tensor, index: Tensor, fill: _C._Fill | None = None
@@ -59,30 +93,27 @@ class BatchPlan:
 
         With `fill` they may be written later, unless a transform of the whole batch reads them.
         """
-        n, crop = index.size(0), self._crop
-        size = crop.size if crop else (images.size(2), images.size(3))
-        corners: Tensor | None = None
-        flip: Tensor | None = None
-        if crop or self._flip:
-            seed, offset, step = batch_stream()
-            if self._flip:
-                chance = _C._empty((n,), _C.float32)
-                _C._random_each_(chance, 0, 1, seed, offset + self._flip.stream, step)
-                flip = _C._cast(chance, _C.float64) < self._flip.p  # as Python compares
-            if crop:
-                top, left = _C._empty((n,), _C.int64), _C._empty((n,), _C.int64)
-                _C._random_each_(top, 0, crop.rows, seed, offset + crop.stream, step)
-                _C._random_each_(left, 0, crop.columns, seed, offset + crop.stream + 1, step)
-                if flip is not None and self._flip and self._flip.first:
-                    # A window of the mirrored image is the mirrored window from the other side.
-                    left = _C._where(flip, crop.columns - 1 - left, left)
-                corners = _C.stack([top - crop.top, left - crop.left], 1)
-        make = _C._image_batch if fill is None or self._rest else fill.image_batch
-        outside = crop.fill if crop else 0
-        out: Tensor | None = make(images, index, self._table, size, corners, flip, outside)
+        n = index.size(0)
+        drawn = self._early or self._rest
+        # The native pass has numbers of its own: outside a loader both would draw a seed.
+        dice = Dice.for_loader(n) if drawn else None
+        start = dice.place if dice else 0
+        if dice is not None and (self._early or self._native is None):
+            images = _C.index_select(images, 0, index)
+            images = apply_each(self._early, images, dice)
+            index = _C._arange(0, n, 1, _C.int64)
+        elif self._native is None:
+            images = _C.index_select(images, 0, index)
+        out: Tensor | None = images
+        if self._native is not None:
+            out = self._native(images, index, None if self._rest else fill)
+        if dice is not None:
+            dice.place = start + self._place
         for transform in self._rest:
-            if out is not None:
-                out = transform(out)
+            if out is None:
+                break
+            own = dice is not None and works_on_batches(transform)
+            out = transform.apply(out, dice) if own else transform.batch(out)
         return out
 
 
@@ -96,49 +127,81 @@ def flat(transform: Any) -> list[Any]:
 def plan(steps: list[Any], channels: int, height: int, width: int) -> BatchPlan | None:
     """The plan of these transforms for uint8 images; None when they go image by image."""
     kinds = [type(step) for step in steps]
-    if T.ToTensor not in kinds or _C.get_default_dtype() != _C.float32:
+    at = next((i for i, kind in enumerate(kinds) if kind in (T.ToTensor, T.PILToTensor)), None)
+    if at is None or not all(works_on_batches(s) and takes_any_form(s) for s in steps[:at]):
         return None
-    at = kinds.index(T.ToTensor)
-    before, after = kinds[:at], at + 1
-    if len(set(before)) != at or not set(before) <= {T.RandomCrop, T.RandomHorizontalFlip}:
+    rest, place = steps[at + 1 :], sum(map(streams_of, steps[:at]))
+    native: _Pass | None = None
+    early = steps[:at]
+    if kinds[at] is T.ToTensor:
+        if _C.get_default_dtype() != _C.float32:
+            return None
+        fused = _fused(early, channels, height, width)
+        if fused is None:
+            return None
+        channels, early, crop, flip = fused
+        # Every byte in every channel, as one image (C, 16, 16), through the same transforms.
+        bytes_ = _C._cast(_C._arange(0, 256, 1, _C.int64), _C.uint8).reshape(1, 16, 16)
+        values = steps[at].batch(_C.cat([bytes_] * channels))
+        while rest and type(rest[0]) in _BY_VALUE:
+            values = rest[0](values)
+            rest = rest[1:]
+        if values.dtype != _C.float32 or values.shape != (channels, 16, 16):
+            return None
+        native = _Pass(values.reshape(channels, 256), crop, flip)
+    if not all(works_on_batches(s) or getattr(s, "batch", None) is not None for s in rest):
         return None
-    crop: _Crop | None = None
-    flip: _Flip | None = None
-    streams = 0
-    for step in steps[:at]:
-        if isinstance(step, T.RandomCrop):
-            crop = _crop(step, height, width, streams)
-            if crop is None:
-                return None
-            streams += 2
-        else:
-            flip = _Flip(step.p, crop is None, streams)
-            streams += 1
-    # Every byte in every channel, as one image (C, 16, 16), through the same transforms.
-    bytes_ = _C._cast(_C._arange(0, 256, 1, _C.int64), _C.uint8).reshape(1, 16, 16)
-    values = steps[at].batch(_C.cat([bytes_] * channels))
-    while after < len(steps) and kinds[after] in _BY_VALUE:
-        values = steps[after](values)
-        after += 1
-    rest: list[Any] = [getattr(step, "batch", None) for step in steps[after:]]
-    if values.dtype != _C.float32 or values.shape != (channels, 16, 16) or None in rest:
+    return BatchPlan(early, native, rest, place)
+
+
+def _fused(
+    before: list[Any], channels: int, height: int, width: int
+) -> tuple[int, list[Any], _Crop | None, _Flip | None] | None:
+    """Channels in front of ToTensor, the transforms that go first, and the crop and the flip that
+    the native pass does. None when one of them fails on such images."""
+    count = 0
+    for step in reversed(before):
+        kinds = [type(other) for other in before[len(before) - count :]]
+        if type(step) not in (T.RandomCrop, T.RandomHorizontalFlip) or type(step) in kinds:
+            break
+        count += 1
+    early = before[: len(before) - count]
+    probe = _C._cast(_C._empty((1, channels, height, width), _C.uint8), _C.uint8).zero_()
+    try:
+        dice = Dice(_C.Generator().manual_seed(0), 1)
+        shape = apply_each(early, probe, dice).shape
+        crop: _Crop | None = None
+        flip: _Flip | None = None
+        streams = sum(map(streams_of, early))
+        for step in before[len(early) :]:
+            if isinstance(step, T.RandomCrop):
+                crop = _crop(step, shape[2], shape[3], streams)
+                if crop is None:
+                    shape = apply_each(before, probe, dice).shape
+                    return shape[1], before, None, None
+            else:
+                flip = _Flip(step.p, crop is None, streams)
+            streams += streams_of(step)
+    except Exception:  # item by item shows what is wrong
         return None
-    return BatchPlan(values.reshape(channels, 256), crop, flip, rest)
+    return shape[1], early, crop, flip
 
 
 def _crop(step: T.RandomCrop, height: int, width: int, stream: int) -> _Crop | None:
     """None for what the native pass does not do, and for windows that do not fit."""
     padded = step.padding is not None
-    left, top, right, bottom = T._sides(step.padding) if padded else (0, 0, 0, 0)
+    left, top, right, bottom = sides_of(step.padding) if padded else (0, 0, 0, 0)
     fill = step.fill if padded else 0
     plain = step.padding_mode == "constant" and not step.pad_if_needed
-    if not plain or fill != int(fill) or not 0 <= fill <= 255 or min(left, top, right, bottom) < 0:
+    if not plain or not isinstance(fill, numbers.Number):
+        return None
+    if fill != int(fill) or not 0 <= fill <= 255 or min(left, top, right, bottom) < 0:  # type: ignore
         return None
     rows = height + top + bottom - step.size[0] + 1
     columns = width + left + right - step.size[1] + 1
     if rows < 1 or columns < 1:
         return None
-    return _Crop(step.size, left, top, rows, columns, int(fill), stream)
+    return _Crop(step.size, left, top, rows, columns, int(fill), stream)  # type: ignore
 
 
 class Planner:
@@ -151,7 +214,7 @@ class Planner:
     def __call__(self, transform: Any, channels: int, height: int, width: int) -> BatchPlan | None:
         """The plan, or None."""
         steps = flat(transform)
-        state: list[Any] = [_C.get_default_dtype()]
+        state: list[Any] = [_C.get_default_dtype(), channels, height, width]
         for step in steps:
             state += [step, *getattr(step, "__dict__", {}).values()]
         same = len(state) == len(self._state) and all(map(_identical, state, self._state))
@@ -161,4 +224,4 @@ class Planner:
 
 
 def _identical(a: Any, b: Any) -> bool:
-    return a is b
+    return a is b or (type(a) is int and type(b) is int and a == b)

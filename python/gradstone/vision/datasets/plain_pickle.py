@@ -77,9 +77,7 @@ def loads_plain(data: bytes, name: str = "the pickle") -> Any:
     except UnsafePickleError as error:
         raise UnsafePickleError(f"{name} {error}: it is not read, only plain data is.") from None
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RuntimeError(
-            f"{name} is no pickle of plain data, or is damaged: {error}"
-        ) from None
+        raise RuntimeError(f"{name} is no pickle of plain data, or is damaged: {error}") from None
 
 
 class _Machine:
@@ -112,12 +110,12 @@ class _Machine:
         elif name == "MARK":
             stack.append(_MARK)
         elif name in ("EMPTY_LIST", "EMPTY_DICT", "EMPTY_TUPLE"):
-            empty: Any = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple}[name]
-            stack.append(empty())
+            empty: Any = {"EMPTY_LIST": [], "EMPTY_DICT": {}, "EMPTY_TUPLE": ()}[name]
+            stack.append(empty)
         elif name in ("LIST", "TUPLE", "DICT"):
             items = self.marked()
-            made: Any = {"LIST": list, "TUPLE": tuple, "DICT": _pairs}[name](items)
-            stack.append(made)
+            kinds: dict[str, Any] = {"LIST": list, "TUPLE": tuple, "DICT": _pairs}
+            stack.append(kinds[name](items))
         elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
             n = int(name[-1])
             stack[-n:] = [tuple(stack[-n:])]

@@ -1,0 +1,125 @@
+"""What transforms of images have in common: the forms in which an image comes, and batches."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradstone import _C
+from gradstone._C import Tensor
+from gradstone.vision.transforms._dice import Dice
+
+
+def is_pil(image: Any) -> bool:
+    """Whether it is a PIL image, found out without Pillow."""
+    return any(kind.__module__.startswith("PIL.") for kind in type(image).__mro__[:2])
+
+
+def as_tensor(image: Any) -> Tensor:
+    """Any image as a tensor (C, H, W) without a change of values."""
+    if isinstance(image, Tensor):
+        return image
+    if not (isinstance(image, np.ndarray) or is_pil(image)):
+        raise TypeError(
+            "an image is a PIL image, an array (H, W) or (H, W, C), or a tensor (C, H, W); got "
+            f"{type(image).__name__}."
+        )
+    array = np.array(image)
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * 255
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3:
+        raise ValueError(f"an image has 2 or 3 dimensions, got shape {array.shape}.")
+    return _C.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+
+
+def as_array(planes: Tensor, flat: bool = False) -> np.ndarray:
+    """(C, H, W) as an array (H, W, C); (H, W) when there is one channel and `flat`."""
+    out = planes.numpy().transpose(1, 2, 0)
+    return np.ascontiguousarray(out[:, :, 0] if flat and out.shape[2] == 1 else out)
+
+
+def as_pil(array: np.ndarray) -> Any:
+    """An array (H, W) or (H, W, C) as a PIL image. ImportError without Pillow."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ImportError("PIL images need Pillow: pip install 'gradstone[vision]'") from None
+    return Image.fromarray(array)
+
+
+def size_of(size: Any) -> tuple[int, int]:
+    """(height, width) from a number, a sequence of one number or of two."""
+    if isinstance(size, numbers.Integral):
+        return int(size), int(size)
+    given = tuple(int(s) for s in size)
+    if len(given) not in (1, 2):
+        raise ValueError("Please provide only two dimensions (h, w) for size.")
+    return (given[0], given[0]) if len(given) == 1 else (given[0], given[1])
+
+
+def values(images: Tensor) -> np.ndarray:
+    """A tensor's values in main memory."""
+    return images.detach().cpu().numpy()
+
+
+def tensor_like(array: np.ndarray, images: Tensor) -> Tensor:
+    """An array as a tensor on the device of `images`."""
+    out = _C.from_numpy(np.ascontiguousarray(array))
+    return out if images.device.type == "cpu" else out.to(images.device)
+
+
+class ImageTransform:
+    """A transform of PIL images, arrays (H, W) and (H, W, C), tensors (..., C, H, W).
+
+    A subclass writes `apply`. The result has the form in which the image came; of a tensor with
+    more than three dimensions every image is treated by itself, with random numbers of its own.
+    """
+
+    # How many random numbers one image uses, whatever comes up.
+    streams = 0
+    # Whether the images of a batch come out with one shape.
+    batches = True
+
+    def apply(self, images: Tensor, dice: Dice) -> Tensor:
+        """Images (N, C, H, W), with numbers for each."""
+        raise NotImplementedError
+
+    def __call__(self, img: Any) -> Any:
+        if isinstance(img, Tensor):
+            return self._of_tensor(img)
+        planes = as_tensor(img)
+        out = self.apply(planes.unsqueeze(0), Dice.for_one())[0]
+        # A channel of its own is kept where the image came with one.
+        array = as_array(out, flat=np.ndim(img) == 2 or is_pil(img) or planes.size(0) > 1)
+        return as_pil(array) if is_pil(img) else array
+
+    def _of_tensor(self, img: Tensor) -> Tensor:
+        if img.dim() < 2:
+            raise TypeError(f"Tensor is not a torch image: its shape is {tuple(img.shape)}.")
+        if img.dim() > 3:
+            many = img.reshape(-1, *img.shape[-3:])
+            out = self.apply(many, Dice.for_many(many.size(0)))
+            return out.reshape(*img.shape[:-3], *out.shape[1:])
+        planes = img if img.dim() == 3 else img.unsqueeze(0)
+        out = self.apply(planes.unsqueeze(0), Dice.for_one())[0]
+        return out if img.dim() == 3 else out[0]
+
+    def batch(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W), or grey ones (N, H, W), at once; each with random numbers of its
+        own."""
+        return as_batch(self.apply, images)
+
+
+def as_batch(apply: Callable[[Tensor, Dice], Tensor], images: Tensor) -> Tensor:
+    """`apply` for images (N, C, H, W) or (N, H, W)."""
+    if not isinstance(images, Tensor) or images.dim() not in (3, 4):
+        shape = getattr(images, "shape", type(images).__name__)
+        raise TypeError(f"a batch is a tensor (N, C, H, W) or (N, H, W), got {shape}.")
+    grey = images.dim() == 3
+    out = apply(images.unsqueeze(1) if grey else images, Dice.for_many(images.size(0)))
+    return out.squeeze(1) if grey else out

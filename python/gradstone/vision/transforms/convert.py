@@ -1,0 +1,200 @@
+"""Transforms between forms of images and ranges of values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradstone import _C, _creation
+from gradstone._C import Tensor
+from gradstone.vision.transforms._base import (
+    as_array,
+    as_batch,
+    as_pil,
+    as_tensor,
+    is_pil,
+)
+from gradstone.vision.transforms._dice import Dice
+
+
+class ToTensor:
+    """uint8 images (H, W, C) or (H, W) become float32 tensors (C, H, W) in [0, 1]; other arrays
+    keep their values."""
+
+    streams = 0
+
+    def __call__(self, pic: Any) -> Tensor:
+        if isinstance(pic, Tensor) or not (isinstance(pic, np.ndarray) or is_pil(pic)):
+            raise TypeError(f"pic should be PIL Image or ndarray. Got {type(pic)}")
+        return self.batch(as_tensor(pic))
+
+    def batch(self, images: Tensor) -> Tensor:
+        """The same for uint8 tensors (..., H, W)."""
+        if images.dtype == _C.uint8:
+            return _C._cast(images, _C.get_default_dtype()).div_(255)
+        return images
+
+    def apply(self, images: Tensor, dice: Dice) -> Tensor:
+        return self.batch(images)
+
+    def __repr__(self) -> str:
+        return "ToTensor()"
+
+
+class PILToTensor:
+    """Images become tensors (C, H, W) with the same values."""
+
+    streams = 0
+
+    def __call__(self, pic: Any) -> Tensor:
+        return as_tensor(pic)
+
+    def batch(self, images: Tensor) -> Tensor:
+        """Tensors stay as they are."""
+        return images
+
+    def apply(self, images: Tensor, dice: Dice) -> Tensor:
+        return images
+
+    def __repr__(self) -> str:
+        return "PILToTensor()"
+
+
+class ToPILImage:
+    """Tensors (C, H, W) or (H, W) and arrays (H, W, C) or (H, W) become PIL images.
+
+    Values are bytes, or floats in [0, 1] of a tensor, which are multiplied by 255 and cut off, as
+    torchvision does. `mode` is Pillow's name of a mode with as many channels. Needs Pillow.
+    """
+
+    def __init__(self, mode: str | None = None) -> None:
+        self.mode = mode
+
+    def __call__(self, pic: Any) -> Any:
+        if isinstance(pic, Tensor):
+            if pic.dim() not in (2, 3):
+                raise ValueError(f"pic should be 2/3 dimensional. Got {pic.dim()} dimensions.")
+            planes = pic.detach().cpu()
+            if planes.dtype.is_floating_point:
+                planes = _C._cast(planes * 255, _C.uint8)
+            array = as_array(planes if planes.dim() == 3 else planes.unsqueeze(0), flat=True)
+        elif isinstance(pic, np.ndarray):
+            array = pic[:, :, 0] if pic.ndim == 3 and pic.shape[2] == 1 else pic
+        else:
+            raise TypeError(f"pic should be Tensor or ndarray. Got {type(pic)}.")
+        channels = array.shape[2] if array.ndim == 3 else 1
+        if array.ndim not in (2, 3) or channels > 4:
+            raise ValueError(
+                f"an image has 2 or 3 dimensions and at most 4 channels, got {array.shape}."
+            )
+        if array.dtype != np.uint8:
+            raise TypeError(f"images are of bytes, or tensors of floats; got {array.dtype}.")
+        image = as_pil(np.ascontiguousarray(array))
+        if self.mode is None or self.mode == image.mode:
+            return image
+        if len(self._bands(self.mode)) != channels:
+            raise ValueError(f"mode {self.mode!r} does not have {channels} channels.")
+        from PIL import Image
+
+        return Image.frombytes(self.mode, image.size, image.tobytes())
+
+    @staticmethod
+    def _bands(mode: str) -> tuple[str, ...]:
+        from PIL import Image
+
+        return Image.new(mode, (1, 1)).getbands()
+
+    def __repr__(self) -> str:
+        return f"ToPILImage({'' if self.mode is None else f'mode={self.mode}'})"
+
+
+_TOPS = {_C.uint8: 255, _C.int8: 127, _C.int16: 2**15 - 1, _C.int32: 2**31 - 1}
+
+
+class ConvertImageDtype:
+    """Tensors in another dtype; integers span their range, floats [0, 1]."""
+
+    streams = 0
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+
+    def __call__(self, image: Tensor) -> Tensor:
+        if not isinstance(image, Tensor):
+            raise TypeError(f"Input img should be Tensor Image, got {type(image).__name__}.")
+        source, target = image.dtype, self.dtype
+        if source == target:
+            return image
+        if source.is_floating_point and target.is_floating_point:
+            return _C._cast(image, target)
+        if target.is_floating_point:
+            return _C._cast(image, target) / _TOPS[source]
+        if source.is_floating_point:
+            return _C._cast(image * (_TOPS[target] + 1.0 - 1e-3), target)
+        up = (_TOPS[target] + 1) // (_TOPS[source] + 1)
+        if up:
+            return _C._cast(image, target) * up
+        return _C._cast(image // ((_TOPS[source] + 1) // (_TOPS[target] + 1)), target)
+
+    batch = __call__
+
+    def apply(self, images: Tensor, dice: Dice) -> Tensor:
+        return self(images)
+
+    def __repr__(self) -> str:
+        return f"ConvertImageDtype(dtype={self.dtype})"
+
+
+class Normalize:
+    """(x - mean) / std for each channel of (..., C, H, W)."""
+
+    streams = 0
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> None:
+        self.mean = mean
+        self.std = std
+        self.inplace = inplace
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"img should be Tensor Image. Got {type(tensor)}")
+        if not tensor.dtype.is_floating_point:
+            raise TypeError(f"Input tensor should be a float tensor. Got {tensor.dtype}.")
+        if tensor.dim() < 3:
+            raise ValueError(
+                "Expected tensor to be a tensor image of size (..., C, H, W). "
+                f"Got tensor.size() = {tensor.shape}"
+            )
+        mean = _creation.tensor(self.mean, dtype=tensor.dtype, device=tensor.device)
+        std = _creation.tensor(self.std, dtype=tensor.dtype, device=tensor.device)
+        if not bool((std != 0).all()):
+            raise ValueError(f"std evaluated to zero after conversion to {tensor.dtype}.")
+        out = tensor if self.inplace else tensor.clone()
+        return out.sub_(mean.reshape(-1, 1, 1)).div_(std.reshape(-1, 1, 1))
+
+    def batch(self, images: Tensor) -> Tensor:
+        """The same for (N, C, H, W), or grey images (N, H, W)."""
+        return as_batch(self.apply, images)
+
+    def apply(self, images: Tensor, dice: Dice) -> Tensor:
+        return self(images)
+
+    def __repr__(self) -> str:
+        return f"Normalize(mean={self.mean}, std={self.std})"
+
+
+class Lambda:
+    """A function as a transform."""
+
+    def __init__(self, lambd: Callable[[Any], Any]) -> None:
+        if not callable(lambd):
+            raise TypeError(f"Argument lambd should be callable, got {type(lambd).__name__!r}")
+        self.lambd = lambd
+
+    def __call__(self, img: Any) -> Any:
+        return self.lambd(img)
+
+    def __repr__(self) -> str:
+        return "Lambda()"
