@@ -1,5 +1,5 @@
-"""Handwritten digits and clothes, and transforms of images, under torchvision's names."""
+"""Data sets of images, transforms, grids and files, under torchvision's names."""
 
-from gradstone.vision import datasets, transforms
+from gradstone.vision import datasets, io, transforms, utils
 
-__all__ = ["datasets", "transforms"]
+__all__ = ["datasets", "io", "transforms", "utils"]

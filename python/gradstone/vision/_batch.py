@@ -99,11 +99,10 @@ class BatchPlan:
         dice = Dice.for_loader(n) if drawn else None
         start = dice.place if dice else 0
         if dice is not None and (self._early or self._native is None):
-            images = _C.index_select(images, 0, index)
-            images = apply_each(self._early, images, dice)
+            images = apply_each(self._early, _select(images, index), dice)
             index = _C._arange(0, n, 1, _C.int64)
         elif self._native is None:
-            images = _C.index_select(images, 0, index)
+            images = _select(images, index)
         out: Tensor | None = images
         if self._native is not None:
             out = self._native(images, index, None if self._rest else fill)
@@ -115,6 +114,13 @@ class BatchPlan:
             own = dice is not None and works_on_batches(transform)
             out = transform.apply(out, dice) if own else transform.batch(out)
         return out
+
+
+def _select(images: Tensor, index: Tensor) -> Tensor:
+    """Images by index, without a copy of all where the channels come last in memory."""
+    if images.is_contiguous():
+        return _C.index_select(images, 0, index)
+    return _C.index_select(images.permute(0, 2, 3, 1), 0, index).permute(0, 3, 1, 2)
 
 
 def flat(transform: Any) -> list[Any]:

@@ -30,11 +30,10 @@ from gradstone.vision.transforms.geometry import (
     Pad,
     RandomCrop,
     RandomHorizontalFlip,
-    RandomResizedCrop,
     RandomVerticalFlip,
-    Resize,
 )
 from gradstone.vision.transforms.randaugment import RandAugment
+from gradstone.vision.transforms.resizing import RandomResizedCrop, Resize
 
 __all__ = [
     "CenterCrop",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.vision.transforms._dice import Dice
+
+_VALUES_AT_A_TIME = 1 << 15
 
 
 def is_pil(image: Any) -> bool:
@@ -71,6 +73,14 @@ def tensor_like(array: np.ndarray, images: Tensor) -> Tensor:
     """An array as a tensor on the device of `images`."""
     out = _C.from_numpy(np.ascontiguousarray(array))
     return out if images.device.type == "cpu" else out.to(images.device)
+
+
+def few(count: int, size: int) -> Iterator[slice]:
+    """`count` images of `size` values each, so many at a time that what is computed of them stays
+    in the cache."""
+    step = max(1, _VALUES_AT_A_TIME // max(size, 1))
+    for start in range(0, count, step):
+        yield slice(start, start + step)
 
 
 class ImageTransform:

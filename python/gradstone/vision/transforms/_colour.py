@@ -122,7 +122,8 @@ def to_hsv(images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         from_b - from_g,
         np.where(g == high, two + from_r - from_b, four + from_g - from_r),
     ).astype(kind)
-    h = ((sixths.astype(np.float64) / 6 + 1) % 1.0).astype(kind)
+    h = sixths.astype(np.float64) / 6 + 1
+    h = (h - np.floor(h)).astype(kind)
     h = np.where(flat, 0, h).astype(np.float64)
     s = np.where(flat, 0, spread / np.where(high == 0, 1, high))
     if not whole:
@@ -132,17 +133,17 @@ def to_hsv(images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def from_hsv(h: np.ndarray, s: np.ndarray, v: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Colours (N, 3, H, W) from what `to_hsv` gives."""
-    top = 255 if dtype == np.uint8 else 1
-    sixths = h / top * 6
-    whole = np.floor(sixths)
-    part, share = sixths - whole, s / top
-    p, q, t = v * (1 - share), v * (1 - share * part), v * (1 - share * (1 - part))
-    v = v.astype(np.float64)
-    sextant = whole.astype(np.int64) % 6
-    orders = ((v, t, p), (q, v, p), (p, v, t), (p, q, v), (t, p, v), (v, p, q))
-    planes = [np.choose(sextant, [order[c] for order in orders]) for c in range(3)]
-    out = np.stack(planes, 1)
-    return (np.floor(out + 0.5).clip(0, 255) if top == 255 else out).astype(dtype)
+    whole = dtype == np.uint8
+    top = 255 if whole else 1
+    sixths, share = h * (6 / top), s * (1 / top)
+    out = np.empty((len(h), 3, *h.shape[1:]), dtype)
+    for c, start in enumerate((5, 3, 1)):
+        # How far a channel is below v, as a share of s: a trapezium along the circle.
+        along = (sixths + start) % 6
+        below = np.clip(np.minimum(along, 4 - along), 0, 1)
+        value = v * (1 - share * below)
+        out[:, c] = np.floor(value + 0.5) if whole else value
+    return out
 
 
 # ------------------------------------------------------------------------------------ by histogram

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradstone.vision.transforms._base import few
 from gradstone.vision.transforms._interpolation import InterpolationMode
 
 _ONE = 1 << 16  # Pillow finds the nearest pixel in 16.16 fixed point
@@ -58,6 +59,15 @@ def warp(
 ) -> np.ndarray:
     """Images (N, C, H, W) looked up through maps (N, 2, 3): (N, C, *size). `fill` is a number or
     one for each channel."""
+    out = np.empty((*images.shape[:2], *size), images.dtype)
+    for part in few(len(images), max(out[:1].size, images[:1].size)):
+        out[part] = _warp(images[part], maps[part], size, mode, fill)
+    return out
+
+
+def _warp(
+    images: np.ndarray, maps: np.ndarray, size: tuple[int, int], mode: InterpolationMode, fill: Any
+) -> np.ndarray:
     n, channels, height, width = images.shape
     nearest = mode is InterpolationMode.NEAREST
     x, y = _places(maps, size, nearest)

@@ -85,8 +85,11 @@ class ColorJitter(ImageTransform):
             if bounds is None:
                 dice.skip(1)
             factors.append(None if bounds is None else dice.uniform(*bounds))
-        out = values(images).copy()
-        _colour.check(out)
+        pixels = values(images)
+        _colour.check(pixels)
+        return tensor_like(self._changed(pixels.copy(), order, factors), images)
+
+    def _changed(self, out: np.ndarray, order: np.ndarray, factors: list[Any]) -> np.ndarray:
         for turn in range(order.shape[1]):
             # Those whose turn it is to be changed in the same way go together.
             for k in np.unique(order[:, turn]).tolist():
@@ -96,9 +99,9 @@ class ColorJitter(ImageTransform):
                 chosen = order[:, turn] == k
                 if chosen.all():
                     out = change(out, factor)
-                    continue
-                out[chosen] = change(out[chosen], factor[chosen])
-        return tensor_like(out, images)
+                else:
+                    out[chosen] = change(out[chosen], factor[chosen])
+        return out
 
     def __repr__(self) -> str:
         names = ", ".join(f"{name}={getattr(self, name)}" for name, _ in self._CHANGES)
