@@ -138,6 +138,8 @@ class Mine(T.RandomHorizontalFlip):
         [T.RandomHorizontalFlip()],
         [T.ToTensor(), T.ToPILImage()],
         [Mine(), *TAIL],
+        [*TAIL, Mine()],
+        [*TAIL, T.RandomApply([T.Lambda(lambda x: x)])],
     ],
 )
 def test_what_is_not_recognised_goes_image_by_image(steps):
@@ -181,6 +183,9 @@ TENSORS = {
     "flip": T.RandomHorizontalFlip(),
     "rotation of floats": T.RandomRotation(30, "bilinear"),
     "jitter of floats": T.ColorJitter(0.4, 0.4, 0.4, 0.1),
+    "sometimes normalized": T.RandomApply([T.Normalize(MEAN, STD), T.RandomVerticalFlip()]),
+    "normalized differently": T.RandomChoice([T.Normalize(MEAN, STD), T.RandomErasing(1.0)]),
+    "in any order": T.RandomOrder([T.Normalize(MEAN, STD), T.RandomErasing(), T.CenterCrop(14)]),
 }
 NORMALIZE = T.Normalize(MEAN, STD)
 
@@ -270,8 +275,43 @@ def test_each_image_of_a_batch_has_its_own_numbers():
     assert chain.batch(many).shape == (40, 8, 8)
     with pytest.raises(TypeError, match="Lambda.*single images"):
         T.Compose([T.Lambda(abs)]).batch(many)
-    with pytest.raises(ValueError, match="keep one shape"):
+    with pytest.raises(ValueError, match="have one shape"):
         T.RandomApply([T.Pad(1)]).batch(many)
+    assert T.RandomChoice([T.Resize(8), T.RandomCrop((8, 9))]).batch(many).shape == (40, 8, 9)
+
+
+class Doubled:
+    """Somebody's own, with batches."""
+
+    def __call__(self, x):
+        return x * 2
+
+    batch = __call__
+
+
+def test_sizes_that_chance_decides():
+    """A batch of one image each: its size may change from batch to batch."""
+    steps = [T.RandomChoice([T.Resize(12), T.Resize(20)]), T.RandomCrop(9), T.ToTensor()]
+    want = passed(ColoursOneByOne, steps, batch_size=1)
+    assert all(gs.equal(a, b) for a, b in zip(passed(Colours, steps, batch_size=1), want))
+
+
+def test_strangers_with_batches():
+    steps = [T.RandomHorizontalFlip(), T.ToTensor(), Doubled(), T.RandomErasing()]
+    want = passed(ColoursOneByOne, steps, batch_size=4)
+    assert all(gs.equal(a, b) for a, b in zip(passed(Colours, steps, batch_size=6), want))
+
+
+def test_strangers_in_a_choice_do_not_meet_numbers_again():
+    """Outside a loader theirs come from the same generator as ours."""
+    drawn = []
+    noise = T.Lambda(lambda x: drawn.append(gs.rand(()).item()) or x)
+    both = T.RandomOrder([noise, T.Lambda(lambda x: noise(x))])
+    for _ in range(20):
+        T.RandomApply([noise], 0.5)(None)
+        T.RandomChoice([noise, noise])(None)
+        both(None)
+    assert len(set(drawn)) == len(drawn) > 50
 
 
 def test_bytes_stay_bytes_without_to_tensor():

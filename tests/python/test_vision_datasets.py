@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import gzip
+import http.server
 import io
 import os
 import pickle
+import struct
 import tarfile
+import threading
 from hashlib import md5
 from pathlib import Path
 
@@ -179,6 +184,38 @@ def test_cifar_batches_equal_single_items_and_show_changes(tmp_path):
     assert labels.tolist() == [7, 8, 9, 9]
 
 
+def test_files_from_a_server(tmp_path, monkeypatch):
+    """CIFAR's archive and KMNIST's four files, as they are downloaded for the first time."""
+    served = tmp_path / "served"
+    archive = tar_of("cifar-10-batches-py", python_files()[0])
+    names = {"cifar.tar.gz": archive}
+    for part, count in (("train", 3), ("t10k", 2)):
+        header = struct.pack(">BBBB3I", 0, 0, 8, 3, count, 28, 28)
+        names[f"{part}-images-idx3-ubyte.gz"] = gzip.compress(header + bytes(count * 784))
+        labels = struct.pack(">BBBBI", 0, 0, 8, 1, count) + bytes(range(count))
+        names[f"{part}-labels-idx1-ubyte.gz"] = gzip.compress(labels)
+    write(served, names)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Quiet, directory=served)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(datasets.CIFAR10, "urls", [f"{address}none", f"{address}cifar.tar.gz"])
+        monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", md5(archive).hexdigest())
+        monkeypatch.setattr(datasets.KMNIST, "mirrors", [address])
+        sums = {n: md5(names[n]).hexdigest() for n in datasets.KMNIST.resources}
+        monkeypatch.setattr(datasets.KMNIST, "resources", sums)
+        assert len(datasets.CIFAR10(tmp_path / "new" / "c", download=True)) == 5 * PER_FILE
+        assert len(datasets.KMNIST(tmp_path / "new" / "k", download=True)) == 3
+        server.shutdown()
+    kept = datasets.KMNIST(tmp_path / "new" / "k", train=False, download=True)
+    assert kept.targets.tolist() == [0, 1]
+
+
 def test_kmnist_is_looked_for_in_its_own_folder(tmp_path):
     with pytest.raises(RuntimeError, match=r"KMNIST/raw"):
         datasets.KMNIST(tmp_path)
@@ -215,6 +252,24 @@ def test_image_folder(folder):
     assert batch.shape == (3, 3, 3, 4)
     assert labels.tolist() == [0, 1, 1]
     assert "Number of datapoints: 3" in repr(data)
+
+
+def test_workers_change_nothing_of_pil_images(folder):
+    steps = [
+        T.RandomResizedCrop(6),
+        T.Lambda(lambda image: image.convert("RGB")),  # sees PIL images
+        T.RandomAffine(20, (0.2, 0.2)),
+        T.RandomApply([T.ColorJitter(0.5), T.Lambda(lambda image: image.copy())]),
+        T.ToTensor(),
+        T.RandomErasing(value="random"),
+    ]
+    data = datasets.ImageFolder(folder, T.Compose(steps))
+    got = []
+    for workers in (0, 1, 2):
+        loader = DataLoader(data, 2, num_workers=workers, generator=gs.Generator().manual_seed(3))
+        got.append(gs.cat([images for _ in range(4) for images, _ in loader]))
+    assert gs.equal(got[0], got[1]) and gs.equal(got[0], got[2])
+    assert not gs.equal(got[0][:3], got[0][3:6])
 
 
 def test_which_files_count(folder):

@@ -22,6 +22,7 @@ from gradstone.vision import transforms as T
 from gradstone.vision.transforms._dice import Dice
 from gradstone.vision.transforms.compose import (
     apply_each,
+    has_batch,
     streams_of,
     takes_any_form,
     works_on_batches,
@@ -51,8 +52,10 @@ class _Pass(NamedTuple):
     """One native pass from bytes to floats."""
 
     table: Tensor  # (C, 256)
-    crop: _Crop | None
-    flip: _Flip | None
+    crop: _Crop | None = None
+    flip: _Flip | None = None
+    steps: tuple[Any, ...] = ()  # the crop and the flip as they were given
+    shape: tuple[int, ...] = ()  # (C, H, W) in front of them
 
     def __call__(self, images: Tensor, index: Tensor, fill: _C._Fill | None) -> Tensor:
         n, crop = index.size(0), self.crop
@@ -104,8 +107,13 @@ class BatchPlan:
         elif self._native is None:
             images = _select(images, index)
         out: Tensor | None = images
-        if self._native is not None:
-            out = self._native(images, index, None if self._rest else fill)
+        native = self._native
+        if native is not None:
+            if dice is not None and self._early and tuple(images.shape[1:]) != native.shape:
+                # Chance decides the size: the window's places are not those that were planned.
+                images = apply_each(native.steps, images, dice)
+                native = _Pass(native.table)
+            out = native(images, index, None if self._rest else fill)
         if dice is not None:
             dice.place = start + self._place
         for transform in self._rest:
@@ -145,7 +153,8 @@ def plan(steps: list[Any], channels: int, height: int, width: int) -> BatchPlan 
         fused = _fused(early, channels, height, width)
         if fused is None:
             return None
-        channels, early, crop, flip = fused
+        early, moves = fused
+        channels = moves.shape[0]
         # Every byte in every channel, as one image (C, 16, 16), through the same transforms.
         bytes_ = _C._cast(_C._arange(0, 256, 1, _C.int64), _C.uint8).reshape(1, 16, 16)
         values = steps[at].batch(_C.cat([bytes_] * channels))
@@ -154,47 +163,47 @@ def plan(steps: list[Any], channels: int, height: int, width: int) -> BatchPlan 
             rest = rest[1:]
         if values.dtype != _C.float32 or values.shape != (channels, 16, 16):
             return None
-        native = _Pass(values.reshape(channels, 256), crop, flip)
-    if not all(works_on_batches(s) or getattr(s, "batch", None) is not None for s in rest):
+        native = moves._replace(table=values.reshape(channels, 256))
+    if not all(map(has_batch, rest)):
         return None
     return BatchPlan(early, native, rest, place)
 
 
 def _fused(
     before: list[Any], channels: int, height: int, width: int
-) -> tuple[int, list[Any], _Crop | None, _Flip | None] | None:
-    """Channels in front of ToTensor, the transforms that go first, and the crop and the flip that
-    the native pass does. None when one of them fails on such images."""
+) -> tuple[list[Any], _Pass] | None:
+    """The transforms that go first, and the crop and the flip in front of ToTensor that the native
+    pass does, without its table. None when one of them fails on such images."""
     count = 0
     for step in reversed(before):
         kinds = [type(other) for other in before[len(before) - count :]]
         if type(step) not in (T.RandomCrop, T.RandomHorizontalFlip) or type(step) in kinds:
             break
         count += 1
-    early = before[: len(before) - count]
-    probe = _C._cast(_C._empty((1, channels, height, width), _C.uint8), _C.uint8).zero_()
+    early, steps = before[: len(before) - count], before[len(before) - count :]
+    probe = _C._empty((1, channels, height, width), _C.uint8).zero_()
+    dice = Dice(_C.Generator().manual_seed(0), 1)
     try:
-        dice = Dice(_C.Generator().manual_seed(0), 1)
-        shape = apply_each(early, probe, dice).shape
-        crop: _Crop | None = None
-        flip: _Flip | None = None
-        streams = sum(map(streams_of, early))
-        for step in before[len(early) :]:
-            if isinstance(step, T.RandomCrop):
-                crop = _crop(step, shape[2], shape[3], streams)
-                if crop is None:
-                    shape = apply_each(before, probe, dice).shape
-                    return shape[1], before, None, None
-            else:
-                flip = _Flip(step.p, crop is None, streams)
-            streams += streams_of(step)
+        probe = apply_each(early, probe, dice)
+        last = apply_each(steps, probe, dice)
     except Exception:  # item by item shows what is wrong
         return None
-    return shape[1], early, crop, flip
+    crop: _Crop | None = None
+    flip: _Flip | None = None
+    streams = sum(map(streams_of, early))
+    for step in steps:
+        if isinstance(step, T.RandomCrop):
+            crop = _crop(step, probe.size(2), probe.size(3), streams)
+            if crop is None:
+                return before, _Pass(probe, shape=tuple(last.shape[1:]))
+        else:
+            flip = _Flip(step.p, crop is None, streams)
+        streams += streams_of(step)
+    return early, _Pass(probe, crop, flip, tuple(steps), tuple(probe.shape[1:]))
 
 
 def _crop(step: T.RandomCrop, height: int, width: int, stream: int) -> _Crop | None:
-    """None for what the native pass does not do, and for windows that do not fit."""
+    """None for what the native pass does not do."""
     padded = step.padding is not None
     left, top, right, bottom = sides_of(step.padding) if padded else (0, 0, 0, 0)
     fill = step.fill if padded else 0
@@ -205,8 +214,6 @@ def _crop(step: T.RandomCrop, height: int, width: int, stream: int) -> _Crop | N
         return None
     rows = height + top + bottom - step.size[0] + 1
     columns = width + left + right - step.size[1] + 1
-    if rows < 1 or columns < 1:
-        return None
     return _Crop(step.size, left, top, rows, columns, int(fill), stream)  # type: ignore
 
 

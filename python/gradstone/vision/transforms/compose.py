@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from gradstone._C import Tensor
+from gradstone._sampling import check_probability
 from gradstone.vision.transforms._base import ImageTransform, as_batch, tensor_like, values
 from gradstone.vision.transforms._dice import Dice
 from gradstone.vision.transforms.convert import (
@@ -37,6 +39,19 @@ def works_on_batches(transform: Any) -> bool:
     return type(transform) in _OWN
 
 
+def has_batch(transform: Any) -> bool:
+    """Whether a transform has a ``batch`` that does what a call does: one of ours, or somebody's
+    who wrote both."""
+    if _is_own(transform):
+        return works_on_batches(transform)
+    for kind in type(transform).__mro__:
+        if "batch" in vars(kind):
+            return True
+        if "__call__" in vars(kind):
+            return False
+    return False
+
+
 def takes_any_form(transform: Any) -> bool:
     """Whether a transform treats PIL images, arrays and tensors alike, and keeps their form."""
     if not _is_own(transform):
@@ -56,6 +71,12 @@ def apply_each(transforms: Sequence[Any], images: Tensor, dice: Dice) -> Tensor:
     for transform in transforms:
         images = transform.apply(images, dice)
     return images
+
+
+def _check_batches(transforms: list[Any]) -> None:
+    for transform in transforms:
+        if not works_on_batches(transform):
+            raise TypeError(f"{transform!r} treats single images: it has no batches.")
 
 
 def _listed(transforms: Any) -> list[Any]:
@@ -91,9 +112,7 @@ class Compose:
     def batch(self, images: Tensor) -> Tensor:
         """A batch (N, C, H, W), or grey images (N, H, W), at once; each image with random numbers
         of its own. TypeError when one of the transforms is not ours."""
-        for transform in self.transforms:
-            if not works_on_batches(transform):
-                raise TypeError(f"{transform!r} treats single images: it has no batches.")
+        _check_batches(self.transforms)
         return as_batch(self.apply, images)
 
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
@@ -114,25 +133,52 @@ class _Several(ImageTransform):
             return super().__call__(img)
         return self._single(img, Dice.for_one())
 
+    def batch(self, images: Tensor) -> Tensor:
+        _check_batches(self.transforms)
+        return super().batch(images)
+
     def _single(self, img: Any, dice: Dice) -> Any:
         raise NotImplementedError
 
+    def _call(self, which: Sequence[int], img: Any, dice: Dice, starts: Sequence[int]) -> Any:
+        """Calls some, each with its place among the random numbers; strangers draw what they like,
+        so beside one of them the numbers just go on."""
+        placed = all(map(works_on_batches, self.transforms))
+        for k in which:
+            if placed:
+                dice.place = starts[k]
+            img = self.transforms[k](img)
+        if placed:
+            dice.place = starts[-1]
+        return img
 
-def _with(images: Tensor, chosen: np.ndarray, changed: Tensor) -> Tensor:
-    """`images` with the ones that are `chosen` replaced."""
-    if changed.shape[1:] != images.shape[1:] or changed.dtype != images.dtype:
-        raise ValueError(
-            "the images of a batch keep one shape and dtype, but chance would make some of "
-            f"{tuple(images.shape[1:])} {images.dtype} into {tuple(changed.shape[1:])} "
-            f"{changed.dtype}."
-        )
-    out = values(images).copy()
-    out[chosen] = values(changed)
+    def _starts(self, dice: Dice) -> list[int]:
+        """Where each begins among the random numbers when one comes after the other, and the
+        end."""
+        place = dice.place
+        return [place, *(place + n for n in accumulate(map(streams_of, self.transforms)))]
+
+
+def _in_groups(
+    images: Tensor, group: np.ndarray, dice: Dice, apply: Callable[[int, Tensor, Dice], Tensor]
+) -> Tensor:
+    """`apply` to the images of each group, which belong to a batch again afterwards."""
+    found = np.unique(group).tolist()
+    if len(found) <= 1:
+        return apply(found[0], images, dice) if found else images
+    pixels, out = values(images), np.empty(0)
+    for k in found:
+        chosen = group == k
+        part = values(apply(k, tensor_like(pixels[chosen], images), dice.only(chosen)))
+        if k == found[0]:
+            out = np.empty((len(pixels), *part.shape[1:]), part.dtype)
+        if part.shape[1:] != out.shape[1:] or part.dtype != out.dtype:
+            raise ValueError(
+                "the images of a batch have one shape and dtype, but chance would make some "
+                f"{out.shape[1:]} {out.dtype} and some {part.shape[1:]} {part.dtype}."
+            )
+        out[chosen] = part
     return tensor_like(out, images)
-
-
-def _pick(images: Tensor, chosen: np.ndarray) -> Tensor:
-    return tensor_like(values(images)[chosen], images)
 
 
 class RandomApply(_Several):
@@ -140,7 +186,7 @@ class RandomApply(_Several):
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]], p: float = 0.5) -> None:
         super().__init__(transforms)
-        self.p = p
+        self.p = check_probability(p, "RandomApply")
 
     @property
     def streams(self) -> int:  # type: ignore[override]
@@ -148,25 +194,19 @@ class RandomApply(_Several):
 
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
         chosen = dice.chance(self.p)
-        end = dice.place + self.streams - 1
-        if chosen.all():
-            images = apply_each(self.transforms, images, dice)
-        elif chosen.any():
-            changed = apply_each(self.transforms, _pick(images, chosen), dice.only(chosen))
-            images = _with(images, chosen, changed)
+        place, end = dice.place, dice.place + self.streams - 1
+
+        def apply(k: int, some: Tensor, own: Dice) -> Tensor:
+            own.place = place
+            return apply_each(self.transforms, some, own) if k else some
+
+        images = _in_groups(images, chosen.astype(np.int64), dice, apply)
         dice.place = end
         return images
 
     def _single(self, img: Any, dice: Dice) -> Any:
-        chosen = bool(dice.chance(self.p)[0])
-        end = dice.place + self.streams - 1
-        if chosen:
-            for transform in self.transforms:
-                img = transform(img)
-            # Strangers may have drawn numbers too.
-            end = max(end, dice.place)
-        dice.place = end
-        return img
+        chosen = range(len(self.transforms)) if dice.chance(self.p)[0] else ()
+        return self._call(chosen, img, dice, self._starts(dice))
 
     def __repr__(self) -> str:
         return _repr("RandomApply", self.transforms, f"p={self.p}")
@@ -200,24 +240,19 @@ class RandomChoice(_Several):
 
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
         choice, place = self._choice(dice), dice.place
-        whole = images
-        for k in np.unique(choice).tolist():
-            dice.place = place
-            chosen, transform = choice == k, self.transforms[k]
-            if chosen.all():
-                whole = transform.apply(images, dice)
-            else:
-                part = transform.apply(_pick(images, chosen), dice.only(chosen))
-                whole = _with(whole, chosen, part)
+
+        def apply(k: int, some: Tensor, own: Dice) -> Tensor:
+            own.place = place
+            return self.transforms[k].apply(some, own)
+
+        images = _in_groups(images, choice, dice, apply)
         dice.place = place + self.streams - 1
-        return whole
+        return images
 
     def _single(self, img: Any, dice: Dice) -> Any:
-        transform = self.transforms[int(self._choice(dice)[0])]
-        place = dice.place
-        img = transform(img)
-        dice.place = max(place + self.streams - 1, dice.place)
-        return img
+        chosen, place = int(self._choice(dice)[0]), dice.place
+        starts = [place] * len(self.transforms) + [place + self.streams - 1]
+        return self._call([chosen], img, dice, starts)
 
     def __repr__(self) -> str:
         return _repr("RandomChoice", self.transforms, f"p={self.p}")
@@ -233,31 +268,24 @@ class RandomOrder(_Several):
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
         if not self.transforms:
             return images
-        order, place = dice.order(len(self.transforms)), dice.place
-        starts = np.cumsum([0, *map(streams_of, self.transforms)]) + place
-        for turn in range(len(self.transforms)):
-            before = images
-            for k in np.unique(order[:, turn]).tolist():
-                dice.place = int(starts[k])  # each has its numbers, whenever its turn comes
-                chosen, transform = order[:, turn] == k, self.transforms[k]
-                if chosen.all():
-                    images = transform.apply(before, dice)
-                else:
-                    part = transform.apply(_pick(before, chosen), dice.only(chosen))
-                    images = _with(images, chosen, part)
-        dice.place = int(starts[-1])
+        order, starts = dice.order(len(self.transforms)), self._starts(dice)
+        orders, group = np.unique(order, axis=0, return_inverse=True)
+
+        def apply(k: int, some: Tensor, own: Dice) -> Tensor:
+            for turn in orders[k].tolist():
+                own.place = starts[turn]  # each has its numbers, whenever its turn comes
+                some = self.transforms[turn].apply(some, own)
+            return some
+
+        images = _in_groups(images, group.reshape(-1), dice, apply)
+        dice.place = starts[-1]
         return images
 
     def _single(self, img: Any, dice: Dice) -> Any:
         if not self.transforms:
             return img
-        order, place = dice.order(len(self.transforms)), dice.place
-        starts = np.cumsum([0, *map(streams_of, self.transforms)]) + place
-        for k in order[0].tolist():
-            dice.place = int(starts[k])
-            img = self.transforms[k](img)
-        dice.place = int(starts[-1])
-        return img
+        order = dice.order(len(self.transforms))[0].tolist()
+        return self._call(order, img, dice, self._starts(dice))
 
     def __repr__(self) -> str:
         return _repr("RandomOrder", self.transforms)
