@@ -28,6 +28,10 @@ from gradstone._types import DeviceLike
 __all__ = ["load", "save"]
 
 _FORMAT = "gradstone-1"
+_TORCH_FILES = (
+    b"PK\x03\x04",  # a zip archive
+    b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",  # before 1.6: the pickle of a magic number
+)
 MapLocation = DeviceLike | dict[str, str] | Callable[..., Any]
 _NUMPY = {
     "bool": np.dtype(np.bool_),
@@ -314,13 +318,8 @@ def _refuse_foreign(data: bytes, where: str) -> None:
     """RuntimeError with the reason when these bytes are no safetensors file."""
     if not data:
         raise RuntimeError(f"[load] {where} is empty.")
-    if data[:4] == b"PK\x03\x04":
-        raise RuntimeError(
-            f"[load] {where} is a zip archive, as torch.save writes (.pt): such files hold pickled "
-            f"code, "
-            "which is never run here. Save the tensors again with gradstone.save or as safetensors."
-        )
-    if data[:1] == b"\x80" and len(data) > 1 and data[1] <= 5:
+    # The length of a header may begin with the bytes of a pickle; a header begins with a brace.
+    if data[:1] == b"\x80" and len(data) > 1 and data[1] <= 5 and data[8:9] != b"{":
         raise RuntimeError(f"[load] {where} is a pickle, which could run code: it is not read.")
     if len(data) < 8:
         raise RuntimeError(f"[load] {where} is truncated: {len(data)} bytes.")
@@ -402,12 +401,13 @@ def load(
     weights_only: bool = True,
     mmap: bool | None = None,
 ) -> Any:
-    """What ``save`` wrote, from a path or a file object.
+    """What ``save`` wrote, or ``torch.save`` (.pt, .pth), from a path or a file object.
 
     RuntimeError, with the reason, for files that are truncated, changed since they were written, or
-    foreign (pickles, torch's .pt). No code in a file is ever run: `weights_only` is accepted for
-    PyTorch's sake. `map_location`: a device, a dict of device names, or a function (tensor, device
-    name).
+    foreign. No code in a file is ever run: of a file of PyTorch tensors and plain data are read
+    (a state_dict, a checkpoint), and one that holds anything else, such as a whole module, is
+    refused. `weights_only` is accepted for PyTorch's sake. `map_location`: a device, a dict of
+    device names, or a function (tensor, device name).
     """
     if isinstance(f, (str, os.PathLike)):
         where = str(f)
@@ -415,6 +415,12 @@ def load(
     else:
         where = str(getattr(f, "name", "the file"))
         data = f.read()
+    if data.startswith(_TORCH_FILES):
+        from gradstone.utils import torch_files
+
+        return torch_files.read_torch_file(
+            data, where, lambda raw, dtype: _from_bytes(dtype, (-1,), raw), _placer(map_location)
+        )
     _refuse_foreign(data, where)
     import safetensors
 

@@ -180,7 +180,7 @@ def test_files_that_are_not_read(tmp_path):
     pt = tmp_path / "m.pt"
     with zipfile.ZipFile(pt, "w") as archive:
         archive.writestr("archive/data.pkl", pickle.dumps({"a": 1}))
-    with pytest.raises(RuntimeError, match=r"\.pt.*never run here.*safetensors"):
+    with pytest.raises(RuntimeError, match="entries that are no tensors"):
         load_pretrained(model, pt)
     (tmp_path / "old.pth").write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(RuntimeError, match="pickle"):

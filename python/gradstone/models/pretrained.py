@@ -29,8 +29,9 @@ class Rules:
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Tensors by name from a safetensors file, or from a file of ``gradstone.save`` that holds a
-    state_dict, alone or under the key "model", "state_dict" or "model_state_dict".
+    """Tensors by name from a safetensors file, or from a file of ``gradstone.save`` or
+    ``torch.save`` that holds a state_dict, alone or under the key "model", "state_dict" or
+    "model_state_dict".
 
     FileNotFoundError, or RuntimeError with the reason. No code in a file is ever run.
     """
@@ -99,12 +100,11 @@ def load_pretrained(
     """Copies the weights in a file into `model`, whose dtype and device stay; gives the names
     (missing_keys, unexpected_keys), both empty when strict.
 
-    Reads safetensors files and those of ``gradstone.save``; never from the network. A file of
-    PyTorch's ``torch.save`` (.pt, .pth, .bin) holds pickled code and is refused: save its tensors
-    as safetensors once. Prefixes such as "module.", "transformer." and "bert." are matched, old
-    names of norms and second names of tied weights are known. RuntimeError lists all missing
-    and unexpected names (with strict) and all shapes that differ (always), before anything is
-    written; with strict=False what fits is taken.
+    Reads safetensors files and those of ``gradstone.save`` and ``torch.save`` (.pt, .pth, .bin;
+    tensors alone, no code in them is run); never from the network. Prefixes such as "module.",
+    "transformer." and "bert." are matched, old names of norms and second names of tied weights are
+    known. RuntimeError lists all missing and unexpected names (with strict) and all shapes that
+    differ (always), before anything is written; with strict=False what fits is taken.
     """
     rules: Rules = getattr(model, "_pretrained", None) or Rules()
     own: dict[str, Tensor] = model.state_dict()

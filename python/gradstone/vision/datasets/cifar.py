@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from gradstone.utils.plain_pickle import read_plain_pickle
 from gradstone.vision._download import digest_of, fetch
 from gradstone.vision._extract import extract
 from gradstone.vision.datasets.arrays import ImageArrays, check_pairs
-from gradstone.vision.datasets.plain_pickle import read_plain_pickle
 
 _SIDE = 32
 _PIXELS = 3 * _SIDE * _SIDE

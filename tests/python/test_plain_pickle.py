@@ -10,7 +10,7 @@ import struct
 import numpy as np
 import pytest
 
-from gradstone.vision.datasets.plain_pickle import (
+from gradstone.utils.plain_pickle import (
     UnsafePickleError,
     loads_plain,
     read_plain_pickle,

@@ -4,7 +4,7 @@ A pickle is a program for a small stack machine, and some of its instructions im
 they name. This reader has its own machine (the instructions are those of the standard library's
 ``pickletools``), which knows data alone: None, numbers, text, bytes, lists, tuples, dicts, and
 arrays of numbers. It imports nothing and calls nothing that a file names; a file that asks for more
-is refused.
+is refused. A subclass may stand in for more names (``utils.torch_files`` does for tensors).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import pickletools
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class UnsafePickleError(RuntimeError):
     """A pickle holds more than plain data."""
 
 
-class _Name(NamedTuple):
+class Name(NamedTuple):
     """Something that a file names and that we know how to stand in for."""
 
     kind: str
@@ -73,19 +73,23 @@ def read_plain_pickle(path: str | os.PathLike[str]) -> Any:
 def loads_plain(data: bytes, name: str = "the pickle") -> Any:
     """The same from bytes; `name` is for the messages."""
     try:
-        return _Machine().run(data)
+        return Machine().run(data)
     except UnsafePickleError as error:
         raise UnsafePickleError(f"{name} {error}: it is not read, only plain data is.") from None
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RuntimeError(f"{name} is no pickle of plain data, or is damaged: {error}") from None
 
 
-class _Machine:
+class Machine:
+    """Runs the instructions of one pickle."""
+
+    known: dict[str, str] = _KNOWN  # "module name" -> kind
+
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
-    def run(self, data: bytes) -> Any:
+    def run(self, data: bytes | BinaryIO) -> Any:
         for opcode, argument, _ in pickletools.genops(data):
             if opcode.name == "STOP":
                 return _finished(self.stack.pop(), {})
@@ -121,23 +125,25 @@ class _Machine:
             stack[-n:] = [tuple(stack[-n:])]
         elif name in ("APPEND", "APPENDS"):
             items = self.marked() if name == "APPENDS" else [stack.pop()]
-            _expect(stack[-1], list).extend(items)
+            expect(stack[-1], list).extend(items)
         elif name in ("SETITEM", "SETITEMS"):
             items = self.marked() if name == "SETITEMS" else [stack.pop(-2), stack.pop()]
-            _expect(stack[-1], dict).update(_pairs(items))
+            expect(stack[-1], dict).update(_pairs(items))
         elif name == "POP":
             stack.pop()
         elif name == "GLOBAL":
-            stack.append(_known(argument))
+            stack.append(self.name(argument))
         elif name == "STACK_GLOBAL":
             attribute, module = stack.pop(), stack.pop()
-            stack.append(_known(f"{module} {attribute}"))
+            stack.append(self.name(f"{module} {attribute}"))
         elif name == "REDUCE":
             arguments, what = stack.pop(), stack.pop()
-            stack.append(_made(_expect(what, _Name).kind, _expect(arguments, tuple)))
+            stack.append(self.made(expect(what, Name).kind, expect(arguments, tuple)))
         elif name == "BUILD":
             state = stack.pop()
-            _build(stack[-1], _expect(state, tuple))
+            self.build(stack[-1], state)
+        elif name == "BINPERSID":
+            stack.append(self.persistent(stack.pop()))
         else:
             raise UnsafePickleError(f"asks for {name}, which plain data has no use for")
 
@@ -152,15 +158,27 @@ class _Machine:
         del self.stack[at:]
         return items
 
+    def name(self, name: str) -> Name:
+        """What stands for a name."""
+        kind = self.known.get(name)
+        if kind is None:
+            raise UnsafePickleError(f"names {'.'.join(name.split(' '))}, which could run code")
+        return Name(kind)
 
-def _known(name: str) -> _Name:
-    kind = _KNOWN.get(name)
-    if kind is None:
-        raise UnsafePickleError(f"names {'.'.join(name.split(' '))}, which could run code")
-    return _Name(kind)
+    def made(self, kind: str, arguments: tuple[Any, ...]) -> Any:
+        """What a call of a known name would give."""
+        return _made(kind, arguments)
+
+    def build(self, target: Any, state: Any) -> None:
+        """Gives an object its state."""
+        _build(target, expect(state, tuple))
+
+    def persistent(self, identity: Any) -> Any:
+        """What lies outside the pickle."""
+        raise UnsafePickleError("refers to something outside of it")
 
 
-def _expect(value: Any, kind: type) -> Any:
+def expect(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise ValueError(f"a {kind.__name__} was expected, not a {type(value).__name__}")
     return value
@@ -176,7 +194,7 @@ def _made(kind: str, arguments: tuple[Any, ...]) -> Any:
         text, encoding = arguments
         if encoding not in ("latin1", "latin-1"):
             raise ValueError(f"encoding {encoding!r}")
-        return _expect(text, str).encode("latin-1")
+        return expect(text, str).encode("latin-1")
     if kind == "no bytes" and not arguments:
         return b""
     if kind == "dtype":
@@ -206,8 +224,8 @@ def _build(target: Any, state: tuple[Any, ...]) -> None:
 
 def _values(dtype: Any, shape: Any, fortran: bool, values: Any) -> np.ndarray:
     data = values.encode("latin-1") if isinstance(values, str) else bytes(_expect_bytes(values))
-    kind = _expect(dtype, _DType).dtype
-    if any(type(n) is not int or n < 0 for n in _expect(shape, tuple)):
+    kind = expect(dtype, _DType).dtype
+    if any(type(n) is not int or n < 0 for n in expect(shape, tuple)):
         raise ValueError(f"an array's shape is {shape}")
     array = np.frombuffer(data, kind).reshape(shape, order="F" if fortran else "C")
     return array.astype(kind.newbyteorder("="), order="C")
@@ -225,7 +243,7 @@ def _finished(value: Any, done: dict[int, Any]) -> Any:
         if value.value is None:
             raise ValueError("an array has no values")
         return value.value
-    if type(value) in (_Name, _DType) or value is _MARK:
+    if type(value) in (Name, _DType) or value is _MARK:
         raise ValueError("it ends in the middle")
     if type(value) not in (list, dict, tuple):
         return value

@@ -1,0 +1,193 @@
+"""Files of ``torch.save`` (.pt, .pth, .bin), read without running anything in them.
+
+Both forms: the zip archive (PyTorch 1.6 and later) with a pickle ``data.pkl`` and a file for each
+storage, and the older sequence of pickles with the storages behind them. The pickle goes through
+``utils.plain_pickle``, which stands in for tensors, parameters and OrderedDicts alone; a file that
+names anything else, a whole module for instance, is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+from gradstone import _C
+from gradstone._C import Tensor
+from gradstone.utils.plain_pickle import Machine, Name, UnsafePickleError, expect
+
+_DTYPES = {
+    "FloatStorage": "float32",
+    "DoubleStorage": "float64",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+}
+_SIZES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "uint8": 1, "int8": 1, "bool": 1}
+
+# (bytes, dtype) -> a tensor of one dimension
+FromBytes = Callable[[Any, str], Tensor]
+Place = Callable[[Tensor, str], Tensor]
+
+
+class _Storage:
+    """The values that tensors are views of; an older file has them behind its pickle."""
+
+    def __init__(self, dtype: str, count: int, location: str) -> None:
+        self.dtype, self.count, self.location = dtype, count, location
+        self.bytes = count * _SIZES.get(dtype, 2)
+        self.values: Tensor | None = None
+
+
+class _View:
+    """A tensor whose values may not be there yet."""
+
+    def __init__(self, storage: _Storage, offset: Any, size: Any, stride: Any) -> None:
+        for numbers in ((offset,), size, stride):
+            if any(type(n) is not int or n < 0 for n in expect(numbers, tuple)):
+                raise ValueError(f"a tensor has size {size}, stride {stride}, offset {offset}")
+        if len(size) != len(stride):
+            raise ValueError(f"a tensor has size {size} and stride {stride}")
+        last = offset + sum((n - 1) * step for n, step in zip(size, stride))
+        if 0 not in size and last >= storage.count:
+            raise ValueError(
+                f"a tensor of size {size}, stride {stride} and offset {offset} reaches beyond "
+                f"its {storage.count} values"
+            )
+        self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
+
+    def tensor(self) -> Tensor:
+        values = self.storage.values
+        if values is None:
+            raise ValueError("a tensor has no values")
+        return _C.as_strided(values, list(self.size), list(self.stride), self.offset)
+
+
+class _TorchMachine(Machine):
+    known = {
+        **Machine.known,
+        "collections OrderedDict": "dict",
+        "torch Size": "tuple",
+        "torch._utils _rebuild_tensor_v2": "tensor",
+        "torch._utils _rebuild_parameter": "parameter",
+        **{f"torch {name}": name for name in _DTYPES},
+    }
+
+    def __init__(self, storages: dict[str, _Storage]) -> None:
+        super().__init__()
+        self.storages = storages
+
+    def made(self, kind: str, arguments: tuple[Any, ...]) -> Any:
+        if kind == "dict":
+            return dict(*(map(tuple, arguments[0]) for _ in arguments[:1]))
+        if kind == "tuple":
+            return tuple(*arguments)
+        if kind == "tensor":
+            storage, offset, size, stride = arguments[:4]
+            return _View(expect(storage, _Storage), offset, size, stride)
+        if kind == "parameter":
+            return expect(arguments[0], _View)
+        return super().made(kind, arguments)
+
+    def build(self, target: Any, state: Any) -> None:
+        if type(target) is not dict:  # a dict's attributes are not kept (state_dict's _metadata)
+            super().build(target, state)
+
+    def persistent(self, identity: Any) -> Any:
+        what, kind, key, location, count = expect(identity, tuple)[:5]
+        dtype = _DTYPES.get(expect(kind, Name).kind)
+        if what != "storage" or dtype is None or type(count) is not int or count < 0:
+            raise UnsafePickleError(f"refers to {what!r} outside of it")
+        if len(identity) > 5 and identity[5] is not None:
+            raise ValueError("it holds views of storages, as PyTorch wrote before 0.4")
+        found = self.storages.get(key)
+        if found is None:
+            found = self.storages[expect(key, str)] = _Storage(dtype, count, str(location))
+        if (found.dtype, found.count) != (dtype, count):
+            raise ValueError(f"storage {key} is described in two ways")
+        return found
+
+
+def read_torch_file(data: bytes, where: str, from_bytes: FromBytes, place: Place) -> Any:
+    """What ``torch.save`` wrote, with tensors in the place of its own; parameters come as tensors,
+    an OrderedDict as a dict. Tensors that share memory share it here.
+
+    UnsafePickleError (a RuntimeError) for what is not data, RuntimeError for a damaged file.
+    """
+    read = _archive if data.startswith(b"PK") else _legacy
+
+    def fill(storage: _Storage, values: bytes) -> None:
+        if len(values) != storage.bytes:
+            raise ValueError(f"a storage has {len(values)} bytes, {storage.bytes} were expected")
+        storage.values = place(from_bytes(values, storage.dtype), storage.location)
+
+    try:
+        return _with_tensors(read(data, fill))
+    except UnsafePickleError as error:
+        raise UnsafePickleError(
+            f"[load] {where} {error}: it is not read, only tensors and plain data are."
+        ) from None
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        EOFError,
+        struct.error,
+        zipfile.BadZipFile,
+    ) as error:
+        raise RuntimeError(f"[load] {where} is truncated or damaged: {error}.") from None
+
+
+def _archive(data: bytes, fill: Callable[[_Storage, bytes], None]) -> Any:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = [n for n in archive.namelist() if n.endswith("data.pkl") and n.count("/") <= 1]
+        if len(names) != 1:
+            raise ValueError("it is a zip archive without data.pkl, not one of torch.save")
+        folder = names[0].removesuffix("data.pkl")
+        order = folder + "byteorder"
+        if order in archive.namelist() and archive.read(order) != b"little":
+            raise ValueError("its numbers are big-endian")
+        storages: dict[str, _Storage] = {}
+        value = _TorchMachine(storages).run(archive.read(names[0]))
+        for key, storage in storages.items():
+            fill(storage, archive.read(f"{folder}data/{key}"))
+    return value
+
+
+def _legacy(data: bytes, fill: Callable[[_Storage, bytes], None]) -> Any:
+    file = io.BytesIO(data)
+    Machine().run(file)  # what it is
+    protocol, system = Machine().run(file), Machine().run(file)
+    if protocol != 1001 or not system.get("little_endian"):
+        raise ValueError(f"its protocol is {protocol}, or its numbers are big-endian")
+    storages: dict[str, _Storage] = {}
+    value = _TorchMachine(storages).run(file)
+    for key in expect(Machine().run(file), list):
+        (count,) = struct.unpack("<q", file.read(8))
+        storage = storages[key]
+        if count != storage.count:
+            raise ValueError(f"storage {key} has {count} values, {storage.count} were expected")
+        fill(storage, file.read(storage.bytes))
+    return value
+
+
+def _with_tensors(value: Any) -> Any:
+    if type(value) is _View:
+        return value.tensor()
+    if type(value) is dict:
+        return {k: _with_tensors(v) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_with_tensors(v) for v in value)
+    if type(value) is _Storage:
+        raise ValueError("it holds a storage without a tensor")
+    return value

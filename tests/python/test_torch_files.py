@@ -1,0 +1,124 @@
+"""Files of torch.save: tests/torch_files/make_files.py wrote them with PyTorch."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradstone as gs
+from gradstone import nn
+from gradstone.models import load_pretrained
+from gradstone.utils.plain_pickle import UnsafePickleError
+
+FILES = Path(__file__).parents[1] / "torch_files"
+BOTH = pytest.mark.parametrize("name", ["checkpoint.pt", "checkpoint_old.pt"])
+DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8")
+
+
+@BOTH
+def test_values_and_dtypes(name):
+    found = gs.load(FILES / name)
+    assert list(found) == ["model", "layer", "epoch", "losses", "shape", "note"]
+    weights = found["model"]
+    for dtype in DTYPES:
+        assert weights[dtype].dtype == getattr(gs, dtype)
+        assert weights[dtype].tolist() == [0, 1, 2, 3, 4]
+    assert weights["bool"].tolist() == [True, False, True]
+    base = np.arange(24, dtype=np.float32).reshape(4, 6)
+    np.testing.assert_array_equal(weights["turned"].numpy(), base.T)
+    np.testing.assert_array_equal(weights["part"].numpy(), base[1:3, ::2])
+    assert weights["scalar"].item() == 2.5 and weights["scalar"].shape == ()
+    assert weights["empty"].shape == (0, 3)
+    assert weights["parameter"].tolist() == [[0.25, 0.25], [0.25, 0.25]]
+    assert (found["epoch"], found["losses"], found["shape"]) == (3, [0.5, 0.25], (2, 3))
+    assert found["note"] == ("ein Wört", None, True, b"bytes")
+    layer = nn.Linear(3, 2)
+    layer.load_state_dict(found["layer"])
+    assert layer.weight.tolist() == [[0.5] * 3] * 2
+
+
+@BOTH
+def test_shared_memory_stays_shared(name):
+    weights = gs.load(FILES / name)["model"]
+    weights["turned"][0, 1] = 99.0  # base[1, 0]
+    assert weights["part"][0, 0].item() == 99.0
+
+
+def test_file_objects_and_map_location():
+    places = []
+
+    def keep(tensor, device):
+        places.append(device)
+
+    found = gs.load(io.BytesIO((FILES / "checkpoint.pt").read_bytes()), map_location=keep)
+    assert set(places) == {"cpu"} and found["epoch"] == 3
+
+
+def test_load_pretrained():
+    layer = nn.Linear(3, 2)
+    load_pretrained(layer, FILES / "linear.pt")
+    assert layer.weight.tolist() == [[0.5] * 3] * 2 and layer.bias.tolist() == [0, 0]
+
+
+def test_a_module_is_refused():
+    with pytest.raises(UnsafePickleError, match=r"names torch\.nn\.modules\.linear\.Linear"):
+        gs.load(FILES / "module.pt")
+
+
+class Hostile:
+    def __reduce__(self):
+        return (print, ("this must not be printed",))
+
+
+def archive(payload, storages=None):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("archive/data.pkl", payload)
+        for key, data in (storages or {}).items():
+            made.writestr(f"archive/data/{key}", data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_code_is_not_run(protocol, capsys):
+    with pytest.raises(UnsafePickleError, match="could run code"):
+        gs.load(io.BytesIO(archive(pickle.dumps({"x": Hostile()}, protocol))))
+    assert capsys.readouterr().out == ""
+
+
+def test_a_tensor_beyond_its_storage_is_refused():
+    data = bytearray((FILES / "checkpoint.pt").read_bytes())
+    with zipfile.ZipFile(io.BytesIO(data)) as made:
+        folder = made.namelist()[0].split("/")[0]
+        payload = made.read(f"{folder}/data.pkl")
+        storages = {
+            n.rsplit("/", 1)[1]: made.read(n) for n in made.namelist() if f"{folder}/data/" in n
+        }
+    assert gs.load(io.BytesIO(archive(payload, storages)))["epoch"] == 3
+    stride = b"K\x01K\x06\x86"  # (1, 6), of the turned tensor
+    assert payload.count(stride) == 1
+    further = payload.replace(stride, b"K\x01K\x09\x86")
+    with pytest.raises(RuntimeError, match="reaches beyond its 24 values"):
+        gs.load(io.BytesIO(archive(further, storages)))
+    storages["0"] = storages["0"][:-1]
+    with pytest.raises(RuntimeError, match="a storage has 19 bytes, 20 were expected"):
+        gs.load(io.BytesIO(archive(payload, storages)))
+
+
+@BOTH
+def test_damaged_files(name):
+    data = (FILES / name).read_bytes()
+    for length in (*range(0, 40, 7), len(data) // 2, len(data) - 10):
+        with pytest.raises(RuntimeError):
+            gs.load(io.BytesIO(data[:length]))
+
+
+def test_other_archives():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("readme.txt", "nothing")
+    with pytest.raises(RuntimeError, match=r"without data\.pkl"):
+        gs.load(io.BytesIO(file.getvalue()))
