@@ -360,6 +360,14 @@ def test_missing_digits(tmp_path, digits):
         audio.SpokenDigits(digits)
 
 
+def test_digits_are_fetched_where_there_are_none(tmp_path, digits, monkeypatch):
+    nowhere = {"free-spoken-digit-dataset.tar.gz": ("http://127.0.0.1:9/a.tar.gz", "0" * 32)}
+    monkeypatch.setattr(audio.SpokenDigits, "resources", nowhere)
+    assert len(audio.SpokenDigits(digits, None, download=True)) == 4
+    with pytest.raises(RuntimeError, match=r"(?s)is there a network\?.*127\.0\.0\.1:9"):
+        audio.SpokenDigits(tmp_path / "empty", download=True)
+
+
 @pytest.mark.skipif(not (DATA / "fsdd").is_dir(), reason=f"no spoken digits at {DATA / 'fsdd'}")
 def test_real_recordings():
     train, test = audio.SpokenDigits(DATA), audio.SpokenDigits(DATA, "test")

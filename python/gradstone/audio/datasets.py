@@ -14,6 +14,7 @@ from typing import Any
 from gradstone._C import Tensor
 from gradstone.audio.wav import parse_wav, read_wav
 from gradstone.utils.data import Dataset
+from gradstone.vision._download import fetch
 
 HOMEPAGE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 _RECORDING = re.compile(r"(\d)_([a-z]+)_(\d+)\.wav")
@@ -26,8 +27,17 @@ class SpokenDigits(Dataset[tuple[Any, Any]]):
     The split is the official one: takes 0 to 4 of every speaker and digit test, the rest train;
     None gives all. Reads <digit>_<speaker>_<take>.wav in root, root/recordings or root/fsdd, or
     out of a tar archive (.tar, .tar.gz, .tar.xz) there whose name begins with "fsdd" or
-    "free-spoken-digit-dataset".
+    "free-spoken-digit-dataset". `download` fetches release 1.0.9 (12 MB, five speakers) into
+    root/fsdd where there is none of these.
     """
+
+    # The SHA-256 is the one that TensorFlow Datasets lists for this archive.
+    resources = {
+        "free-spoken-digit-dataset-1.0.9.tar.gz": (
+            HOMEPAGE + "/archive/v1.0.9.tar.gz",
+            "8bc44cde129d505cbbb6b365c09f80c663f2aa77578afc634e6141a2f87100c0",
+        )
+    }
 
     sample_rate = 8000
     classes = [str(digit) for digit in range(10)]
@@ -37,12 +47,17 @@ class SpokenDigits(Dataset[tuple[Any, Any]]):
         root: str | os.PathLike[str],
         split: str | None = "train",
         transform: Callable[[Tensor], Any] | None = None,
+        download: bool = False,
     ) -> None:
         if split not in ("train", "test", None):
             raise ValueError(f"split should be 'train', 'test' or None, got {split!r}")
         self.transform = transform
-        found = []
-        for name, read in _recordings(Path(root).expanduser()):
+        base, found = Path(root).expanduser(), []
+        if download and not _folder(base) and not _archive(base):
+            (base / "fsdd").mkdir(parents=True, exist_ok=True)
+            for name, (url, checksum) in self.resources.items():
+                fetch([url], base / "fsdd" / name, checksum)
+        for name, read in _recordings(base):
             match = _RECORDING.fullmatch(name)
             if match is None:
                 continue
@@ -68,31 +83,45 @@ class SpokenDigits(Dataset[tuple[Any, Any]]):
         return (samples if self.transform is None else self.transform(samples)), self.targets[index]
 
 
+def _places(root: Path) -> list[Path]:
+    return [root, root / "recordings", root / "fsdd", root / "fsdd" / "recordings"]
+
+
+def _folder(root: Path) -> Path | None:
+    """The first folder with WAV files."""
+    return next((place for place in _places(root) if any(place.glob("*.wav"))), None)
+
+
+def _archive(root: Path) -> Path | None:
+    """The first archive of recordings."""
+    for place in (root, root / "fsdd"):
+        for pattern in ("fsdd*.tar*", "free-spoken-digit-dataset*.tar*"):
+            for path in sorted(place.glob(pattern)):
+                if path.suffix != ".part":
+                    return path
+    return None
+
+
 def _recordings(root: Path) -> Iterator[tuple[str, Callable[[], tuple[Tensor, int]]]]:
     """(file name, how to read it) of every WAV file in a folder, or in an archive."""
-    places = [root, root / "recordings", root / "fsdd", root / "fsdd" / "recordings"]
-    for place in places:
-        paths = sorted(place.glob("*.wav"))
-        if paths:
-            for path in paths:
-                yield path.name, lambda path=path: read_wav(path)  # type: ignore[misc]
-            return
-    archives = [
-        path
-        for place in (root, root / "fsdd")
-        for pattern in ("fsdd*.tar*", "free-spoken-digit-dataset*.tar*")
-        for path in sorted(place.glob(pattern))
-        if path.suffix != ".part"
-    ]
-    if not archives:
+    folder, archive = _folder(root), _archive(root)
+    if folder is not None:
+        for path in sorted(folder.glob("*.wav")):
+            yield path.name, lambda path=path: read_wav(path)  # type: ignore[misc]
+    elif archive is not None:
+        yield from _packed(archive)
+    else:
         raise RuntimeError(
             "[SpokenDigits] Dataset not found: there are no WAV files in "
-            f"{', '.join(map(str, places))}, and no archive fsdd*.tar* or "
-            f"free-spoken-digit-dataset*.tar* in {root} or {root / 'fsdd'}. "
-            f"Put there what {HOMEPAGE} offers."
+            f"{', '.join(map(str, _places(root)))}, and no archive fsdd*.tar* or "
+            f"free-spoken-digit-dataset*.tar* in {root} or {root / 'fsdd'}. You can use "
+            f"download=True to download it, or put there what {HOMEPAGE} offers."
         )
+
+
+def _packed(path: Path) -> Iterator[tuple[str, Callable[[], tuple[Tensor, int]]]]:
     try:
-        with tarfile.open(archives[0]) as archive:
+        with tarfile.open(path) as archive:
             for member in archive:
                 if member.isfile() and member.name.endswith(".wav"):
                     file = archive.extractfile(member)
@@ -100,6 +129,4 @@ def _recordings(root: Path) -> Iterator[tuple[str, Callable[[], tuple[Tensor, in
                     name = member.name.rpartition("/")[2]
                     yield name, lambda file=file, name=name: parse_wav(name, file.read())  # type: ignore[misc]
     except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-        raise RuntimeError(
-            f"{archives[0]} is damaged: {error}. Delete it and fetch it again."
-        ) from None
+        raise RuntimeError(f"{path} is damaged: {error}. Delete it and fetch it again.") from None
