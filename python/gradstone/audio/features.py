@@ -13,7 +13,7 @@ import numpy as np
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.audio.mel import dct, filter_bank
-from gradstone.audio.spectrum import _magnitudes, complex_stft
+from gradstone.audio.spectrum import complex_stft, magnitudes
 
 
 def _mel(
@@ -41,7 +41,7 @@ def _mel(
             raise TypeError(f"{op}() got an unexpected keyword argument {name!r}")
     values = complex_stft(op, x, n_fft, hop_length, **{**options, **stft})
     bank = filter_bank(n_mels, n_fft // 2 + 1, sample_rate, f_min, f_max, scale, norm)
-    return bank.astype(values.real.dtype) @ _magnitudes(values, power)
+    return bank.astype(values.real.dtype) @ magnitudes(values, power)
 
 
 def mel_spectrogram(

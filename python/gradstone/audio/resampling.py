@@ -10,7 +10,7 @@ import numpy as np
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone._checks import whole
-from gradstone.audio.spectrum import _array
+from gradstone.audio.spectrum import samples_of
 
 
 def resample(x: Any, from_rate: int, to_rate: int, zeros: int = 16) -> Tensor:
@@ -23,7 +23,7 @@ def resample(x: Any, from_rate: int, to_rate: int, zeros: int = 16) -> Tensor:
     whole("resample", "from_rate", from_rate, 1)
     whole("resample", "to_rate", to_rate, 1)
     whole("resample", "zeros", zeros, 1)
-    values = _array("resample", x)
+    values = samples_of("resample", x)
     common = math.gcd(from_rate, to_rate)
     down, up = from_rate // common, to_rate // common
     length = -(-values.shape[-1] * up // down)

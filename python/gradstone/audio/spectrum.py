@@ -30,7 +30,7 @@ def _hann(length: int, periodic: bool = True) -> np.ndarray:
     return np.sin(math.pi * turns) ** 2
 
 
-def _array(op: str, x: Any) -> np.ndarray:
+def samples_of(op: str, x: Any) -> np.ndarray:
     """Samples (..., time) as float32 or float64."""
     values = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
     if values.ndim == 0:
@@ -51,7 +51,7 @@ def complex_stft(
     pad_mode: str,
 ) -> np.ndarray:
     """The work of ``stft``: complex (..., n_fft // 2 + 1, frames)."""
-    values = _array(op, x)
+    values = samples_of(op, x)
     whole(op, "n_fft", n_fft, 1)
     size = n_fft if win_length is None else whole(op, "win_length", win_length, 1)
     hop = n_fft // 4 or 1 if hop_length is None else whole(op, "hop_length", hop_length, 1)
@@ -115,10 +115,10 @@ def spectrogram(
     if power <= 0:
         raise ValueError(f"[spectrogram] expected a positive power, got {power}.")
     args = (n_fft, hop_length, win_length, window, center, pad_mode)
-    return _C.from_numpy(_magnitudes(complex_stft("spectrogram", x, *args), power))
+    return _C.from_numpy(magnitudes(complex_stft("spectrogram", x, *args), power))
 
 
-def _magnitudes(values: np.ndarray, power: float) -> np.ndarray:
+def magnitudes(values: np.ndarray, power: float) -> np.ndarray:
     if power == 2:
         return np.ascontiguousarray(values.real**2 + values.imag**2)
     return np.ascontiguousarray(np.abs(values) ** power)
