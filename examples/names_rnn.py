@@ -20,7 +20,8 @@ import numpy as np
 import gradstone as gs
 from gradstone import nn, optim
 from gradstone.text import BucketBatchSampler, NamesByLanguage, PadCollate, Vocab
-from gradstone.training import Progress
+from gradstone.training import Trainer
+from gradstone.training.metrics import Accuracy
 from gradstone.utils.data import DataLoader
 
 LANGUAGES = NamesByLanguage.classes
@@ -34,7 +35,7 @@ def parse_arguments():
     parser.add_argument("--data", type=Path, default=Path("data"), help="default: %(default)s")
     parser.add_argument("--download", action="store_true", help="fetch the names into --data")
     parser.add_argument("--ascii", action="store_true", help="reduce the names to ASCII")
-    parser.add_argument("--epochs", type=int, default=12, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=20, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=64, help="default: %(default)s")
     parser.add_argument("--lr", type=float, default=3e-3, help="the largest (default: %(default)s)")
     parser.add_argument("--limit", type=int, default=None, help="use so many names only")
@@ -84,53 +85,40 @@ def make_loader(items, batch_size, shuffle):
 
 
 def train(model, train_items, test_items, args):
-    """Gives the mean loss, and the accuracy on both sets, of every epoch."""
+    """Gives the trainer and its history."""
     loader = make_loader(train_items, args.batch_size, shuffle=True)
     counts = np.bincount([language for _, language in train_items], minlength=len(LANGUAGES))
     weights = 1 / np.sqrt(np.maximum(counts, 1))
-    criterion = nn.CrossEntropyLoss(gs.tensor(weights / weights.mean(), dtype=gs.float32))
     optimizer = optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.01)
-    scheduler = optim.lr_scheduler.OneCycleLR(
-        optimizer, args.lr, total_steps=args.epochs * len(loader)
+    trainer = Trainer(
+        model,
+        optimizer,
+        nn.CrossEntropyLoss(gs.tensor(weights / weights.mean(), dtype=gs.float32)),
+        metrics={"accuracy": Accuracy()},
+        scheduler=optim.lr_scheduler.OneCycleLR(
+            optimizer, args.lr, total_steps=args.epochs * len(loader)
+        ),
+        scheduler_step="batch",
+        clip_norm=1.0,
     )
-    history = {"loss": [], "train": [], "test": []}
-    for epoch in range(1, args.epochs + 1):
-        model.train()
-        total = correct = seen = 0
-        with Progress(len(loader), f"epoch {epoch}/{args.epochs}", quarters=False) as bar:
-            for (names, lengths), languages in loader:
-                optimizer.zero_grad()
-                logits = model(names, lengths)
-                loss = criterion(logits, languages)
-                loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                scheduler.step()
-                seen += len(languages)
-                total += loss.item() * len(languages)
-                correct += (logits.argmax(1) == languages).sum().item()
-                bar.update(samples=len(languages), loss=total / seen, accuracy=correct / seen)
-        counts = confusion(model, test_items)
-        history["loss"].append(total / seen)
-        history["train"].append(correct / seen)
-        history["test"].append(np.trace(counts) / counts.sum())
-        print(f"test accuracy {100 * history['test'][-1]:.2f} %", flush=True)
-    return history
+    return trainer, trainer.fit(
+        loader, args.epochs, validation=make_loader(test_items, 256, shuffle=False)
+    )
 
 
-def confusion(model, items):
+def confusion(trainer, items):
     """(18, 18) counts: row the language of the name, column the network's."""
-    model.eval()
+    loader = make_loader(items, 256, shuffle=False)
+    languages = gs.cat([languages for _, languages in loader]).numpy()
     counts = np.zeros((len(LANGUAGES), len(LANGUAGES)), int)
-    with gs.no_grad():
-        for (names, lengths), languages in make_loader(items, 256, shuffle=False):
-            np.add.at(counts, (languages.numpy(), model(names, lengths).argmax(1).numpy()), 1)
+    np.add.at(counts, (languages, trainer.predict(loader).argmax(1).numpy()), 1)
     return counts
 
 
 def guesses(model, vocab, name, count=3):
     """The most probable languages of a name, as text."""
     ids = vocab.encode(name)
+    model.eval()
     with gs.no_grad():
         logits = model(gs.tensor([ids]), gs.tensor([len(ids)]))[0]
     shares, languages = nn.functional.softmax(logits, -1).topk(count)
@@ -148,9 +136,9 @@ def draw(path, history, counts):
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(13, 6.4), layout="constrained", width_ratios=[1, 1.5]
     )
-    for name in ("train", "test"):
+    for name, label in (("accuracy", "training"), ("val_accuracy", "test")):
         epochs = range(1, len(history[name]) + 1)
-        left.plot(epochs, [100 * v for v in history[name]], marker="o", label=name)
+        left.plot(epochs, [100 * v for v in history[name]], marker="o", label=label)
     left.set(xlabel="epoch", ylabel="accuracy (%)")
     left.grid(alpha=0.3)
     left.legend()
@@ -190,10 +178,10 @@ def main():
     )
 
     start = time.perf_counter()
-    history = train(model, train_items, test_items, args)
+    trainer, history = train(model, train_items, test_items, args)
     print(f"trained {args.epochs} epochs in {time.perf_counter() - start:.1f} s")
 
-    counts = confusion(model, test_items)
+    counts = confusion(trainer, test_items)
     accuracy = np.trace(counts) / counts.sum()
     found = counts.sum(1) > 0
     mean = (np.diag(counts)[found] / counts.sum(1)[found]).mean()

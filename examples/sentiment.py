@@ -20,7 +20,8 @@ import gradstone as gs
 from gradstone import nn, optim
 from gradstone.nn import functional as F
 from gradstone.text import BucketBatchSampler, PadCollate, SentimentSentences, Vocab, words
-from gradstone.training import Progress
+from gradstone.training import Trainer
+from gradstone.training.metrics import Accuracy
 from gradstone.utils.data import DataLoader
 
 
@@ -31,7 +32,7 @@ def parse_arguments():
     parser.add_argument("--data", type=Path, default=Path("data"), help="default: %(default)s")
     parser.add_argument("--download", action="store_true", help="fetch the sentences into --data")
     parser.add_argument("--model", choices=["gru", "attention"], default="gru", help="%(default)s")
-    parser.add_argument("--epochs", type=int, default=15, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=12, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
     parser.add_argument("--lr", type=float, default=2e-3, help="the largest (default: %(default)s)")
     parser.add_argument("--limit", type=int, default=None, help="use so many sentences only")
@@ -120,51 +121,28 @@ def make_loader(items, batch_size, shuffle):
 
 
 def train(model, train_items, test_items, args):
-    """Gives the mean loss, and the accuracy on both sets, of every epoch."""
+    """Gives the history: history["val_accuracy"] and others, one value for each epoch."""
     loader = make_loader(train_items, args.batch_size, shuffle=True)
-    criterion = nn.BCEWithLogitsLoss()
     optimizer = optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.05)
-    scheduler = optim.lr_scheduler.OneCycleLR(
-        optimizer, args.lr, total_steps=args.epochs * len(loader)
+    trainer = Trainer(
+        model,
+        optimizer,
+        lambda logits, labels: F.binary_cross_entropy_with_logits(logits, labels.float()),
+        metrics={"accuracy": Accuracy(threshold=0.0)},
+        scheduler=optim.lr_scheduler.OneCycleLR(
+            optimizer, args.lr, total_steps=args.epochs * len(loader)
+        ),
+        scheduler_step="batch",
+        clip_norm=1.0,
     )
-    history = {"loss": [], "train": [], "test": []}
-    for epoch in range(1, args.epochs + 1):
-        model.train()
-        total = correct = seen = 0
-        with Progress(len(loader), f"epoch {epoch}/{args.epochs}", quarters=False) as bar:
-            for (tokens, lengths), labels in loader:
-                optimizer.zero_grad()
-                logits = model(tokens, lengths)
-                loss = criterion(logits, labels.float())
-                loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                scheduler.step()
-                seen += len(labels)
-                total += loss.item() * len(labels)
-                correct += ((logits > 0) == (labels == 1)).sum().item()
-                bar.update(samples=len(labels), loss=total / seen, accuracy=correct / seen)
-        history["loss"].append(total / seen)
-        history["train"].append(correct / seen)
-        history["test"].append(evaluate(model, test_items))
-        print(f"test accuracy {100 * history['test'][-1]:.2f} %", flush=True)
-    return history
-
-
-def evaluate(model, items):
-    """The share of sentences that are told right."""
-    model.eval()
-    correct = 0
-    with gs.no_grad():
-        for inputs, labels in make_loader(items, 200, shuffle=False):
-            correct += ((model(*inputs) > 0) == (labels == 1)).sum().item()
-    return correct / len(items)
+    return trainer.fit(loader, args.epochs, validation=make_loader(test_items, 200, shuffle=False))
 
 
 def read_one(model, vocab, sentence):
     """(words, probability of "positive", weight of each word or None)."""
     tokens = words(sentence)
     ids = vocab.encode(tokens)
+    model.eval()
     with gs.no_grad():
         share = gs.sigmoid(model(gs.tensor([ids]), gs.tensor([len(ids)]))).item()
     weights = getattr(model, "weights", None)
@@ -181,9 +159,9 @@ def draw(path, history, examples):
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(13, 4), layout="constrained", width_ratios=[1, 2]
     )
-    for name in ("train", "test"):
+    for name, label in (("accuracy", "training"), ("val_accuracy", "test")):
         epochs = range(1, len(history[name]) + 1)
-        left.plot(epochs, [100 * v for v in history[name]], marker="o", label=name)
+        left.plot(epochs, [100 * v for v in history[name]], marker="o", label=label)
     left.set(xlabel="epoch", ylabel="accuracy (%)")
     left.grid(alpha=0.3)
     left.legend()
@@ -237,7 +215,7 @@ def main():
     history = train(model, train_items, test_items, args)
     print(f"trained {args.epochs} epochs in {time.perf_counter() - start:.1f} s")
 
-    accuracy = evaluate(model, test_items)
+    accuracy = history["val_accuracy"][-1]
     args.output.mkdir(parents=True, exist_ok=True)
     checkpoint = args.output / f"sentiment_{args.model}.gs"
     gs.save({"model": model.state_dict(), "vocab": vocab.itos, "accuracy": accuracy}, checkpoint)

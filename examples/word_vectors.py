@@ -41,7 +41,7 @@ def parse_arguments():
     parser.add_argument("--data", type=Path, default=Path("data"), help="default: %(default)s")
     parser.add_argument("--download", action="store_true", help="fetch the text into --data")
     parser.add_argument("--corpus", choices=list(SHOWN), default="english", help="%(default)s")
-    parser.add_argument("--epochs", type=int, default=15, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=40, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=1024, help="default: %(default)s")
     parser.add_argument("--lr", type=float, default=3e-3, help="the largest (default: %(default)s)")
     parser.add_argument("--features", type=int, default=64, help="default: %(default)s")
