@@ -103,6 +103,26 @@ def test_damaged_files(tmp_path, data, message):
     assert "broken.wav" in str(error.value)
 
 
+def test_every_cut_and_every_changed_byte_is_read_or_refused():
+    whole = riff(fmt(1, 16, channels=2), (b"LIST", b"odd"), (b"data", bytes(range(16))))
+    for end in range(len(whole)):
+        with pytest.raises(RuntimeError, match="WAV data"):
+            audio.read_wav(whole[:end])
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(2000):
+        data = bytearray(whole)
+        data[rng.integers(len(data))] = rng.integers(256)
+        try:
+            samples, rate = audio.read_wav(bytes(data))
+        except RuntimeError:
+            refused += 1
+        else:
+            assert samples.dim() == 2
+            assert rate > 0
+    assert 0 < refused < 2000
+
+
 def test_written_files_are_read_back(tmp_path):
     x = gs.tensor([[0.0, 0.5, -1.0, 2.0], [0.25, -0.25, 0.0, -2.0]])
     audio.write_wav(tmp_path / "a.wav", x, 16000)
