@@ -3,8 +3,9 @@
     python examples/char_gpt.py --data DIR       input.txt in DIR or DIR/tinyshakespeare
     python examples/char_gpt.py --download       fetch it into --data first
 
-The network is a decoder of the Transformer with normalisation before each part (GPT-2): 4 layers of
-128 features and 4 heads over blocks of 128 characters, 0.8 million parameters, trained with AdamW;
+The network is a decoder of the Transformer with normalisation before each part, as in GPT-2, and
+rotary positions: 4 layers of 128 features and 4 heads over blocks of 128 characters, 0.8 million
+parameters, trained with AdamW;
 the learning rate rises for 100 steps and falls along a cosine. It ends with text that the network
 wrote, a line `validation loss: N.NNNN` (mean cross entropy of the last tenth of the plays, nats a
 character), a checkpoint (char_gpt.gs) and a picture (char_gpt.png) in --output.
@@ -34,8 +35,8 @@ def parse_arguments():
         "--epochs", type=int, default=5, help="the steps are shown in so many parts, each with a "
         "validation (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--steps", type=int, default=3000, help="in all (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=16, help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=2500, help="in all (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=8, help="default: %(default)s")
     parser.add_argument("--block", type=int, default=128, help="characters (default: %(default)s)")
     parser.add_argument("--features", type=int, default=128, help="default: %(default)s")
     parser.add_argument("--layers", type=int, default=4, help="default: %(default)s")
@@ -57,6 +58,14 @@ def parse_arguments():
     return parser.parse_args()
 
 
+def turn(x, cos, sin):
+    """Rotary positions (Su et al., 2021): the two halves of the features of x (..., T, D), taken as
+    pairs, are turned by angles that grow with the position, so that query times key knows how far
+    apart they are."""
+    a, b = x.chunk(2, -1)
+    return gs.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
 class Block(nn.Module):
     """x + attention(x), then x + mlp(x), each of the normalised x (B, T, E)."""
 
@@ -71,14 +80,15 @@ class Block(nn.Module):
             nn.Linear(features, 4 * features), nn.GELU(), nn.Linear(4 * features, features)
         )
 
-    def attention(self, x):
+    def attention(self, x, cos, sin):
         b, t, e = x.shape
         qkv = self.qkv(x).reshape(b, t, 3, self.heads, e // self.heads).permute(2, 0, 3, 1, 4)
-        heads = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], is_causal=True)
+        query, key = turn(qkv[:2], cos[:t], sin[:t])
+        heads = F.scaled_dot_product_attention(query, key, qkv[2], is_causal=True)
         return self.projection(heads.transpose(1, 2).reshape(b, t, e))
 
-    def forward(self, x):
-        x = x + self.attention(self.norm1(x))
+    def forward(self, x, cos, sin):
+        x = x + self.attention(self.norm1(x), cos, sin)
         return x + self.mlp(self.norm2(x))
 
 
@@ -89,11 +99,14 @@ class GPT(nn.Module):
         super().__init__()
         self.block = block
         self.characters = nn.Embedding(vocabulary, features)
-        self.positions = nn.Embedding(block, features)
-        self.layers = nn.Sequential(*(Block(features, heads) for _ in range(layers)))
+        self.layers = nn.ModuleList(Block(features, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(features)
         self.head = nn.Linear(features, vocabulary, bias=False)
         self.head.weight = self.characters.weight  # one table for input and output
+        half = features // heads // 2
+        angles = gs.outer(gs.arange(block).float(), 10000.0 ** (-gs.arange(half) / half))
+        self.register_buffer("cos", angles.cos(), persistent=False)
+        self.register_buffer("sin", angles.sin(), persistent=False)
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
                 # What is added to the sum of all layers starts smaller, as in GPT-2.
@@ -103,8 +116,10 @@ class GPT(nn.Module):
                 nn.init.zeros_(weight)
 
     def forward(self, x):
-        x = self.characters(x) + self.positions(gs.arange(x.size(1)))
-        return self.head(self.norm(self.layers(x)))
+        x = self.characters(x)
+        for layer in self.layers:
+            x = layer(x, self.cos, self.sin)
+        return self.head(self.norm(x))
 
 
 def loss_of(model, x, y):
