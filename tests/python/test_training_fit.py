@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -428,6 +431,17 @@ def test_fast_dev_run_does_one_batch_of_everything_and_writes_nothing(tmp_path):
     ]  # fmt: skip
     assert trainer.step == 1
     assert not (tmp_path / "new").exists()
+
+
+def test_the_program_that_measures_what_fit_costs():
+    """Its timing is for a quiet machine; that both loops end with the same bits is for any."""
+    program = Path(__file__).resolve().parents[2] / "bench" / "trainer_overhead.py"
+    options = ["--steps", "5", "--limit", "1000"]
+    done = subprocess.run(
+        [sys.executable, str(program), *options], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the same bits" in done.stdout
 
 
 def test_wrong_arguments_are_refused():
