@@ -138,6 +138,8 @@ def test_accumulation_is_one_large_batch(count):
     assert_close(parts, whole)
     assert trainer.step == 3 * -(-count // 24)
     assert trainer.batch == -(-count // 8)
+    batch = (gs.ones(4, 6), gs.ones(4).long())
+    assert fit(network(), 1, batches=[batch] * 6, accumulate=3).step == 2  # one object, six times
 
 
 def test_penalties_are_of_weights_alone_and_not_in_the_loss():

@@ -34,6 +34,16 @@ def split(batch: Any) -> tuple[Any, Any, Any]:
     )
 
 
+def prepared(batch: Any, device: Any) -> tuple[Any, Any, Any]:
+    """``split``, on the device."""
+    # Almost every batch is two tensors that are where they should be.
+    if type(batch) is list and len(batch) == 2:
+        inputs, targets = batch
+        if type(inputs) is type(targets) is Tensor and inputs.device == targets.device == device:
+            return inputs, targets, None
+    return split(on_device(batch, device))
+
+
 def inputs_of(batch: Any) -> Any:
     """What a batch gives the model when nobody asks for targets: the first of (inputs, targets),
     or the batch itself when it is a tensor or a dict."""

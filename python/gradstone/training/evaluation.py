@@ -26,7 +26,7 @@ def evaluate(
     averages = Averages(copy.deepcopy(trainer.metrics))
     with evaluating(trainer):
         for n, batch in enumerate(_some(trainer, loader), 1):
-            inputs, targets, weights = batches.split(batches.on_device(batch, trainer.device))
+            inputs, targets, weights = batches.prepared(batch, trainer.device)
             output, loss = trainer.compute.forward(inputs, targets, weights)
             size = batches.samples(inputs)
             averages.samples += size

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from gradstone._C import Tensor
 from gradstone.optim.lr_scheduler import ReduceLROnPlateau
 from gradstone.optim.optimizer import number
 from gradstone.training import batches, random_state
@@ -27,6 +26,7 @@ class Loop:
         self.loader = loader
         self.validation = validation
         self.epochs = epochs
+        self._size = 0  # samples of the last batch
 
     def run(self, saved: dict[str, Any] | None) -> None:
         """The epochs that are left, from a saved state on."""
@@ -85,19 +85,20 @@ class Loop:
     def _train(self, items: Iterator[Any], bar: Progress) -> None:
         """Steps until the pass is over or somebody stops it."""
         trainer = self.trainer
-        hooks = trainer.callbacks.hooks["step_end"]
+        step_end = trainer.callbacks.hooks["step_end"]
         by_batch = trainer.scheduler if trainer.scheduler_step == "batch" else None
         try:
             while group := list(islice(items, trainer.accumulate)):
-                self._group(group, bar)
+                self._step(group, bar)
                 trainer.step += 1
                 if trainer.ema is not None:
                     trainer.ema.update()
                 if by_batch is not None:
                     by_batch.step()
-                for hook in hooks:
+                for hook in step_end:
                     hook(trainer)
-                trainer.look_at_clock()
+                if trainer.deadline is not None:
+                    trainer.look_at_clock()
                 if trainer.stop_reason is not None:
                     return
         finally:
@@ -108,49 +109,56 @@ class Loop:
             raise ValueError("[Trainer.fit] the loader gave no batches.")
         trainer.trained = True
 
-    def _group(self, group: list[Any], bar: Progress) -> None:
-        """One step of the optimizer."""
-        trainer = self.trainer
-        compute, hooks = trainer.compute, trainer.callbacks.hooks
-        sizes = [batches.samples(batch) for batch in group]
-        whole = sum(sizes)
-        trainer.optimizer.zero_grad()
-        for left, batch, size in zip(range(len(group) - 1, -1, -1), group, sizes):
-            trainer.inputs, trainer.targets, weights = batches.split(
-                batches.on_device(batch, trainer.device)
-            )
-            for hook in hooks["batch_start"]:
-                hook(trainer)
-            targets = trainer.targets
-            if trainer.mix is not None:
-                trainer.inputs, trainer.targets = trainer.mix(trainer.inputs, targets)
-            trainer.output, loss = compute.forward(trainer.inputs, trainer.targets, weights)
-            self._count(loss, size, targets)
-            for hook in hooks["before_backward"]:
-                hook(trainer)
-            compute.check(trainer.loss, self._mean_loss)
-            compute.backward(trainer.loss, size / whole)
-            for hook in hooks["after_backward"]:
-                hook(trainer)
-            if not left:
-                compute.step()
-            trainer.batch += 1
-            for hook in hooks["batch_end"]:
-                hook(trainer)
-            if trainer.progress:
-                bar.update(1, size, loss=self._mean_loss)
+    def _step(self, group: list[Any], bar: Progress) -> None:
+        """One step of the optimizer, by one batch or a group of them.
 
-    def _count(self, loss: Tensor, size: int, targets: Any) -> None:
-        """Adds the batch to the sums of the epoch; ``trainer.loss`` becomes what is minimised."""
-        trainer, penalty = self.trainer, self.trainer.compute.penalty()
-        averages = trainer.averages
+        It is kept short: while a network computes, the processor's caches forget what runs once
+        in a step, and a line costs many times what it costs in a loop of its own.
+        """
+        trainer = self.trainer
+        trainer.optimizer.zero_grad()
+        left, whole = len(group), 0
+        if left > 1:
+            whole = sum(batches.samples(batch) for batch in group)
+        for batch in group:
+            left -= 1
+            self._batch(batch, whole, left == 0)
+            if trainer.progress:
+                bar.update(1, self._size, loss=self._mean_loss)
+
+    def _batch(self, batch: Any, whole: int, last: bool) -> None:
+        """Forward and backward, with the batch's share of a group of `whole` samples (0: it is
+        alone), and after the last batch of a group the step."""
+        trainer, hooks = self.trainer, self.trainer.callbacks.hooks
+        compute, averages = trainer.compute, trainer.averages
+        trainer.inputs, trainer.targets, weights = batches.prepared(batch, trainer.device)
+        for hook in hooks["batch_start"]:
+            hook(trainer)
+        targets = trainer.targets
+        if trainer.mix is not None:
+            trainer.inputs, trainer.targets = trainer.mix(trainer.inputs, targets)
+        trainer.output, loss = compute.forward(trainer.inputs, trainer.targets, weights)
+        size = self._size = batches.samples(trainer.inputs)
         averages.samples += size
         averages.add("loss", loss, size)
-        if penalty is not None:
-            averages.add("penalty", penalty, size)
         if averages.metrics:
             averages.measure(trainer.output, targets)
-        trainer.loss = loss if penalty is None else loss + penalty
+        if compute.penalised:
+            penalty = compute.penalty()
+            averages.add("penalty", penalty, size)
+            loss = loss + penalty
+        trainer.loss = loss
+        for hook in hooks["before_backward"]:
+            hook(trainer)
+        compute.check(trainer.loss, self._mean_loss)
+        compute.backward(trainer.loss, size / whole if whole else 1.0)
+        for hook in hooks["after_backward"]:
+            hook(trainer)
+        if last:
+            compute.step()
+        trainer.batch += 1
+        for hook in hooks["batch_end"]:
+            hook(trainer)
 
     def _mean_loss(self) -> float:
         return self.trainer.averages.mean("loss")

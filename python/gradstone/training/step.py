@@ -48,6 +48,7 @@ class Step:
         self.clip_value = clip_value
         self.l1 = float(l1)
         self.l2 = float(l2)
+        self.penalised = bool(l1 or l2)
         self.autocast = _autocast(model, device, precision)
         self.scaler = GradScaler(device.type) if precision == "fp16" else None
         self._always = check_finite and device.type == "cpu"
@@ -67,7 +68,10 @@ class Step:
             return self._forward(inputs, targets, weights)
 
     def _forward(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, Tensor]:
-        output = batches.call(self.model, inputs)
+        if type(inputs) is Tensor:
+            output = self.model(inputs)
+        else:
+            output = batches.call(self.model, inputs)
         if weights is None:
             loss = self.criterion(output, targets)
         else:
@@ -83,20 +87,16 @@ class Step:
             )
         return output, loss
 
-    def penalty(self) -> Tensor | None:
+    def penalty(self) -> Tensor:
         """l1 * sum |w| + l2 * sum w^2 over weights: trained parameters of two dimensions and more,
         so neither biases nor the scales of normalisation layers."""
-        if not self.l1 and not self.l2:
-            return None
-        total = None
+        total = _C._full((), 0.0, _C.float32, next(self.model.parameters()).device)
         for param in self.model.parameters():
             if param.requires_grad and param.dim() >= 2:
                 if self.l1:
-                    part = param.abs().sum() * self.l1
-                    total = part if total is None else total + part
+                    total = total + param.abs().sum() * self.l1
                 if self.l2:
-                    part = param.square().sum() * self.l2
-                    total = part if total is None else total + part
+                    total = total + param.square().sum() * self.l2
         return total
 
     def backward(self, loss: Tensor, share: float) -> None:

@@ -158,7 +158,7 @@ class Trainer:
         self.after_training: dict[str, Any] | None = None
         self.generators: list[Any] = []
         self._validated = False
-        self._deadline: float | None = None
+        self.deadline: float | None = None
         self.epoch_began = 0.0
 
     # --------------------------------------------------------------------------------------- fit
@@ -201,7 +201,7 @@ class Trainer:
             random_state.seed_everything(self.seed)
         self.model.train()
         if self.max_time is not None:
-            self._deadline = perf_counter() + self.max_time
+            self.deadline = perf_counter() + self.max_time
         with Interruption(self._interrupt):
             self.failed = True  # until proved otherwise
             try:
@@ -265,7 +265,7 @@ class Trainer:
 
     def look_at_clock(self) -> None:
         """Pauses when max_time is over."""
-        if self._deadline is not None and perf_counter() > self._deadline:
+        if self.deadline is not None and perf_counter() > self.deadline:
             self._pause("max_time")
 
     def _interrupt(self) -> None:
