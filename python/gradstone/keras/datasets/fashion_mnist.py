@@ -1,0 +1,12 @@
+"""Clothes in MNIST's form (Xiao, Rasul and Vollgraf, 2017)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradstone.keras.datasets import _idx
+
+
+def load_data(path: Any = None) -> tuple[_idx.Split, _idx.Split]:
+    """As :func:`gradstone.keras.datasets.mnist.load_data`, from folders named fashion_mnist."""
+    return _idx.load("fashion_mnist", "FashionMNIST", path)

@@ -1,0 +1,74 @@
+"""Keras's layers."""
+
+from gradstone.keras.layer import Layer
+from gradstone.keras.layers.attention import MultiHeadAttention
+from gradstone.keras.layers.convolution import (
+    Conv1D,
+    Conv2D,
+    Conv2DTranspose,
+    Cropping2D,
+    DepthwiseConv2D,
+    UpSampling2D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
+from gradstone.keras.layers.core import (
+    ELU,
+    Activation,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GaussianNoise,
+    Input,
+    InputLayer,
+    Lambda,
+    LeakyReLU,
+    Masking,
+    Permute,
+    ReLU,
+    RepeatVector,
+    Rescaling,
+    Reshape,
+    Softmax,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    TimeDistributed,
+)
+from gradstone.keras.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
+from gradstone.keras.layers.normalization import BatchNormalization, LayerNormalization
+from gradstone.keras.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPooling1D,
+    MaxPooling2D,
+)
+from gradstone.keras.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
+
+# Keras's shorter names.
+Convolution1D, Convolution2D = Conv1D, Conv2D
+MaxPool1D, MaxPool2D = MaxPooling1D, MaxPooling2D
+AvgPool1D, AvgPool2D = AveragePooling1D, AveragePooling2D
+GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D
+GlobalMaxPool1D, GlobalMaxPool2D = GlobalMaxPooling1D, GlobalMaxPooling2D

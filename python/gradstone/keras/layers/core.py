@@ -1,0 +1,475 @@
+"""Dense, Embedding, activations, dropout, and layers that only move numbers."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gradstone import _C
+from gradstone._C import Tensor
+from gradstone.keras import activations, initializers, regularizers
+from gradstone.keras._symbolic import KerasTensor, Node, is_symbolic
+from gradstone.keras.layer import Layer, Shape, dtype_of
+from gradstone.nn import functional as F
+
+
+def positive(name: str, value: Any) -> int:
+    """`value` when it is a whole number above 0. ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        raise ValueError(
+            f"Received an invalid value for `{name}`, expected a positive integer. Received: "
+            f"{name}={value}"
+        )
+    return value
+
+
+class InputLayer(Layer):
+    """Where data enter a model."""
+
+    def __init__(
+        self,
+        shape: Any = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        if self._batch_shape is None:
+            if shape is None:
+                raise ValueError("You must pass a `shape` argument.")
+            self._batch_shape = (batch_size, *shape)
+        self.dtype = dtype_of(dtype)
+        self.built = True
+        self._output_shape = self._batch_shape
+        node = Node(self, (), {})
+        tensor = KerasTensor(self._batch_shape, self.dtype, self.name)
+        tensor._keras_history = node
+        node.outputs.append(tensor)
+
+    def call(self, inputs: Any = None) -> Any:
+        return inputs
+
+
+def Input(
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+    batch_shape: Any = None,
+) -> KerasTensor:
+    """A symbolic tensor of this shape (without the batch) to build a model from."""
+    if shape is None and batch_shape is None:
+        raise ValueError("You must pass a `shape` argument.")
+    if batch_shape is not None:
+        batch_size, shape = batch_shape[0], tuple(batch_shape[1:])
+    if isinstance(shape, int):
+        raise ValueError(f"`shape` must be a tuple such as ({shape},), got {shape}.")
+    return InputLayer(tuple(shape), batch_size, dtype, name).output
+
+
+class Dense(Layer):
+    """activation(x @ kernel + bias): x (..., in), kernel (in, units), bias (units)."""
+
+    _casts_integers = True
+    _min_ndim = 2
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = positive("units", units)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.bias: Any = None
+
+    def build(self, input_shape: Any) -> None:
+        size = input_shape[-1]
+        if size is None:
+            raise ValueError(
+                f"The last dimension of the inputs to Dense must be known, got {input_shape}."
+            )
+        self.kernel = self.add_weight(
+            (size, self.units),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            name="kernel",
+        )
+        if self.use_bias:
+            del self.bias
+            self.bias = self.add_weight(
+                (self.units,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+            )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        self._check_last(inputs.shape, self.kernel.size(0))
+        weight = _C.t(self.kernel)
+        if self.activation is activations.relu and inputs.dim() == 2:
+            return _C._linear_relu(inputs, weight, self.bias)
+        return self.activation(_C.linear(inputs, weight, self.bias))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape[:-1], self.units)
+
+
+class Embedding(Layer):
+    """Rows of a table (input_dim, output_dim) by index. With ``mask_zero`` index 0 is padding:
+    recurrent layers after it skip those steps."""
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        mask_zero: bool = False,
+        input_length: int | None = None,
+        weights: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if input_length is not None:
+            kwargs.setdefault("input_shape", (input_length,))
+        super().__init__(**kwargs)
+        self.input_dim = positive("input_dim", input_dim)
+        self.output_dim = positive("output_dim", output_dim)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.mask_zero = mask_zero
+        self._given = weights
+
+    def build(self, input_shape: Any = None) -> None:
+        self.embeddings = self.add_weight(
+            (self.input_dim, self.output_dim),
+            self.embeddings_initializer,
+            regularizer=self.embeddings_regularizer,
+            name="embeddings",
+        )
+        if self._given is not None:
+            given = self._given
+            self.set_weights(given if isinstance(given, (list, tuple)) else [given])
+
+    def call(self, inputs: Tensor) -> Tensor:
+        index = inputs if not inputs.dtype.is_floating_point else inputs.long()
+        out = F.embedding(index.long(), self.embeddings)
+        if self.mask_zero:
+            out._keras_mask = index != 0  # type: ignore[attr-defined]
+        return out
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape, self.output_dim)
+
+
+class _SameShape(Layer):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+
+class Activation(_SameShape):
+    """An activation by name or function."""
+
+    _casts_integers = True
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return self.activation(inputs)
+
+
+class ReLU(_SameShape):
+    """max(x, 0), with an upper limit, a slope below and a threshold."""
+
+    _casts_integers = True
+
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
+
+
+class LeakyReLU(_SameShape):
+    """x where positive, elsewhere negative_slope * x."""
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        negative_slope = kwargs.pop("alpha", negative_slope)
+        super().__init__(**kwargs)
+        self.negative_slope = negative_slope
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return activations.leaky_relu(inputs, self.negative_slope)
+
+
+class ELU(_SameShape):
+    """x where positive, elsewhere alpha * (exp(x) - 1)."""
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = alpha
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return activations.elu(inputs, self.alpha)
+
+
+class Softmax(_SameShape):
+    """exp(x) / sum of exp(x) along `axis`."""
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return activations.softmax(inputs, self.axis)
+
+
+class Dropout(_SameShape):
+    """In training zeroes each number with probability `rate` and divides the others by 1 - rate.
+    Where noise_shape has 1, one draw holds for the whole dimension (Srivastava et al., 2014)."""
+
+    def __init__(
+        self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+            raise ValueError(
+                "Invalid value received for argument `rate`. Expected a float value between 0 and "
+                "1. "
+                f"Received: rate={rate}"
+            )
+        self.rate, self.noise_shape, self.seed = rate, noise_shape, seed
+
+    def _noise_shape(self, inputs: Tensor) -> Any:
+        if self.noise_shape is None:
+            return None
+        return [n if s is None else s for s, n in zip(self.noise_shape, inputs.shape)]
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        if not training or self.rate == 0:
+            return inputs
+        shape = self._noise_shape(inputs)
+        if shape is None:
+            return F.dropout(inputs, self.rate, True)
+        ones = _C._full(tuple(shape), 1, inputs.dtype, inputs.device)
+        return inputs * F.dropout(ones, self.rate, True)
+
+
+class SpatialDropout1D(Dropout):
+    """Dropout of whole channels of (N, L, C)."""
+
+    def _noise_shape(self, inputs: Tensor) -> Any:
+        return [inputs.size(0), *[1] * (inputs.dim() - 2), inputs.size(-1)]
+
+
+class SpatialDropout2D(SpatialDropout1D):
+    """Dropout of whole channels of (N, H, W, C)."""
+
+
+class GaussianNoise(_SameShape):
+    """In training adds normal numbers of this standard deviation."""
+
+    def __init__(self, stddev: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stddev = stddev
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        if not training or self.stddev == 0:
+            return inputs
+        return inputs + _C._empty(tuple(inputs.shape), inputs.dtype).normal_(0.0, self.stddev)
+
+
+class Flatten(Layer):
+    """(N, ...) to (N, all), the last dimension fastest: channels-last images give their pixels with
+    the channels side by side."""
+
+    supports_masking = False
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs.reshape(inputs.size(0), -1) if inputs.dim() > 1 else inputs.unsqueeze(-1)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        rest = input_shape[1:]
+        return (input_shape[0], None if None in rest else math.prod(rest))
+
+
+class Reshape(Layer):
+    """(N, ...) to (N, *target_shape); one size may be -1."""
+
+    supports_masking = False
+
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_shape = tuple(target_shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs.reshape(inputs.size(0), *self.target_shape)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        rest, target = input_shape[1:], list(self.target_shape)
+        if None in rest:
+            return (input_shape[0], *[None if s == -1 else s for s in target])
+        count, known = math.prod(rest), math.prod(s for s in target if s != -1)
+        if -1 in target and known and count % known == 0:
+            target[target.index(-1)] = count // known
+        if math.prod(target) != count:
+            raise ValueError(
+                "The total size of the tensor must be unchanged. Received: "
+                f"input_shape={tuple(rest)}, target_shape={self.target_shape}"
+            )
+        return (input_shape[0], *target)
+
+
+class Permute(Layer):
+    """The dimensions after the batch in another order, counted from 1."""
+
+    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(
+                f"Invalid permutation argument `dims` for Permute Layer. Received: dims={dims}"
+            )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs.permute(0, *self.dims)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], *[input_shape[d] for d in self.dims])
+
+
+class RepeatVector(Layer):
+    """(N, D) to (N, n, D)."""
+
+    _ndim = 2
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n = positive("n", n)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs.unsqueeze(1).expand(inputs.size(0), self.n, inputs.size(1))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], self.n, input_shape[1])
+
+
+class Rescaling(_SameShape):
+    """x * scale + offset."""
+
+    _casts_integers = True
+
+    def __init__(self, scale: float, offset: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale, self.offset = scale, offset
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs * self.scale + self.offset
+
+
+class Masking(_SameShape):
+    """Steps whose features all equal `mask_value` are skipped by recurrent layers."""
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask_value = mask_value
+
+    def call(self, inputs: Tensor) -> Tensor:
+        mask = (inputs != self.mask_value).any(-1)
+        out = inputs * mask.unsqueeze(-1).float()
+        out._keras_mask = mask
+        return out
+
+
+class Lambda(Layer):
+    """A function as a layer. Cannot be saved: a file holds no code."""
+
+    def __init__(
+        self, function: Callable[..., Any], output_shape: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.function = function
+        self._given_shape = output_shape
+
+    def call(self, inputs: Any) -> Any:
+        from gradstone.keras._tensor import wrap
+
+        return self.function(wrap(inputs))
+
+    def compute_output_shape(self, input_shape: Shape) -> Any:
+        if self._given_shape is not None:
+            return (input_shape[0], *self._given_shape)
+        return super().compute_output_shape(input_shape)
+
+
+class TimeDistributed(Layer):
+    """The same layer at every step of (N, T, ...)."""
+
+    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.layer = layer
+
+    def build(self, input_shape: Any) -> None:
+        if not self.layer.built:
+            self.layer._build((input_shape[0], *input_shape[2:]))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        n, steps = inputs.shape[:2]
+        out = self.layer(inputs.reshape(n * steps, *inputs.shape[2:]))
+        return out.reshape(n, steps, *out.shape[1:])
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        inner = self.layer.compute_output_shape((input_shape[0], *input_shape[2:]))
+        return (*input_shape[:2], *inner[1:])
+
+
+class Arithmetic(Layer):
+    """An operator between symbolic tensors, or between one and a number."""
+
+    def __init__(self, name_of_operator: str, **kwargs: Any) -> None:
+        kwargs.setdefault("name", None)
+        super().__init__(**kwargs)
+        self.name_of_operator = name_of_operator
+        self.built = True
+
+    def call(self, *operands: Any) -> Any:
+        return getattr(operator, self.name_of_operator)(*operands)
+
+    def __call__(self, *operands: Any, **kwargs: Any) -> Any:
+        if is_symbolic(operands):
+            return self._call_symbolically(operands, kwargs)
+        return self._run(operands, kwargs)
+
+
+class GetItem(Layer):
+    """x[index] of a symbolic tensor. Cannot be saved."""
+
+    def __init__(self, index: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.index = index
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return inputs[self.index]

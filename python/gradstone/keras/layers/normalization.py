@@ -1,0 +1,158 @@
+"""Batch and layer normalisation with Keras's defaults and meaning of momentum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradstone import _C
+from gradstone._C import Tensor
+from gradstone.autograd.grad_mode import no_grad
+from gradstone.keras import initializers, regularizers
+from gradstone.keras.layer import Layer, Shape
+
+
+class _Normalization(Layer):
+    _casts_integers = True
+    gamma: Any
+    beta: Any
+
+    def _scale_and_shift(self, shape: Shape) -> None:
+        for name, wanted in (("gamma", self.scale), ("beta", self.center)):
+            if wanted:
+                if name in self.__dict__:
+                    del self.__dict__[name]
+                self.add_weight(
+                    shape,
+                    getattr(self, f"{name}_initializer"),
+                    regularizer=getattr(self, f"{name}_regularizer"),
+                    name=name,
+                )
+
+    def _options(self, center: bool, scale: bool, **named: Any) -> None:
+        self.center, self.scale = center, scale
+        self.gamma_initializer = initializers.get(named["gamma_initializer"])
+        self.beta_initializer = initializers.get(named["beta_initializer"])
+        self.gamma_regularizer = regularizers.get(named["gamma_regularizer"])
+        self.beta_regularizer = regularizers.get(named["beta_regularizer"])
+        self.gamma = self.beta = None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+
+class BatchNormalization(_Normalization):
+    """Normalises each channel (dimension `axis`) over the batch and all other dimensions (Ioffe and
+    Szegedy, 2015).
+
+    In training moving = momentum * moving + (1 - momentum) * batch, with the variance divided by
+    the count. A layer that is not trainable uses its statistics even in training.
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis, self.momentum, self.epsilon = axis, float(momentum), epsilon
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self._options(
+            center, scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
+        )  # fmt: skip
+
+    def build(self, input_shape: Any) -> None:
+        size = input_shape[self.axis]
+        if size is None:
+            raise ValueError(f"Axis {self.axis} of the input must be known, got {input_shape}.")
+        self._scale_and_shift((size,))
+        self.add_weight((size,), self.moving_mean_initializer, trainable=False, name="moving_mean")
+        self.add_weight(
+            (size,), self.moving_variance_initializer, trainable=False, name="moving_variance"
+        )
+
+    def call(self, inputs: Tensor, training: bool = False, mask: Any = None) -> Tensor:
+        axis = self.axis % inputs.dim()
+        x = inputs if axis == 1 else inputs.movedim(axis, 1)
+        if training and self.trainable:
+            out = self._normalize_batch(x)
+        else:
+            out = _C.batch_norm(
+                x,
+                self.moving_mean,
+                self.moving_variance,
+                self.gamma,
+                self.beta,
+                False,
+                0.1,
+                self.epsilon,
+            )
+        return out if axis == 1 else out.movedim(1, axis)
+
+    def _normalize_batch(self, x: Tensor) -> Tensor:
+        size, count = x.size(1), x.numel() // max(1, x.size(1))
+        if count == 1:  # the value is its own mean
+            with no_grad():
+                mean, variance = x.detach().reshape(-1), _C._full((size,), 0, x.dtype, x.device)
+            shape = (1, size, *[1] * (x.dim() - 2))
+            out = (x - x) * 0.0
+            out = out if self.beta is None else out + self.beta.reshape(shape)
+        else:
+            mean = _C._full((size,), 0, x.dtype, x.device)
+            variance = _C._full((size,), 0, x.dtype, x.device)
+            out = _C.batch_norm(x, mean, variance, self.gamma, self.beta, True, 1.0, self.epsilon)
+            variance = variance * ((count - 1) / count)  # the kernel divides by count - 1
+        with no_grad():
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.mul_(self.momentum).add_(batch * (1 - self.momentum))
+        return out
+
+
+class LayerNormalization(_Normalization):
+    """Normalises each sample over the dimensions `axis` (Ba et al., 2016)."""
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = list(axis) if isinstance(axis, (tuple, list)) else axis
+        self.epsilon = epsilon
+        self._options(
+            center, scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
+        )  # fmt: skip
+
+    def _axes(self, dims: int) -> list[int]:
+        axes = self.axis if isinstance(self.axis, list) else [self.axis]
+        return sorted(a % dims for a in axes)
+
+    def build(self, input_shape: Any) -> None:
+        self._scale_and_shift(tuple(input_shape[a] for a in self._axes(len(input_shape))))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        axes = self._axes(inputs.dim())
+        last = list(range(inputs.dim() - len(axes), inputs.dim()))
+        x = inputs if axes == last else inputs.movedim(axes, last)
+        sizes = tuple(x.shape[d] for d in last)
+        out = _C.layer_norm(x, sizes, self.gamma, self.beta, self.epsilon)
+        return out if axes == last else out.movedim(last, axes)

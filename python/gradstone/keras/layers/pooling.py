@@ -1,0 +1,154 @@
+"""Pooling over windows of channels-last data, and over everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradstone import _C
+from gradstone._C import Tensor
+from gradstone.keras.layer import Layer, Shape
+from gradstone.keras.layers.convolution import (
+    channels_first,
+    channels_last,
+    checked_format,
+    out_length,
+    same_sides,
+    sizes,
+)
+from gradstone.nn import functional as F
+
+
+class _Pool(Layer):
+    _casts_integers = True
+    rank: int
+    _largest: bool
+
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._ndim = self.rank + 2
+        self.pool_size = sizes(self.rank, "pool_size", pool_size)
+        self.strides = self.pool_size if strides is None else sizes(self.rank, "strides", strides)
+        self.padding = str(padding).lower()
+        if self.padding not in ("valid", "same"):
+            raise ValueError(
+                f"Argument `padding` must be 'valid' or 'same'. Received: padding={padding}"
+            )
+        self.data_format = checked_format(data_format)
+
+    def _pool(self, x: Tensor) -> Tensor:
+        if self.rank == 1:
+            native = F.max_pool1d if self._largest else F.avg_pool1d
+            return native(x, self.pool_size[0], self.strides[0])
+        if self._largest:
+            return F.max_pool2d(x, self.pool_size, self.strides)
+        return F.avg_pool2d(x, self.pool_size, self.strides)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = channels_first(inputs)
+        if self.padding == "valid":
+            return channels_last(self._pool(x))
+        windows = zip(x.shape[2:], self.pool_size, self.strides)
+        sides = tuple(v for window in reversed(list(windows)) for v in same_sides(*window))
+        if not any(sides):
+            return channels_last(self._pool(x))
+        if self._largest:
+            return channels_last(self._pool(_C._pad(x, sides, "constant", float("-inf"))))
+        # The mean is over what lies in the data, so the padding is taken out of the count.
+        ones = _C._full((1, 1, *x.shape[2:]), 1, x.dtype, x.device)
+        return channels_last(self._pool(_C._pad(x, sides)) / self._pool(_C._pad(ones, sides)))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        windows = zip(input_shape[1:-1], self.pool_size, self.strides)
+        lengths = [out_length(s, k, stride, self.padding) for s, k, stride in windows]
+        return (input_shape[0], *lengths, input_shape[-1])
+
+
+class MaxPooling1D(_Pool):
+    """The largest value of each window of (N, L, C)."""
+
+    rank = 1
+    _largest = True
+
+
+class MaxPooling2D(_Pool):
+    """The largest value of each window of (N, H, W, C)."""
+
+    rank = 2
+    _largest = True
+
+
+class AveragePooling1D(_Pool):
+    """The mean of each window of (N, L, C)."""
+
+    rank = 1
+    _largest = False
+
+
+class AveragePooling2D(_Pool):
+    """The mean of each window of (N, H, W, C)."""
+
+    rank = 2
+    _largest = False
+
+
+class _GlobalPool(Layer):
+    _casts_integers = True
+    rank: int
+    _largest: bool
+    supports_masking = False
+
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self._ndim = self.rank + 2
+        self.data_format = checked_format(data_format)
+        self.keepdims = keepdims
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        dims = tuple(range(1, inputs.dim() - 1))
+        if self._largest:
+            return _C.amax(inputs, dims, self.keepdims)
+        if mask is None or self.rank != 1:
+            return _C.mean(inputs, dims, self.keepdims)
+        keep = mask.to(inputs.dtype).unsqueeze(-1)
+        return _C.sum(inputs * keep, dims, self.keepdims) / _C.sum(keep, dims, self.keepdims)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        middle = (1,) * self.rank if self.keepdims else ()
+        return (input_shape[0], *middle, input_shape[-1])
+
+
+class GlobalAveragePooling1D(_GlobalPool):
+    """The mean over the steps of (N, L, C); over those that a mask leaves, when there is one."""
+
+    rank = 1
+    _largest = False
+
+
+class GlobalAveragePooling2D(_GlobalPool):
+    """The mean over the pixels of (N, H, W, C)."""
+
+    rank = 2
+    _largest = False
+
+
+class GlobalMaxPooling1D(_GlobalPool):
+    """The largest over the steps of (N, L, C)."""
+
+    rank = 1
+    _largest = True
+
+
+class GlobalMaxPooling2D(_GlobalPool):
+    """The largest over the pixels of (N, H, W, C)."""
+
+    rank = 2
+    _largest = True

@@ -1,0 +1,418 @@
+"""Recurrent layers over (N, T, I), with Keras's gates, weights and options.
+
+Without a mask, recurrent dropout or unusual activations the whole sequence is one native call;
+otherwise the steps are taken one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gradstone import _C
+from gradstone._C import Tensor
+from gradstone.keras import activations, initializers, regularizers
+from gradstone.keras.layer import Layer, Shape
+from gradstone.keras.layers.core import positive
+from gradstone.nn import functional as F
+
+
+class RNNLayer(Layer):
+    """What SimpleRNN, LSTM and GRU share. kernel (I, G * H), recurrent_kernel (H, G * H), bias (G *
+    H); G gates, H units."""
+
+    gates: int
+    states = 1
+    _casts_integers = True
+    _ndim = 3
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        *,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if stateful:
+            raise ValueError("stateful=True is not offered: pass initial_state to the call.")
+        self.units = positive("units", units)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.recurrent_initializer = initializers.get(recurrent_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.dropout = min(1.0, max(0.0, dropout))
+        self.recurrent_dropout = min(1.0, max(0.0, recurrent_dropout))
+        self.return_sequences = return_sequences
+        self.return_state = return_state
+        self.go_backwards = go_backwards
+        self.bias: Any = None
+
+    def _bias_shape(self) -> Shape:
+        return (self.gates * self.units,)
+
+    def _start_bias(self, shape: Shape) -> Tensor:
+        return self.bias_initializer(shape)
+
+    def build(self, input_shape: Any) -> None:
+        shape = input_shape[0] if isinstance(input_shape, list) else input_shape
+        if shape[-1] is None:
+            raise ValueError(f"The last dimension of the inputs must be known, got {shape}.")
+        width = self.gates * self.units
+        self.kernel = self.add_weight(
+            (shape[-1], width),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            name="kernel",
+        )
+        self.recurrent_kernel = self.add_weight(
+            (self.units, width),
+            self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+            name="recurrent_kernel",
+        )
+        if self.use_bias:
+            del self.bias
+            self.bias = self.add_weight(
+                self._bias_shape(),
+                lambda shape, dtype=None: self._start_bias(shape),
+                regularizer=self.bias_regularizer,
+                name="bias",
+            )
+
+    # ------------------------------------------------------------------------------- the arithmetic
+
+    def _is_native(self) -> bool:
+        raise NotImplementedError
+
+    def _native(
+        self, x: Tensor, states: list[Tensor], options: tuple[Any, ...]
+    ) -> Sequence[Tensor]:
+        raise NotImplementedError
+
+    def _step(self, x: Tensor, states: list[Tensor], h: Tensor) -> list[Tensor]:
+        """The next states; `h` is the first state after recurrent dropout."""
+        raise NotImplementedError
+
+    def _pair(self) -> tuple[Tensor, Tensor]:
+        """Weights as the native kernels take them: (G * H, I) and (G * H, H)."""
+        return _C.t(self.kernel), _C.t(self.recurrent_kernel)
+
+    def _biases(self) -> list[Tensor]:
+        return (
+            []
+            if self.bias is None
+            else [self.bias, _C._full(tuple(self.bias.shape), 0, self.bias.dtype)]
+        )
+
+    # ------------------------------------------------------------------------------------ sequences
+
+    def call(
+        self,
+        sequences: Any,
+        initial_state: Any = None,
+        mask: Tensor | None = None,
+        training: bool = False,
+    ) -> Any:
+        if isinstance(sequences, (list, tuple)):
+            sequences, initial_state = sequences[0], sequences[1:]
+        self._check_last(sequences.shape, self.kernel.size(0))
+        n = sequences.size(0)
+        if initial_state is None:
+            states = [_C._full((n, self.units), 0, sequences.dtype) for _ in range(self.states)]
+        else:
+            states = (
+                list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
+            )
+            if len(states) != self.states:
+                raise ValueError(
+                    f"Layer '{self.name}' has {self.states} states, but was given {len(states)} "
+                    "initial states."
+                )
+        if training and self.dropout:
+            ones = _C._full((n, 1, sequences.size(2)), 1, sequences.dtype)
+            sequences = sequences * F.dropout(ones, self.dropout, True)
+        if self.go_backwards:
+            sequences = sequences.flip(1)
+            mask = None if mask is None else mask.flip(1)
+        recurrent = self.recurrent_dropout if training else 0.0
+        if mask is None and not recurrent and self._is_native():
+            options = (self.bias is not None, 1, 0.0, bool(training), False, True)
+            output, *last = self._native(sequences, [s.unsqueeze(0) for s in states], options)
+            states = [s.squeeze(0) for s in last]
+        else:
+            output, states = self._loop(sequences, states, mask, recurrent)
+        result = output if self.return_sequences else states[0]
+        if mask is not None and self.return_sequences:
+            result._keras_mask = mask  # type: ignore[attr-defined]
+        elif mask is not None:
+            result._keras_mask = None  # type: ignore[attr-defined]
+        return [result, *states] if self.return_state else result
+
+    def _loop(
+        self, x: Tensor, states: list[Tensor], mask: Tensor | None, recurrent: float
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Step by step. Where the mask is false the states stay, and so does the output."""
+        kept = None
+        if recurrent:
+            kept = F.dropout(_C._full(tuple(states[0].shape), 1, x.dtype), recurrent, True)
+        outputs = []
+        for t in range(x.size(1)):
+            h = states[0] if kept is None else states[0] * kept
+            new = self._step(x[:, t], states, h)
+            if mask is not None:
+                here = mask[:, t].unsqueeze(1)
+                new = [_C._where(here, after, before) for after, before in zip(new, states)]
+            states = new
+            outputs.append(states[0])
+        return _C.stack(outputs, 1), states
+
+    def _call_symbolically(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return super()._call_symbolically(args, kwargs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        shape = input_shape[0] if isinstance(input_shape, list) else input_shape
+        state = (shape[0], self.units)
+        out = (*shape[:2], self.units) if self.return_sequences else state
+        return [out, *[state] * self.states] if self.return_state else out
+
+    def _check_ndim(self, shape: Shape) -> None:
+        super()._check_ndim(shape)
+
+    def _multiply(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+        out = _C.matmul(x, kernel)
+        return out if bias is None else out + bias
+
+
+class SimpleRNN(RNNLayer):
+    """h' = activation(x kernel + h recurrent_kernel + bias)."""
+
+    gates = 1
+
+    def _is_native(self) -> bool:
+        return self.activation in (activations.tanh, activations.relu)
+
+    def _native(
+        self, x: Tensor, states: list[Tensor], options: tuple[Any, ...]
+    ) -> Sequence[Tensor]:
+        name = "tanh" if self.activation is activations.tanh else "relu"
+        return _C._rnn(x, states[0], [*self._pair(), *self._biases()], name, *options)
+
+    def _step(self, x: Tensor, states: list[Tensor], h: Tensor) -> list[Tensor]:
+        z = self._multiply(x, self.kernel, self.bias) + _C.matmul(h, self.recurrent_kernel)
+        return [self.activation(z)]
+
+
+class LSTM(RNNLayer):
+    """i, f, o = s(...), g = activation(...), c' = f * c + i * g, h' = o * activation(c'); gates in
+    the order i, f, g, o (Hochreiter and Schmidhuber, 1997). The forget gate's bias starts at 1."""
+
+    gates = 4
+    states = 2
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        unit_forget_bias: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(units, activation, use_bias=use_bias, **kwargs)
+        self.recurrent_activation = activations.get(recurrent_activation)
+        self.unit_forget_bias = unit_forget_bias
+
+    def _start_bias(self, shape: Shape) -> Tensor:
+        if not self.unit_forget_bias:
+            return super()._start_bias(shape)
+        h = self.units
+        ones = initializers.Ones()((h,))
+        return _C.cat([self.bias_initializer((h,)), ones, self.bias_initializer((2 * h,))])
+
+    def _is_native(self) -> bool:
+        return (
+            self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
+        )
+
+    def _native(
+        self, x: Tensor, states: list[Tensor], options: tuple[Any, ...]
+    ) -> Sequence[Tensor]:
+        h, c = states
+        return _C._lstm(x, h, c, [*self._pair(), *self._biases()], *options)
+
+    def _step(self, x: Tensor, states: list[Tensor], h: Tensor) -> list[Tensor]:
+        z = self._multiply(x, self.kernel, self.bias) + _C.matmul(h, self.recurrent_kernel)
+        i, f, g, o = _C.chunk(z, 4, -1)
+        gate = self.recurrent_activation
+        c = gate(f) * states[1] + gate(i) * self.activation(g)
+        return [gate(o) * self.activation(c), c]
+
+
+class GRU(RNNLayer):
+    """z, r = s(...), g = activation(...), h' = z * h + (1 - z) * g; gates in the order z, r, g (Cho
+    et al., 2014). With reset_after (the default) r multiplies the product of h and its weights, and
+    there are two biases: bias (2, 3 H)."""
+
+    gates = 3
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        reset_after: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(units, activation, use_bias=use_bias, **kwargs)
+        self.recurrent_activation = activations.get(recurrent_activation)
+        self.reset_after = reset_after
+
+    def _bias_shape(self) -> Shape:
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def _is_native(self) -> bool:
+        usual = (
+            self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
+        )
+        return usual and self.reset_after
+
+    @staticmethod
+    def _r_first(weight: Tensor) -> Tensor:
+        """Gates r, z, g from z, r, g along the last dimension."""
+        z, r, g = _C.chunk(weight, 3, -1)
+        return _C.cat([r, z, g], -1)
+
+    def _native(
+        self, x: Tensor, states: list[Tensor], options: tuple[Any, ...]
+    ) -> Sequence[Tensor]:
+        weights = [self._r_first(self.kernel).t(), self._r_first(self.recurrent_kernel).t()]
+        if self.bias is not None:
+            weights += list(_C.unbind(self._r_first(self.bias), 0))
+        return _C._gru(x, states[0], weights, *options)
+
+    def _step(self, x: Tensor, states: list[Tensor], h: Tensor) -> list[Tensor]:
+        gate, h_kernel = self.recurrent_activation, self.recurrent_kernel
+        first, second = None, None
+        if self.bias is not None:
+            first, second = _C.unbind(self.bias, 0) if self.reset_after else (self.bias, None)
+        xz, xr, xg = _C.chunk(self._multiply(x, self.kernel, first), 3, -1)
+        if self.reset_after:
+            hz, hr, hg = _C.chunk(self._multiply(h, h_kernel, second), 3, -1)
+            z, r = gate(xz + hz), gate(xr + hr)
+            g = self.activation(xg + r * hg)
+        else:
+            kz, kr, kg = _C.chunk(h_kernel, 3, -1)
+            z, r = gate(xz + _C.matmul(h, kz)), gate(xr + _C.matmul(h, kr))
+            g = self.activation(xg + _C.matmul(r * h, kg))
+        return [z * states[0] + (1.0 - z) * g]
+
+
+class Bidirectional(Layer):
+    """A recurrent layer and a copy of it that runs backwards; their outputs side by side
+    ("concat"), summed, multiplied ("mul"), averaged ("ave"), or both (None)."""
+
+    def __init__(
+        self,
+        layer: RNNLayer,
+        merge_mode: str | None = "concat",
+        weights: Any = None,
+        backward_layer: RNNLayer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(layer, RNNLayer):
+            raise ValueError(
+                "Please initialize `Bidirectional` layer with a recurrent layer such as LSTM. "
+                "Received: "
+                f"layer={layer}"
+            )
+        if merge_mode not in ("sum", "mul", "ave", "concat", None):
+            raise ValueError(
+                f"Invalid merge mode. Received: merge_mode={merge_mode}. Merge mode should be one "
+                "of "
+                "{'sum', 'mul', 'ave', 'concat', None}"
+            )
+        if backward_layer is None:
+            turned = {"name": f"backward_{layer.name}", "go_backwards": not layer.go_backwards}
+            backward_layer = type(layer)(**{**layer.get_config(), **turned})
+        self.forward_layer = type(layer)(**{**layer.get_config(), "name": f"forward_{layer.name}"})
+        self.backward_layer = backward_layer
+        self.merge_mode = merge_mode
+        self._batch_shape = self._batch_shape or layer._batch_shape
+        self._given = weights
+
+    @property
+    def layer(self) -> Layer:
+        """The layer that runs forwards."""
+        return self.forward_layer
+
+    def build(self, input_shape: Any) -> None:
+        self.forward_layer._build(input_shape)
+        self.backward_layer._build(input_shape)
+        if self._given is not None:
+            self.set_weights(self._given)
+
+    def call(
+        self,
+        sequences: Tensor,
+        initial_state: Any = None,
+        mask: Tensor | None = None,
+        training: bool = False,
+    ) -> Any:
+        first = second = None
+        if initial_state is not None:
+            half = len(initial_state) // 2
+            first, second = initial_state[:half], initial_state[half:]
+        options = {"mask": mask, "training": training}
+        ahead = self.forward_layer(sequences, initial_state=first, **options)
+        back = self.backward_layer(sequences, initial_state=second, **options)
+        states: list[Tensor] = []
+        if self.forward_layer.return_state:
+            (ahead, *left), (back, *right) = ahead, back
+            states = [*left, *right]
+        if self.forward_layer.return_sequences:
+            back = back.flip(1)
+        merged: Any = {
+            "sum": lambda: ahead + back,
+            "mul": lambda: ahead * back,
+            "ave": lambda: (ahead + back) / 2,
+            "concat": lambda: _C.cat([ahead, back], -1),
+            None: lambda: [ahead, back],
+        }[self.merge_mode]()
+        if (
+            mask is not None
+            and isinstance(merged, Tensor)
+            and not self.forward_layer.return_sequences
+        ):
+            merged._keras_mask = None  # type: ignore[attr-defined]
+        if not states:
+            return merged
+        return [*merged, *states] if self.merge_mode is None else [merged, *states]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        shape = self.forward_layer.compute_output_shape(input_shape)
+        out, states = (shape[0], shape[1:]) if self.forward_layer.return_state else (shape, [])
+        if self.merge_mode == "concat":
+            out = (*out[:-1], 2 * out[-1])
+        outs = [out, out] if self.merge_mode is None else [out]
+        return [*outs, *states, *states] if len(outs) > 1 or states else out

@@ -1,0 +1,444 @@
+"""Losses under Keras's names: functions that give one loss for each sample, and classes that reduce
+them.
+
+Cross-entropies of probabilities: where these come from the activation ``softmax`` or ``sigmoid``,
+the loss is computed from the logits before it, which is exact and has no overflow; other
+probabilities are kept within [1e-7, 1 - 1e-7], as Keras does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from gradstone import _C
+from gradstone._C import Tensor
+from gradstone.keras._config import Configured
+from gradstone.keras._tensor import from_host, wrap
+from gradstone.nn import functional as F
+
+EPSILON = 1e-7
+LossFunction = Callable[..., Any]
+
+
+def as_pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+    """Target and output as tensors of one rank: a last dimension of size 1 that only one of them
+    has is added or taken away. The target in the output's dtype."""
+    pred = _tensor(y_pred)
+    true = _tensor(y_true)
+    if true.dim() == pred.dim() - 1 and pred.size(-1) == 1:
+        true = true.unsqueeze(-1)
+    elif true.dim() == pred.dim() + 1 and true.size(-1) == 1:
+        true = true.squeeze(-1)
+    return true if true.dtype == pred.dtype else _C._cast(true, pred.dtype), pred
+
+
+def _tensor(value: Any) -> Tensor:
+    t = value if isinstance(value, Tensor) else from_host(value)
+    return _C._cast(t, _C.float32) if t.dtype == _C.float64 else t
+
+
+def _same_shape(true: Tensor, pred: Tensor) -> None:
+    if tuple(true.shape) != tuple(pred.shape):
+        raise ValueError(
+            f"Arguments `target` and `output` must have the same shape. Received: "
+            f"target.shape={tuple(true.shape)}, output.shape={tuple(pred.shape)}"
+        )
+
+
+def _mean(values: Tensor) -> Tensor:
+    return values if values.dim() == 0 else values.mean(-1)
+
+
+def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of (true - pred)^2 over the last dimension."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean(_C.square(pred - true))
+
+
+def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of |true - pred| over the last dimension."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean((pred - true).abs())
+
+
+def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
+    """100 * mean of |true - pred| / max(|true|, 1e-7)."""
+    true, pred = as_pair(y_true, y_pred)
+    return 100.0 * _mean(((true - pred) / true.abs().clamp(min=EPSILON)).abs())
+
+
+def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of (log(true + 1) - log(pred + 1))^2, both at least 1e-7."""
+    true, pred = as_pair(y_true, y_pred)
+    logs = [_C.log(t.clamp(min=EPSILON) + 1.0) for t in (true, pred)]
+    return _mean(_C.square(logs[0] - logs[1]))
+
+
+def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
+    """Half the square below delta, linear above."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean(_C.huber_loss(pred, true, "none", delta))
+
+
+def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of log(cosh(pred - true))."""
+    true, pred = as_pair(y_true, y_pred)
+    x = pred - true
+    return _mean(x + F.softplus(x * -2.0) - math.log(2.0))
+
+
+def _signs(true: Tensor) -> Tensor:
+    """Labels 0 and 1 become -1 and 1."""
+    binary = bool(((true == 0) | (true == 1)).all())
+    return 2.0 * true - 1.0 if binary else true
+
+
+def hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of max(1 - true * pred, 0); labels -1 and 1, or 0 and 1."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean(_C.relu(1.0 - _signs(true) * pred))
+
+
+def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of max(1 - true * pred, 0)^2."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean(_C.square(_C.relu(1.0 - _signs(true) * pred)))
+
+
+def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
+    """Sum of true * log(true / pred), both within [1e-7, 1]."""
+    true, pred = (t.clamp(EPSILON, 1.0) for t in as_pair(y_true, y_pred))
+    return (true * _C.log(true / pred)).sum(-1)
+
+
+def poisson(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of pred - true * log(pred)."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean(pred - true * _C.log(pred + EPSILON))
+
+
+def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+    """Minus the cosine of the angle between the two."""
+    true, pred = as_pair(y_true, y_pred)
+    return -(F.normalize(true, dim=axis) * F.normalize(pred, dim=axis)).sum(axis)
+
+
+def _logits_of(y_pred: Any, from_logits: bool) -> Tensor | None:
+    """The logits behind the output, where they are known."""
+    return _tensor(y_pred) if from_logits else getattr(y_pred, "_keras_logits", None)
+
+
+def categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-sum of true * log(pred): one-hot (or other) probabilities of C classes along `axis`, for
+    both."""
+    logits = _logits_of(y_pred, from_logits)
+    pred = logits if logits is not None else _tensor(y_pred)
+    true = _C._cast(_tensor(y_true), pred.dtype)
+    _same_shape(true, pred)
+    if pred.size(axis) == 1:
+        raise ValueError(
+            "categorical_crossentropy of a single class is always 0: use binary_crossentropy, got "
+            f"y_pred.shape={tuple(pred.shape)}."
+        )
+    if label_smoothing:
+        true = true * (1.0 - label_smoothing) + label_smoothing / pred.size(axis)
+    if logits is not None:
+        return -(true * F.log_softmax(pred, axis)).sum(axis)
+    pred = (pred / pred.sum(axis, True)).clamp(EPSILON, 1.0 - EPSILON)
+    return -(true * _C.log(pred)).sum(axis)
+
+
+def sparse_categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """-log of the probability (..., C) of the class (...), a whole number. Classes equal to
+    `ignore_class` count 0."""
+    logits = _logits_of(y_pred, from_logits)
+    if logits is None:
+        logits = _C.log(_tensor(y_pred).clamp(EPSILON, 1.0 - EPSILON))
+    if axis not in (-1, logits.dim() - 1):
+        logits = logits.movedim(axis, -1)
+    true = _tensor(y_true)
+    if true.dim() == logits.dim() and true.size(-1) == 1:
+        true = true.squeeze(-1)
+    true = _C._cast(true, _C.int64)
+    if tuple(true.shape) != tuple(logits.shape[:-1]):
+        raise ValueError(
+            "Argument `target` and `output` must have the same shape up until the last dimension: "
+            f"target.shape={tuple(true.shape)}, output.shape={tuple(logits.shape)}"
+        )
+    classes = logits.size(-1)
+    ignored = -100 if ignore_class is None else ignore_class
+    each = _C.cross_entropy(logits.reshape(-1, classes), true.reshape(-1), None, ignored, "none")
+    return each.reshape(tuple(true.shape))
+
+
+def binary_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """Mean over `axis` of -(true * log(pred) + (1 - true) * log(1 - pred))."""
+    logits = _logits_of(y_pred, from_logits)
+    true, pred = as_pair(y_true, y_pred if logits is None else logits)
+    _same_shape(true, pred)
+    if label_smoothing:
+        true = true * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    if logits is not None:
+        each = _C._bce_with_logits(pred, true, None, None, "none")
+    else:
+        each = _C._bce_loss(pred.clamp(EPSILON, 1.0 - EPSILON), true, None, "none")
+    return each if each.dim() == 0 else each.mean(axis)
+
+
+class Loss(Configured):
+    """``loss(y_true, y_pred, sample_weight)``: the losses of the samples, weighted, reduced:
+    "sum_over_batch_size" (the sum divided by how many there are), "sum" or None."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
+        if reduction not in ("sum_over_batch_size", "sum", "mean", "none", None, "auto"):
+            raise ValueError(
+                "Invalid value for argument `reduction`. Expected one of {'sum_over_batch_size', "
+                "'sum', "
+                f"'mean', 'none', None}}. Received: reduction={reduction}"
+            )
+        self.name = name or type(self).__name__
+        self.reduction = reduction
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """One loss for each sample."""
+        raise NotImplementedError
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        value = self._reduced(y_true, y_pred, sample_weight)
+        return value if type(y_pred) is Tensor else wrap(value)
+
+    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        each = self.call(y_true, y_pred)
+        if sample_weight is not None:
+            weight = _C._cast(_tensor(sample_weight), each.dtype)
+            if weight.dim() == each.dim() + 1 and weight.size(-1) == 1:
+                weight = weight.squeeze(-1)
+            while weight.dim() < each.dim():
+                weight = weight.unsqueeze(-1)
+            each = each * weight
+        if self.reduction in ("none", None):
+            return each
+        total = each.sum() if each.dim() else each
+        return total if self.reduction == "sum" else total / max(1, each.numel())
+
+
+class LossFunctionWrapper(Loss):
+    """A function of (y_true, y_pred) as a loss."""
+
+    def __init__(
+        self,
+        fn: LossFunction,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", None), reduction)
+        self.fn, self.options = fn, options
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self.fn(y_true, y_pred, **self.options)
+
+
+class _Named(LossFunctionWrapper):
+    """A function with options that its class names."""
+
+    _function: LossFunction
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        function = type(self)._function
+        super().__init__(function, reduction, name or function.__name__)
+
+
+class MeanSquaredError(_Named):
+    """Mean of the squares."""
+
+    _function = staticmethod(mean_squared_error)
+
+
+class MeanAbsoluteError(_Named):
+    """Mean of the absolute values."""
+
+    _function = staticmethod(mean_absolute_error)
+
+
+class MeanAbsolutePercentageError(_Named):
+    """Mean error in percent."""
+
+    _function = staticmethod(mean_absolute_percentage_error)
+
+
+class MeanSquaredLogarithmicError(_Named):
+    """Mean square of the difference of logarithms."""
+
+    _function = staticmethod(mean_squared_logarithmic_error)
+
+
+class LogCosh(_Named):
+    """Mean of log(cosh(error))."""
+
+    _function = staticmethod(log_cosh)
+
+
+class Hinge(_Named):
+    """Mean of max(1 - true * pred, 0)."""
+
+    _function = staticmethod(hinge)
+
+
+class SquaredHinge(_Named):
+    """Mean of max(1 - true * pred, 0)^2."""
+
+    _function = staticmethod(squared_hinge)
+
+
+class KLDivergence(_Named):
+    """Sum of true * log(true / pred)."""
+
+    _function = staticmethod(kl_divergence)
+
+
+class Poisson(_Named):
+    """Mean of pred - true * log(pred)."""
+
+    _function = staticmethod(poisson)
+
+
+class Huber(LossFunctionWrapper):
+    """Half the square below delta, linear above."""
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "huber_loss",
+    ) -> None:
+        super().__init__(huber, reduction, name, delta=delta)
+
+
+class CosineSimilarity(LossFunctionWrapper):
+    """Minus the cosine of the angle."""
+
+    def __init__(
+        self,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "cosine_similarity",
+    ) -> None:
+        super().__init__(cosine_similarity, reduction, name, axis=axis)
+
+
+class CategoricalCrossentropy(LossFunctionWrapper):
+    """Against probabilities of the classes, such as one-hot rows."""
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "categorical_crossentropy",
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(categorical_crossentropy, reduction, name, **options)
+
+
+class SparseCategoricalCrossentropy(LossFunctionWrapper):
+    """Against classes as whole numbers."""
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name: str = "sparse_categorical_crossentropy",
+    ) -> None:
+        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__(sparse_categorical_crossentropy, reduction, name, **options)
+
+
+class BinaryCrossentropy(LossFunctionWrapper):
+    """Against 0 and 1, or probabilities."""
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "binary_crossentropy",
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(binary_crossentropy, reduction, name, **options)
+
+
+mse = MSE = mean_squared_error
+mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+msle = MSLE = mean_squared_logarithmic_error
+
+FUNCTIONS: dict[str, LossFunction] = {
+    f.__name__: f
+    for f in (
+        mean_squared_error, mean_absolute_error, mean_absolute_percentage_error,
+        mean_squared_logarithmic_error, huber, log_cosh, hinge, squared_hinge, kl_divergence,
+        poisson, cosine_similarity, categorical_crossentropy, sparse_categorical_crossentropy,
+        binary_crossentropy,
+    )
+}  # fmt: skip
+SHORT = {
+    "mse": mse, "MSE": mse, "mae": mae, "MAE": mae, "mape": mape, "MAPE": mape, "msle": msle,
+    "MSLE": msle, "bce": binary_crossentropy, "BCE": binary_crossentropy, "kld": kl_divergence,
+    "logcosh": log_cosh,
+}  # fmt: skip
+_CLASSES = {
+    cls.__name__: cls
+    for cls in (
+        MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError,
+        MeanSquaredLogarithmicError, LogCosh, Hinge, SquaredHinge, KLDivergence, Poisson, Huber,
+        CosineSimilarity, CategoricalCrossentropy, SparseCategoricalCrossentropy,
+        BinaryCrossentropy, )
+}  # fmt: skip
+
+
+def get(identifier: Any) -> Any:
+    """A loss by name, itself when it is callable, None for None."""
+    if identifier is None:
+        return None
+    if isinstance(identifier, str):
+        found = FUNCTIONS.get(identifier) or SHORT.get(identifier) or _CLASSES.get(identifier)
+        if found is not None:
+            return found() if isinstance(found, type) else found
+    elif callable(identifier):
+        return identifier() if isinstance(identifier, type) else identifier
+    raise ValueError(f"Could not interpret loss identifier: {identifier}")

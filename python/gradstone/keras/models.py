@@ -1,0 +1,6 @@
+"""Models, and reading them from files."""
+
+from gradstone.keras.model import Model, Sequential
+from gradstone.keras.saving import clone_model, load_model, model_from_json, save_model
+
+__all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]

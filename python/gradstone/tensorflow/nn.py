@@ -1,0 +1,167 @@
+"""``tf.nn``: activations, losses of logits, convolution and pooling of channels-last images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradstone import _C
+from gradstone.keras import activations, losses
+from gradstone.keras._tensor import Tensor, wrap
+from gradstone.keras.layers.convolution import channels_first, channels_last, same_sides
+from gradstone.nn import functional as F
+from gradstone.tensorflow._ops import alike, tensor, unary
+from gradstone.tensorflow._ops import sigmoid as sigmoid
+from gradstone.tensorflow._ops import tanh as tanh
+
+relu = unary(_C.relu, "max(x, 0).")
+relu6 = unary(F.relu6, "min(max(x, 0), 6).")
+elu = unary(F.elu, "x where positive, elsewhere exp(x) - 1.")
+selu = unary(activations.selu, "Klambauer et al., 2017.")
+silu = swish = unary(F.silu, "x * sigmoid(x).")
+softplus = unary(F.softplus, "log(1 + exp(x)).")
+softsign = unary(F.softsign, "x / (1 + |x|).")
+
+
+def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
+    """x where positive, elsewhere alpha * x."""
+    return wrap(F.leaky_relu(tensor(features), alpha))
+
+
+def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Tensor:
+    """x times the normal distribution function of x."""
+    return wrap(activations.gelu(tensor(features), approximate))
+
+
+def softmax(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
+    """exp(x) / sum of exp(x) along `axis`."""
+    return wrap(F.softmax(tensor(logits), -1 if axis is None else axis))
+
+
+def log_softmax(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
+    """log(softmax(x))."""
+    return wrap(F.log_softmax(tensor(logits), -1 if axis is None else axis))
+
+
+def softmax_cross_entropy_with_logits(
+    labels: Any, logits: Any, axis: int = -1, name: Any = None
+) -> Tensor:
+    """-sum of labels * log(softmax(logits)), one for each row."""
+    return wrap(losses.categorical_crossentropy(tensor(labels), tensor(logits), True, 0.0, axis))
+
+
+def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: Any = None) -> Tensor:
+    """-log of the softmax of the class, one for each row."""
+    return wrap(losses.sparse_categorical_crossentropy(tensor(labels), tensor(logits), True))
+
+
+def sigmoid_cross_entropy_with_logits(
+    labels: Any = None, logits: Any = None, name: Any = None
+) -> Tensor:
+    """The cross-entropy of sigmoid(logits), element by element."""
+    target, x = (tensor(v) for v in (labels, logits))
+    return wrap(_C._bce_with_logits(x, _C._cast(target, x.dtype), None, None, "none"))
+
+
+def dropout(
+    x: Any, rate: float, noise_shape: Any = None, seed: Any = None, name: Any = None
+) -> Tensor:
+    """Zeroes with probability `rate`, and divides the others by 1 - rate."""
+    if not 0 <= rate < 1:
+        raise ValueError(
+            f"`rate` must be a scalar tensor or a float in the range [0, 1). Received: rate={rate}"
+        )
+    return wrap(F.dropout(tensor(x), rate, True))
+
+
+def embedding_lookup(params: Any, ids: Any, name: Any = None) -> Tensor:
+    """Rows of the table."""
+    return wrap(F.embedding(_C._cast(tensor(ids), _C.int64), tensor(params)))
+
+
+def bias_add(value: Any, bias: Any, data_format: Any = None, name: Any = None) -> Tensor:
+    """value + bias, along the last dimension."""
+    x, b = alike(value, bias)
+    return wrap(x + b)
+
+
+def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: Any = None) -> Tensor:
+    """x / sqrt(max(sum of x^2, epsilon))."""
+    t = tensor(x)
+    square = _C.sum(_C.square(t), tuple(axis) if isinstance(axis, list) else axis, True)
+    return wrap(t * _C.rsqrt(square.clamp(min=epsilon)))
+
+
+def l2_loss(t: Any, name: Any = None) -> Tensor:
+    """Half the sum of squares."""
+    return wrap(_C.square(tensor(t)).sum() / 2)
+
+
+def moments(x: Any, axes: Any, keepdims: bool = False, name: Any = None) -> tuple[Tensor, Tensor]:
+    """(mean, variance) over `axes`."""
+    t, dims = tensor(x), tuple(axes) if isinstance(axes, (list, tuple)) else axes
+    return wrap(_C.mean(t, dims, keepdims)), wrap(_C._var(t, dims, 0.0, keepdims))
+
+
+def top_k(input: Any, k: int = 1, sorted: bool = True, name: Any = None) -> tuple[Tensor, Tensor]:
+    """(the k largest along the last dimension, their places as int32)."""
+    values, places = _C.topk(tensor(input), k)
+    return wrap(values), wrap(_C._cast(places, _C.int32))
+
+
+def in_top_k(targets: Any, predictions: Any, k: int, name: Any = None) -> Tensor:
+    """Whether the class is among the k largest."""
+    places = _C.topk(tensor(predictions), k)[1]
+    return wrap((places == _C._cast(tensor(targets), _C.int64).unsqueeze(-1)).any(-1))
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    """Strides or sizes for height and width from one number, two, or (1, h, w, 1)."""
+    if isinstance(value, int):
+        return value, value
+    given = list(value)
+    first, second = given[1:3] if len(given) == 4 else given * (2 // len(given))
+    return int(first), int(second)
+
+
+def _padded(
+    x: Any, kernel: tuple[int, int], strides: tuple[int, int], padding: str, value: float
+) -> Any:
+    if padding.upper() == "VALID":
+        return x
+    if padding.upper() != "SAME":
+        raise ValueError(f"padding must be 'SAME' or 'VALID', got {padding!r}.")
+    sides = [same_sides(*window) for window in zip(x.shape[2:], kernel, strides)]
+    flat = tuple(v for side in reversed(sides) for v in side)
+    return _C._pad(x, flat, "constant", value) if any(flat) else x
+
+
+def conv2d(
+    input: Any, filters: Any, strides: Any, padding: str = "VALID", name: Any = None
+) -> Tensor:
+    """input (N, H, W, C), filters (kH, kW, C, O): (N, H', W', O)."""
+    x, kernel, step = channels_first(tensor(input)), tensor(filters), _pair(strides)
+    x = _padded(x, (kernel.size(0), kernel.size(1)), step, padding, 0.0)
+    return wrap(channels_last(_C.conv2d(x, kernel.permute(3, 2, 0, 1), None, step)))
+
+
+def max_pool2d(input: Any, ksize: Any, strides: Any, padding: str, name: Any = None) -> Tensor:
+    """The largest of each window of (N, H, W, C)."""
+    size, step = _pair(ksize), _pair(strides)
+    x = _padded(channels_first(tensor(input)), size, step, padding, float("-inf"))
+    return wrap(channels_last(F.max_pool2d(x, size, step)))
+
+
+max_pool = max_pool2d
+
+
+def avg_pool2d(input: Any, ksize: Any, strides: Any, padding: str, name: Any = None) -> Tensor:
+    """The mean of each window of (N, H, W, C), over what lies in the data."""
+    size, step = _pair(ksize), _pair(strides)
+    x = channels_first(tensor(input))
+    ones = _C._full((1, 1, *x.shape[2:]), 1, x.dtype)
+    count = F.avg_pool2d(_padded(ones, size, step, padding, 0.0), size, step)
+    out = F.avg_pool2d(_padded(x, size, step, padding, 0.0), size, step)
+    return wrap(channels_last(out / count))
+
+
+avg_pool = avg_pool2d

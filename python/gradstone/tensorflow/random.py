@@ -1,0 +1,82 @@
+"""``tf.random``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradstone import _C, _sampling
+from gradstone.keras._tensor import Tensor, wrap
+from gradstone.keras.initializers import TruncatedNormal
+from gradstone.keras.layer import dtype_of
+from gradstone.random import Generator, manual_seed
+from gradstone.tensorflow._ops import _shape, tensor
+
+
+def set_seed(seed: int) -> None:
+    """Seeds all random numbers."""
+    manual_seed(seed)
+
+
+def _generator(seed: int | None) -> Generator | None:
+    return None if seed is None else Generator().manual_seed(seed)
+
+
+def normal(
+    shape: Any,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: Any = None,
+    seed: Any = None,
+    name: Any = None,
+) -> Tensor:
+    """Normal numbers."""
+    t = _C._empty(_shape(shape), dtype_of(dtype)).normal_(0.0, 1.0, generator=_generator(seed))
+    return wrap(t * stddev + mean)
+
+
+def uniform(
+    shape: Any,
+    minval: Any = 0,
+    maxval: Any = None,
+    dtype: Any = None,
+    seed: Any = None,
+    name: Any = None,
+) -> Tensor:
+    """Uniform numbers in [minval, maxval); whole ones when the dtype is."""
+    kind = dtype_of(dtype)
+    if not kind.is_floating_point:
+        if maxval is None:
+            raise ValueError("Must specify maxval for integer dtype")
+        t = _sampling.randint(int(minval), int(maxval), _shape(shape), generator=_generator(seed))
+        return wrap(_C._cast(t, kind))
+    high = 1.0 if maxval is None else float(maxval)
+    return wrap(
+        _C._empty(_shape(shape), kind).uniform_(float(minval), high, generator=_generator(seed))
+    )
+
+
+def truncated_normal(
+    shape: Any,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: Any = None,
+    seed: Any = None,
+    name: Any = None,
+) -> Tensor:
+    """Normal numbers within two deviations."""
+    return wrap(TruncatedNormal(mean, stddev, seed)(_shape(shape), dtype_of(dtype)))
+
+
+def shuffle(value: Any, seed: Any = None, name: Any = None) -> Tensor:
+    """The rows in another order."""
+    t = tensor(value)
+    return wrap(_C.index_select(t, 0, _sampling.randperm(t.size(0), generator=_generator(seed))))
+
+
+def categorical(
+    logits: Any, num_samples: int, dtype: Any = None, seed: Any = None, name: Any = None
+) -> Tensor:
+    """Classes drawn by the softmax of each row of logits (N, C): (N, num_samples)."""
+    chances = _C.softmax(tensor(logits), -1)
+    drawn = _sampling.multinomial(chances, num_samples, True, generator=_generator(seed))
+    return wrap(_C._cast(drawn, _C.int64 if dtype is None else dtype_of(dtype)))
