@@ -35,9 +35,14 @@ class _Output:
         """The metrics; those given by name are made with the first batch, which says what
         "accuracy" means."""
         if self.metrics is None:
-            self.metrics = [
-                metrics_module.get(m, y_true, y_pred) for m in [*self.named, *self.weighted]
-            ]
+            plain, weighted = (
+                [metrics_module.get(m, y_true, y_pred) for m in given]
+                for given in (self.named, self.weighted)
+            )
+            taken = {metric.name for metric in plain}
+            for metric in weighted:
+                metric.name = f"weighted_{metric.name}" if metric.name in taken else metric.name
+            self.metrics = [*plain, *weighted]
         return self.metrics
 
     def update(self, y_true: Any, y_pred: Any, weight: Any) -> None:
@@ -275,8 +280,9 @@ class Trainer:
     def _fit_batch(self, x: Any, y: Any, weight: Any) -> None:
         y_pred = self._predict_plain(x, True)
         loss = self.compute_loss(x, y, y_pred, weight)
-        loss.backward()
-        self.optimizer.step_on(self.trainable_weights)  # type: ignore[attr-defined]
+        if loss.requires_grad:  # else there is nothing to train
+            loss.backward()
+            self.optimizer.step_on(self.trainable_weights)  # type: ignore[attr-defined]
         self._loss_tracker.update_state(loss, float(_batch_size(x)))
         self._update_metrics(y, y_pred, weight)
 

@@ -125,6 +125,16 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     return -(F.normalize(true, dim=axis) * F.normalize(pred, dim=axis)).sum(axis)
 
 
+def _weight_for(each: Tensor, weight: Any) -> Tensor:
+    """The weights in the shape of the losses."""
+    w = _C._cast(_tensor(weight), each.dtype)
+    if w.dim() == each.dim() + 1 and w.size(-1) == 1:
+        w = w.squeeze(-1)
+    while w.dim() < each.dim():
+        w = w.unsqueeze(-1)
+    return _C.broadcast_to(w, tuple(each.shape))
+
+
 def _logits_of(y_pred: Any, from_logits: bool) -> Tensor | None:
     """The logits behind the output, where they are known."""
     return _tensor(y_pred) if from_logits else getattr(y_pred, "_keras_logits", None)
@@ -182,7 +192,10 @@ def sparse_categorical_crossentropy(
     classes = logits.size(-1)
     ignored = -100 if ignore_class is None else ignore_class
     each = _C.cross_entropy(logits.reshape(-1, classes), true.reshape(-1), None, ignored, "none")
-    return each.reshape(tuple(true.shape))
+    each = each.reshape(tuple(true.shape))
+    if ignore_class is not None:
+        each._keras_mask = true != ignore_class  # type: ignore[attr-defined]
+    return each
 
 
 def binary_crossentropy(
@@ -234,17 +247,18 @@ class Loss(Configured):
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         each = self.call(y_true, y_pred)
+        count: Any = max(1, each.numel())
+        # What a mask leaves out counts neither in the sum nor in what it is divided by.
+        for mask in (getattr(y_pred, "_keras_mask", None), getattr(each, "_keras_mask", None)):
+            if mask is not None:
+                kept = _weight_for(each, mask)
+                each, count = each * kept, kept.sum().clamp(min=EPSILON)
         if sample_weight is not None:
-            weight = _C._cast(_tensor(sample_weight), each.dtype)
-            if weight.dim() == each.dim() + 1 and weight.size(-1) == 1:
-                weight = weight.squeeze(-1)
-            while weight.dim() < each.dim():
-                weight = weight.unsqueeze(-1)
-            each = each * weight
+            each = each * _weight_for(each, sample_weight)
         if self.reduction in ("none", None):
             return each
         total = each.sum() if each.dim() else each
-        return total if self.reduction == "sum" else total / max(1, each.numel())
+        return total if self.reduction == "sum" else total / count
 
 
 class LossFunctionWrapper(Loss):
