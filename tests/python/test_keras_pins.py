@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from gradstone import keras
+from gradstone import tensorflow as tf
 from keras_pins.cases import CASES
+from keras_pins.tf_cases import TF_CASES
 
 FILE = Path(__file__).resolve().parents[1] / "keras_pins" / "pins.npz"
 
@@ -29,11 +31,19 @@ PINS = read_pins()
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_case(name):
+def test_keras(name):
     keras.backend.clear_session()
-    found = CASES[name](keras)
-    assert set(found) == set(PINS[name])
-    for key, pin in PINS[name].items():
+    compare(CASES[name](keras), PINS[name])
+
+
+@pytest.mark.parametrize("name", TF_CASES)
+def test_tensorflow(name):
+    compare(TF_CASES[name](tf), PINS[f"tf_{name}"])
+
+
+def compare(found, pins):
+    assert set(found) == set(pins)
+    for key, pin in pins.items():
         value = np.asarray(found[key])
         assert value.shape == pin.shape, key
         np.testing.assert_allclose(value, pin, rtol=1e-4, atol=1e-5, err_msg=key)
