@@ -1,4 +1,4 @@
-"""What gradstone.tensorflow must compute as TensorFlow does, written once for both (see cases.py)."""
+"""What gradstone.tensorflow must compute as TensorFlow does, once for both (see cases.py)."""
 
 import numpy as np
 

@@ -132,6 +132,14 @@ def _unary(name: str) -> Callable[..., Any]:
     return method
 
 
+def _arrays(value: Any) -> Any:
+    if isinstance(value, Base):
+        return array(value)
+    if type(value) in (tuple, list):
+        return type(value)(_arrays(v) for v in value)
+    return {k: _arrays(v) for k, v in value.items()} if type(value) is dict else value
+
+
 def _true_divide(self: Any, other: Any) -> Any:
     return wrap(Base.__truediv__(_fractions(self), _fractions(_operand(self, other))))
 
@@ -172,6 +180,10 @@ class _Operators:
     def __array__(self: Any, dtype: Any = None, copy: Any = None) -> np.ndarray:
         values = array(self)
         return values if dtype is None else values.astype(dtype)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """NumPy's functions take the values; else they would look for methods of NumPy's form."""
+        return function(*_arrays(args), **_arrays(kwargs))
 
     def __iter__(self: Any) -> Iterator[Any]:
         return (wrap(row) for row in Base.__iter__(self))

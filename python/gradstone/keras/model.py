@@ -9,7 +9,7 @@ from gradstone.keras._summary import summary
 from gradstone.keras._symbolic import Graph, KerasTensor, leaves
 from gradstone.keras._tensor import Base
 from gradstone.keras._training import Trainer
-from gradstone.keras.layer import Layer, _never_called, unique_name
+from gradstone.keras.layer import Layer, _found_shape, _never_called, _shape_of, unique_name
 from gradstone.keras.layers.core import Input, InputLayer
 from gradstone.nn import Module
 
@@ -22,6 +22,7 @@ class Model(Trainer, Layer):
     """
 
     _graph: Graph | None = None
+    _built_for: Any = None  # the input's shape, for a file
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any
@@ -172,13 +173,14 @@ class Model(Trainer, Layer):
         """Makes the weights of all layers for inputs of this shape (with the batch first)."""
         if self.built or input_shape is None or type(self).call is Model.call:
             return
-        from gradstone.keras.layer import _found_shape
-
-        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
-        symbols: Any = [KerasTensor((None, *shape[1:])) for shape in shapes]
         # While this runs the model counts as built, else its call would come back here.
         self.built = True
-        self._output_shape = _found_shape(self, (symbols if len(symbols) > 1 else symbols[0],), {})
+        self._built_for = input_shape
+        self._output_shape = _found_shape(self, (_symbols(input_shape),), {})
+
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._built_for = _shape_of(args[0]) if args else None
+        super()._build_for(args, kwargs)
 
     def _build(self, input_shape: Any) -> None:
         if type(self).build is not Model.build:
@@ -390,3 +392,12 @@ def _shapes(tensors: Any) -> Any:
     if isinstance(tensors, dict):
         return {key: _shapes(t) for key, t in tensors.items()}
     return [_shapes(t) for t in tensors]
+
+
+def _symbols(shape: Any) -> Any:
+    """Symbolic tensors for a shape, or for nested shapes."""
+    if isinstance(shape, dict):
+        return {key: _symbols(s) for key, s in shape.items()}
+    if any(isinstance(s, (list, tuple)) for s in shape):
+        return [_symbols(s) for s in shape]
+    return KerasTensor((None, *shape[1:]))

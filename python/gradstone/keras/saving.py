@@ -114,8 +114,7 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True) -> None:
     _may_write(filepath, overwrite)
     state: dict[str, Any] = {"format": _FORMAT, "model": serialize(model, "model")}
     state |= _weights_of(model)
-    shape = _build_shape(model)
-    state["build_shape"] = serialize(shape, "build_shape")
+    state["build_shape"] = serialize(model._built_for, "build_shape")
     compiled = model._compiled
     if compiled is not None:
         named = dict(compiled.items())
@@ -123,11 +122,6 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True) -> None:
         state["optimizer"] = model.optimizer.state_of(model.trainable_weights)
     state["trainable"] = [layer._trainable for layer in model._flatten_layers()]
     serialization.save(state, filepath)
-
-
-def _build_shape(model: Any) -> Any:
-    """What a subclass was built for: its input's shape, found again where it is not a graph."""
-    return getattr(model, "_built_for", None)
 
 
 def load_model(
@@ -145,10 +139,8 @@ def load_model(
         )
     model = deserialize(state["model"], custom_objects)
     if state["build_shape"] is not None and model._graph is None:
-        shape = state["build_shape"]
-        many = bool(shape) and isinstance(shape[0], list)
         model.built = False
-        model.build([tuple(s) for s in shape] if many else tuple(shape))
+        model.build(state["build_shape"])
     _write_weights(model, state, os.fspath(filepath))
     for layer, flag in zip(model._flatten_layers(), state["trainable"]):
         layer._trainable = flag

@@ -1,0 +1,503 @@
+"""gradstone.keras: building models, weights, printing, files, mistakes; against formulas in "
+"NumPy."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import gradstone as gs
+from gradstone import keras, nn, optim
+from gradstone import tensorflow as tf
+from gradstone.keras import layers
+
+
+@pytest.fixture(autouse=True)
+def fresh_names():
+    keras.backend.clear_session()
+
+
+def rows(seed=0, count=20, size=6):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, size)).astype(np.float32)
+
+
+def small():
+    return keras.Sequential(
+        [layers.Dense(4, "relu", input_shape=(6,)), layers.Dense(3, activation="softmax")]
+    )
+
+
+# ----------------------------------------------------------------------------------------- building
+
+
+def test_dense_is_the_formula():
+    model = small()
+    w, b, v, c = model.get_weights()
+    x = rows()
+    hidden = np.maximum(x @ w + b, 0)
+    scores = np.exp(hidden @ v + c)
+    wanted = scores / scores.sum(1, keepdims=True)
+    np.testing.assert_allclose(model.predict(x, verbose=0), wanted, rtol=1e-5)
+    assert [a.shape for a in (w, b, v, c)] == [(6, 4), (4,), (4, 3), (3,)]
+
+
+def test_flatten_has_the_channels_fastest():
+    x = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    chain = keras.Sequential([layers.Conv2D(2, 1, use_bias=False), layers.Flatten()])
+    out = chain(x)
+    kernel = chain.get_weights()[0].reshape(5, 2)
+    np.testing.assert_allclose(out.numpy(), (x @ kernel).reshape(2, -1), rtol=1e-5)
+
+
+def test_a_model_is_built_by_shape_by_input_or_by_data():
+    by_shape, by_input, by_data = small(), keras.Sequential(), keras.Sequential()
+    by_input.add(keras.Input((6,)))
+    for model in (by_input, by_data):
+        model.add(layers.Dense(4, "relu"))
+        model.add(layers.Dense(3, "softmax"))
+    assert by_shape.count_params() == by_input.count_params() == 6 * 4 + 4 + 4 * 3 + 3
+    with pytest.raises(ValueError, match="isn't built"):
+        by_data.count_params()
+    by_data(rows())
+    assert by_data.count_params() == by_shape.count_params()
+    assert by_data.output_shape == (None, 3)
+    other = keras.Sequential([layers.Dense(4)])
+    other.build((None, 6))
+    assert other.weights[0].shape == (6, 4)
+
+
+def test_functional_models_share_layers_and_have_several_inputs_and_outputs():
+    a, b = keras.Input((6,), name="left"), keras.Input((6,), name="right")
+    shared = layers.Dense(4)
+    joined = layers.Concatenate()([shared(a), shared(b)])
+    model = keras.Model([a, b], {"sum": layers.Dense(1)(joined), "left": shared(a) * 2.0})
+    assert model.count_params() == 6 * 4 + 4 + 8 + 1
+    x, y = rows(1), rows(2)
+    w, c = shared.get_weights()
+    found = model.predict({"left": x, "right": y}, verbose=0)
+    np.testing.assert_allclose(found["left"], 2 * (x @ w + c), rtol=1e-4, atol=1e-5)
+    v, d = (
+        model.layers[-2].get_weights()
+        if model.layers[-2].count_params() == 9
+        else model.get_weights()[2:]
+    )
+    wanted = np.concatenate([x @ w + c, y @ w + c], 1) @ v + d
+    np.testing.assert_allclose(found["sum"], wanted, rtol=1e-4, atol=1e-5)
+    inner = keras.Model(model.inputs, shared.output if len(shared._nodes) == 1 else joined)
+    assert inner([x, y]).shape == (20, 8)
+
+
+def test_a_model_inside_a_model():
+    part = small()
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, layers.Dense(2)(part(inputs)))
+    assert model.layers[1] is part
+    np.testing.assert_allclose(
+        model.predict(rows(), verbose=0),
+        part.predict(rows(), verbose=0) @ model.get_weights()[4] + model.get_weights()[5],
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+class Net(keras.Model):
+    def __init__(self, width=4, **kwargs):
+        super().__init__(**kwargs)
+        self.blocks = [layers.Dense(width, "relu") for _ in range(2)]
+        self.drop = layers.Dropout(0.5)
+        self.head = layers.Dense(2)
+
+    def call(self, x, training=False):
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.drop(x))
+
+
+def test_a_subclass_finds_layers_in_lists_and_passes_training_on():
+    model = Net()
+    x = rows()
+    np.testing.assert_array_equal(model(x).numpy(), model(x).numpy())
+    assert not np.array_equal(model(x, training=True).numpy(), model(x, training=True).numpy())
+    assert [w.shape for w in model.weights] == [(6, 4), (4,), (4, 4), (4,), (4, 2), (2,)]
+    model.compile(optimizer="adam", loss="mse")
+    before = model.get_weights()
+    model.fit(x, rows(1, 20, 2), epochs=1, verbose=0)
+    assert all((a != b).any() for a, b in zip(before, model.get_weights()))
+
+
+class Scale(layers.Layer):
+    def __init__(self, start=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.start = start
+
+    def build(self, input_shape):
+        self.gain = self.add_weight(
+            shape=(input_shape[-1],),
+            initializer=keras.initializers.Constant(self.start),
+            trainable=True,
+            name="gain",
+        )
+        self.steps = self.add_weight(shape=(), initializer="zeros", trainable=False, name="steps")
+
+    def call(self, inputs):
+        return tf.multiply(inputs, self.gain) + 0.0
+
+
+def test_a_layer_of_ones_own_in_every_kind_of_model():
+    x = rows()
+    for model in (
+        keras.Sequential([keras.Input((6,)), Scale(2.0)]),
+        keras.Sequential([Scale(2.0)]),
+        keras.Model(i := keras.Input((6,)), Scale(2.0)(i)),
+    ):
+        np.testing.assert_allclose(model(x).numpy(), 2 * x)
+        assert [len(model.trainable_weights), len(model.non_trainable_weights)] == [1, 1]
+        assert model.output_shape == (None, 6)
+
+
+def test_a_train_step_of_ones_own():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(x)
+
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((self(x, training=True) - y) ** 2)
+            grads = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply_gradients(zip(grads, self.trainable_variables))
+            return {"own": loss}
+
+    model = Own()
+    model.compile(optimizer=keras.optimizers.SGD(0.1))
+    x = rows()
+    history = model.fit(x, x[:, :1] * 2, epochs=20, verbose=0)
+    assert list(history.history) == ["own"]
+    assert history.history["own"][-1] < history.history["own"][0] / 10
+
+
+def test_trainable_flags():
+    model = small()
+    model.layers[0].trainable = False
+    assert model.trainable_weights == model.layers[1].weights
+    model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
+    before = model.get_weights()
+    model.fit(rows(), np.zeros(20, np.int64), verbose=0)
+    changed = [(a != b).any() for a, b in zip(before, model.get_weights())]
+    assert changed == [False, False, True, True]
+    model.trainable = False
+    assert model.trainable_weights == [] and len(model.non_trainable_weights) == 4
+
+
+def test_starting_values():
+    big = layers.LSTM(16)
+    big.build((None, None, 9))
+    kernel, recurrent, bias = big.get_weights()
+    limit = np.sqrt(6 / (9 + 64))
+    assert np.abs(kernel).max() <= limit and np.abs(kernel).max() > 0.95 * limit
+    np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(16), atol=1e-5)
+    np.testing.assert_array_equal(bias, np.repeat([0, 1, 0, 0], 16))
+    normal = keras.initializers.HeNormal(seed=1)((50, 200)).numpy()
+    assert normal.std() == pytest.approx(np.sqrt(2 / 50), rel=0.05)
+    np.testing.assert_array_equal(normal, keras.initializers.HeNormal(seed=1)((50, 200)).numpy())
+
+
+# ------------------------------------------------------------------------------ gradstone beside it
+
+
+def test_layers_are_gradstone_modules():
+    model = small()
+    assert isinstance(model, nn.Module)
+    assert set(model.state_dict()) == {
+        "dense.kernel",
+        "dense.bias",
+        "dense_1.kernel",
+        "dense_1.bias",
+    }
+    x = gs.from_numpy(rows())
+    out = model(x)
+    assert type(out) is gs.Tensor
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    target = gs.zeros(20, dtype=gs.int64)
+    first = nn.functional.nll_loss(out.log(), target)
+    first.backward()
+    optimizer.step()
+    assert nn.functional.nll_loss(model(x).log(), target) < first
+    drop = keras.Sequential([layers.Dropout(0.5)])
+    drop.train()
+    assert (drop(gs.ones(100)[None]) == 0).any()
+    drop.eval()
+    assert (drop(gs.ones(100)[None]) == 1).all()
+
+
+def test_gradstone_modules_inside_a_sequential():
+    model = keras.Sequential([keras.Input((6,)), nn.Linear(6, 3), layers.Dense(2)])
+    model.compile(optimizer="sgd", loss="mse")
+    before = model.get_weights()
+    assert len(before) == 4
+    model.fit(rows(), rows(1, 20, 2), verbose=0)
+    assert all((a != b).any() for a, b in zip(before, model.get_weights()))
+
+
+def test_importing_is_quick_and_light():
+    code = (
+        "import sys, time, gradstone; heavy = {'rich', 'matplotlib', 'PIL', 'pandas', 'inspect'}"
+        " - set(sys.modules); start = time.perf_counter(); import gradstone.keras, "
+        "gradstone.tensorflow;"
+        "print(time.perf_counter() - start, sorted(heavy & set(sys.modules)))"
+    )
+    seconds, loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split(" ", 1)
+    assert loaded.strip() == "[]"
+    assert float(seconds) < 1.0  # some 40 ms where nothing else runs
+
+
+# ----------------------------------------------------------------------------------------- printing
+
+
+def test_summary_of_a_chain(capsys):
+    model = keras.Sequential([layers.Dense(6, input_shape=(3,)), layers.BatchNormalization()])
+    model.summary()
+    assert (
+        capsys.readouterr().out
+        == """\
+Model: "sequential"
+┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━┓
+┃ Layer (type)                     ┃ Output Shape            ┃         Param # ┃
+┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━┩
+│ dense (Dense)                    │ (None, 6)               │              24 │
+├──────────────────────────────────┼─────────────────────────┼─────────────────┤
+│ batch_normalization              │ (None, 6)               │              24 │
+│ (BatchNormalization)             │                         │                 │
+└──────────────────────────────────┴─────────────────────────┴─────────────────┘
+ Total params: 48 (192.00 B)
+ Trainable params: 36 (144.00 B)
+ Non-trainable params: 12 (48.00 B)
+"""
+    )
+
+
+def test_summary_of_a_graph_says_what_is_connected(capsys):
+    a = keras.Input((4,), name="in")
+    model = keras.Model(a, layers.Add()([layers.Dense(3)(a), layers.Dense(3)(a)]))
+    model.summary()
+    text = capsys.readouterr().out
+    assert "│ in[0][0] " in text and "│ dense[0][0], " in text and "│ dense_1[0][0] " in text
+
+
+def test_progress_lines(capsys):
+    model = small()
+    model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    x, y = rows(), np.arange(20) % 3
+    model.fit(x, y, epochs=2, batch_size=8, verbose=2, validation_split=0.25)
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "Epoch 1/2" and out[2] == "Epoch 2/2"
+    assert out[1].startswith("2/2 - 0s - ") and "/step - accuracy: " in out[1]
+    assert [w for w in out[1].split() if w.endswith(":")] == [
+        "accuracy:", "loss:", "val_accuracy:", "val_loss:",
+    ]  # fmt: skip
+    model.fit(x, y, verbose=0)
+    assert capsys.readouterr().out == ""
+    model.evaluate(x, y, verbose=1)
+    assert capsys.readouterr().out.startswith("1/1 " + "━" * 20 + " 0s ")
+
+
+# --------------------------------------------------------------------------------------------- data
+
+
+def test_what_fit_takes():
+    x, y = rows(), rows(1, 20, 1)
+
+    def history(*args, **kwargs):
+        gs.manual_seed(0)
+        model = keras.Sequential([layers.Dense(1, input_shape=(6,))])
+        model.compile(optimizer="sgd", loss="mse")
+        return model.fit(*args, epochs=2, verbose=0, **kwargs).history["loss"]
+
+    wanted = history(x, y, batch_size=5, shuffle=False)
+    assert history(x.astype(np.float64), y[:, 0], batch_size=5, shuffle=False) == pytest.approx(
+        wanted
+    )
+    assert history(tf.constant(x), tf.constant(y), batch_size=5, shuffle=False) == wanted
+    assert history(x.tolist(), y.tolist(), batch_size=5, shuffle=False) == pytest.approx(wanted)
+    batches = [(x[i : i + 5], y[i : i + 5]) for i in range(0, 20, 5)]
+    assert history(batches_of(batches)) == pytest.approx(wanted)
+    loader = gs.utils.data.DataLoader(
+        gs.utils.data.TensorDataset(gs.from_numpy(x), gs.from_numpy(y)), batch_size=5
+    )
+    assert history(loader) == pytest.approx(wanted)
+
+    def forever():
+        while True:
+            yield from batches
+
+    assert history(forever(), steps_per_epoch=4) == pytest.approx(wanted)
+
+
+def batches_of(batches):
+    class Batches(keras.utils.Sequence):
+        def __len__(self):
+            return len(batches)
+
+        def __getitem__(self, index):
+            return batches[index]
+
+    return Batches()
+
+
+def test_shuffling_uses_every_sample_once_an_epoch():
+    seen = []
+
+    class Watch(keras.Model):
+        def call(self, x, training=False):
+            if training:
+                seen.append(x.numpy()[:, 0])
+            return x * 1.0
+
+    model = Watch()
+    model.compile(optimizer="sgd", loss="mse")
+    x = np.arange(20, dtype=np.float32)[:, None]
+    model.fit(x, x, batch_size=6, epochs=2, verbose=0, validation_split=0.2)
+    epochs = np.concatenate(seen).reshape(2, 16)
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(16))
+    assert list(epochs[0]) != list(epochs[1])
+
+
+def test_cross_entropy_of_certain_probabilities_is_finite():
+    """The softmax of these logits is exactly 0 and 1: the loss comes from the logits."""
+    model = keras.Sequential([keras.Input((2,)), layers.Activation("softmax")])
+    model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
+    x = np.array([[0.0, 200.0]], np.float32)
+    assert model.evaluate(x, np.array([0]), verbose=0) == pytest.approx(200.0)
+    loss = keras.losses.SparseCategoricalCrossentropy()
+    clipped = loss(np.array([0]), np.array([[0.0, 1.0]], np.float32))
+    assert float(clipped) == pytest.approx(-np.log(1e-7), rel=1e-3)
+    model = keras.Sequential([keras.Input((1,)), layers.Activation("sigmoid")])
+    model.compile(optimizer="sgd", loss="binary_crossentropy")
+    assert model.evaluate(np.array([[-300.0]]), np.array([1.0]), verbose=0) == pytest.approx(300.0)
+
+
+def test_to_categorical_and_pad_sequences():
+    hot = keras.utils.to_categorical([0, 2, 1])
+    np.testing.assert_array_equal(hot, np.eye(3)[[0, 2, 1]])
+    assert keras.utils.to_categorical(np.array([[1], [0]]), 4).shape == (2, 4)
+    with pytest.raises(ValueError, match="0 to 1"):
+        keras.utils.to_categorical([2], 2)
+    padded = keras.utils.pad_sequences([[1], [2, 3, 4]], maxlen=2)
+    np.testing.assert_array_equal(padded, [[0, 1], [3, 4]])
+    padded = keras.utils.pad_sequences(
+        [[1], [2, 3, 4]], maxlen=2, padding="post", truncating="post"
+    )
+    np.testing.assert_array_equal(padded, [[1, 0], [2, 3]])
+
+
+# ----------------------------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: layers.Dense(0), ValueError, "positive integer.*units=0"),
+        (lambda: layers.Dense(2, activation="foo"), ValueError, "activation.*foo"),
+        (lambda: layers.Dense(2, foo=1), ValueError, "Unrecognized.*foo"),
+        (lambda: layers.Dense(2, kernel_initializer="foo"), ValueError, "initializer.*foo"),
+        (lambda: layers.Conv2D(3, 3)(np.zeros((2, 3, 4))), ValueError, "ndim=4, found ndim=3"),
+        (lambda: layers.Conv2D(3, (3, 0)), ValueError, r"kernel_size.*\(3, 0\)"),
+        (lambda: layers.Conv2D(3, 5)(np.zeros((1, 4, 4, 1))), ValueError, "size 4.*size 5"),
+        (lambda: layers.Conv2D(3, 3, data_format="channels_first"), ValueError, "channels_last"),
+        (lambda: layers.Dropout(1.5), ValueError, "rate=1.5"),
+        (lambda: layers.Reshape((4,))(keras.Input((6,))), ValueError, "unchanged"),
+        (lambda: layers.LSTM(3)(np.zeros((2, 5))), ValueError, "ndim=3, found ndim=2"),
+        (lambda: layers.Add()(np.zeros((2, 5))), ValueError, "list"),
+        (lambda: small()(np.zeros((2, 5))), ValueError, r"expected shape=\(None, 6\).*\(2, 5\)"),
+        (lambda: small().compile(optimizer="foo"), ValueError, "optimizer.*foo"),
+        (lambda: small().compile("adam", "foo"), ValueError, "loss.*foo"),
+        (lambda: small().compile("adam", metrics=["foo"]), ValueError, "metric.*foo"),
+        (lambda: small().compile("adam", "mse", ["mae"]), TypeError, "positional"),
+        (lambda: small().fit(rows(), rows()), ValueError, "compile"),
+        (lambda: compiled().fit(rows(), rows(1, 7, 3)), ValueError, r"(?s)ambiguous.*20.*7"),
+        (lambda: compiled().fit(rows(), rows(1, 20, 2)), (ValueError, RuntimeError), "2.*3|3.*2"),
+        (lambda: compiled().fit(rows(), rows(1, 20, 3), batch_size=0), ValueError, "batch_size"),
+        (
+            lambda: compiled().fit(rows()[:1], rows()[:1, :3], validation_split=0.5),
+            ValueError,
+            "split",
+        ),
+        (lambda: small().layers[0].set_weights([1]), ValueError, "length 1.*expecting 2"),
+        (lambda: small().set_weights([np.zeros(1)] * 4), ValueError, r"\(6, 4\).*\(1,\)"),
+        (lambda: small().get_layer("foo"), ValueError, r"foo.*\['dense"),
+        (lambda: keras.Sequential([3]), ValueError, "keras.Layer"),
+        (lambda: keras.Model(keras.Input((2,)), keras.Input((2,))), ValueError, "not connected"),
+        (lambda: keras.Model(keras.Input((2,)), np.zeros(2)), ValueError, "KerasTensors"),
+        (lambda: np.asarray(keras.Input((2,))), ValueError, "symbolic"),
+        (lambda: keras.utils.to_categorical([-1]), ValueError, "-1"),
+        (lambda: keras.datasets.mnist.load_data("/no/such/folder"), RuntimeError, "no folder"),
+        (lambda: tf.Session, AttributeError, "graphs with sessions"),
+        (lambda: tf.Variable([1.0, 2.0]).assign([1.0]), ValueError, r"\(2,\).*\(1,\)"),
+        (lambda: tf.constant("text"), ValueError, "text"),
+    ],
+)
+def test_mistakes_are_named(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def compiled():
+    model = small()
+    model.compile(optimizer="sgd", loss="categorical_crossentropy")
+    return model
+
+
+def test_a_tape_that_is_used_up():
+    v = tf.Variable(2.0)
+    with tf.GradientTape() as tape:
+        y = v * v
+    assert float(tape.gradient(y, v)) == 4.0
+    with pytest.raises(RuntimeError, match="non-persistent"):
+        tape.gradient(y, v)
+    with tf.GradientTape() as tape:
+        z = tf.constant(3.0) * 2.0
+    assert tape.gradient(z, [v]) == [None]
+
+
+# ------------------------------------------------------------------------------------------ tensors
+
+
+def test_tensors_print_as_tensorflow_prints_them():
+    assert str(tf.constant([5, 7, 9])) == "tf.Tensor([5 7 9], shape=(3,), dtype=int32)"
+    assert str(tf.constant(True)) == "tf.Tensor(True, shape=(), dtype=bool)"
+    matrix = tf.constant([[1.5, 2], [3, 4]])
+    assert str(matrix) == "tf.Tensor(\n[[1.5 2. ]\n [3.  4. ]], shape=(2, 2), dtype=float32)"
+    assert repr(matrix) == (
+        "<tf.Tensor: shape=(2, 2), dtype=float32, numpy=\n"
+        "array([[1.5, 2. ],\n       [3. , 4. ]], dtype=float32)>"
+    )
+    assert repr(tf.constant(3)) == "<tf.Tensor: shape=(), dtype=int32, numpy=3>"
+    assert repr(tf.Variable(1.0)) == "<tf.Variable 'Variable:0' shape=() dtype=float32, numpy=1.0>"
+    assert repr(tf.Variable([1.0, 2.0])) == (
+        "<tf.Variable 'Variable:0' shape=(2,) dtype=float32, numpy=array([1., 2.], dtype=float32)>"
+    )
+    assert repr(matrix.shape) == "TensorShape([2, 2])" and str(matrix.shape) == "(2, 2)"
+
+
+def test_tensors_mix_with_numpy():
+    v = tf.Variable([1.0, 2.0])
+    y = v * np.array([3.0, 4.0]) / 255.0
+    assert y.dtype == tf.float32 and isinstance(y, tf.Tensor)
+    np.testing.assert_allclose(np.asarray(y), [3 / 255, 8 / 255])
+    assert isinstance(y.numpy(), np.ndarray) and isinstance(y[0].numpy(), np.float32)
+    assert np.sum(y) == pytest.approx(11 / 255) and np.concatenate([y, y]).shape == (4,)
+    assert f"{float(y[0]):.3f}" == "0.012" and [float(t) for t in y] == pytest.approx(
+        [3 / 255, 8 / 255]
+    )
+    copy = y.numpy()
+    copy[0] = 7
+    assert float(y[0]) != 7
+    assert isinstance(np.ones(2, np.float32) + v, tf.Tensor)

@@ -1,0 +1,286 @@
+"""gradstone.keras: models in files, and callbacks."""
+
+import csv
+
+import numpy as np
+import pytest
+
+import gradstone as gs
+from gradstone import keras
+from gradstone.keras import callbacks, layers
+
+
+@pytest.fixture(autouse=True)
+def fresh_names():
+    keras.backend.clear_session()
+
+
+def data(seed=0, count=24):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, 6)).astype(np.float32), rng.integers(0, 3, count)
+
+
+def classifier():
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            layers.Dense(5, "relu", kernel_regularizer="l2"),
+            layers.BatchNormalization(momentum=0.9),
+            layers.Dropout(0.2),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(0.01),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def graph():
+    image, words = (
+        keras.Input((8, 8, 2), name="image"),
+        keras.Input((5,), dtype="int32", name="words"),
+    )
+    x = layers.Conv2D(3, 3, padding="same", activation=keras.activations.relu)(image)
+    x = layers.GlobalAveragePooling2D()(layers.MaxPooling2D()(x))
+    y = layers.Embedding(7, 4, mask_zero=True)(words)
+    y = layers.Bidirectional(layers.LSTM(3, kernel_initializer="he_normal"))(y)
+    shared = layers.Dense(3)
+    out = layers.Add()([shared(x), shared(layers.Dense(3)(y))]) * 0.5
+    return keras.Model([image, words], {"out": out, "features": y}, name="both")
+
+
+def graph_inputs():
+    rng = np.random.default_rng(1)
+    return {"image": rng.normal(size=(4, 8, 8, 2)), "words": rng.integers(0, 7, (4, 5))}
+
+
+def test_a_sequential_goes_on_as_if_it_had_not_been_away(tmp_path):
+    x, y = data()
+    model = classifier()
+    model.fit(x, y, epochs=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    other = keras.models.load_model(tmp_path / "model.keras")
+    assert [type(a) for a in other.layers] == [type(a) for a in model.layers]
+    assert [a.name for a in other.layers] == [a.name for a in model.layers]
+    histories = []
+    for one in (model, other):
+        gs.manual_seed(3)
+        histories.append(one.fit(x, y, epochs=3, verbose=0).history)
+    assert histories[0] == histories[1]
+    for a, b in zip(model.get_weights(), other.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_graph_comes_back(tmp_path):
+    model = graph()
+    model.layers[1].trainable = False
+    model.save(tmp_path / "model.keras")
+    other = keras.models.load_model(tmp_path / "model.keras")
+    wanted, found = (m.predict(graph_inputs(), verbose=0) for m in (model, other))
+    assert set(found) == {"out", "features"}
+    for name in wanted:
+        np.testing.assert_array_equal(found[name], wanted[name])
+    assert other.name == "both" and len(other.layers) == len(model.layers)
+    assert len(other.trainable_weights) == len(model.trainable_weights)
+    copy = keras.models.clone_model(model)
+    assert copy.count_params() == model.count_params()
+    assert (copy.get_weights()[0] != model.get_weights()[0]).any()
+    again = keras.models.model_from_json(model.to_json())
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.predict(graph_inputs(), verbose=0)["out"], wanted["out"])
+
+
+class Twice(layers.Layer):
+    def __init__(self, factor=2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        return inputs * self.factor
+
+
+class Net(keras.Model):
+    def __init__(self, width, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = layers.Dense(width, "tanh")
+        self.head = layers.Dense(2)
+
+    def call(self, x):
+        return self.head(self.hidden(x))
+
+
+def test_classes_of_ones_own_must_be_named(tmp_path):
+    model = keras.Sequential([keras.Input((6,)), Twice(3.0), layers.Dense(1)])
+    model.save(tmp_path / "a.keras")
+    with pytest.raises(ValueError, match="Twice.*custom_objects"):
+        keras.models.load_model(tmp_path / "a.keras")
+    other = keras.models.load_model(tmp_path / "a.keras", custom_objects={"Twice": Twice})
+    assert other.layers[0].factor == 3.0
+    net = Net(4)
+    net(data()[0])
+    net.save(tmp_path / "b.keras")
+    back = keras.models.load_model(tmp_path / "b.keras", custom_objects={"Net": Net})
+    np.testing.assert_array_equal(
+        back.predict(data()[0], verbose=0), net.predict(data()[0], verbose=0)
+    )
+
+
+def test_what_cannot_be_written_is_refused_and_nothing_is_written(tmp_path):
+    model = keras.Sequential([keras.Input((6,)), layers.Lambda(lambda x: x * 2), layers.Dense(1)])
+    with pytest.raises(TypeError, match="Lambda.function.*no code"):
+        model.save(tmp_path / "a.keras")
+    assert not (tmp_path / "a.keras").exists()
+    with pytest.raises(ValueError, match="no weights yet"):
+        keras.Sequential([layers.Dense(1)]).save(tmp_path / "a.keras")
+    model.save_weights(tmp_path / "w.weights")
+    with pytest.raises(ValueError, match="weights alone"):
+        keras.models.load_model(tmp_path / "w.weights")
+
+
+def test_weights_alone(tmp_path):
+    model, other = classifier(), classifier()
+    model.save_weights(tmp_path / "w")
+    other.load_weights(tmp_path / "w")
+    for a, b in zip(model.get_weights(), other.get_weights()):
+        np.testing.assert_array_equal(a, b)
+    narrow = keras.Sequential([keras.Input((6,)), layers.Dense(4), layers.Dense(3)])
+    before = narrow.get_weights()
+    with pytest.raises(ValueError, match="holds 8 weights.*has 4"):
+        narrow.load_weights(tmp_path / "w")
+    narrow.save_weights(tmp_path / "n")
+    wide = keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.Dense(3)])
+    with pytest.raises(ValueError, match=r"\(6, 4\).*\(6, 5\)"):
+        wide.load_weights(tmp_path / "n")
+    for a, b in zip(before, narrow.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04" + bytes(50), b"\x89HDF\r\n\x1a\n" + bytes(50)])
+def test_files_of_keras_itself_are_refused_with_a_way_out(tmp_path, start):
+    (tmp_path / "m.keras").write_bytes(start)
+    with pytest.raises(ValueError, match="get_weights"):
+        keras.models.load_model(tmp_path / "m.keras")
+
+
+def test_a_file_names_no_class_outside(tmp_path):
+    """Names in a file are looked up among layers and the like alone: never imported."""
+    state = {
+        "format": "gradstone-keras-1",
+        "model": {"class_name": "os.system", "config": {"command": "echo"}},
+        "weights": [],
+        "paths": [],
+    }
+    gs.save(state, tmp_path / "bad")
+    with pytest.raises(ValueError, match="Could not locate class 'os.system'"):
+        keras.models.load_model(tmp_path / "bad")
+
+
+# ---------------------------------------------------------------------------------------- callbacks
+
+
+def test_early_stopping_takes_the_best_weights_back():
+    x, y = data()
+    model = classifier()
+    weights = {}
+    stop = callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
+    keep = callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: weights.update({epoch: model.get_weights()})
+    )
+    model.optimizer.learning_rate = 0.3  # large enough to overfit at once
+    history = model.fit(x, y, epochs=60, verbose=0, validation_data=data(1), callbacks=[keep, stop])
+    values = history.history["val_loss"]
+    best = int(np.argmin(values))
+    assert len(values) == best + 3 < 60
+    for a, b in zip(model.get_weights(), weights[best]):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_model_checkpoint_keeps_the_best(tmp_path):
+    x, y = data()
+    model = classifier()
+    every = callbacks.ModelCheckpoint(
+        tmp_path / "all" / "{epoch:02d}.weights", save_weights_only=True
+    )
+    best = callbacks.ModelCheckpoint(tmp_path / "best.keras", "val_accuracy", save_best_only=True)
+    history = model.fit(
+        x, y, epochs=4, verbose=0, validation_data=data(1), callbacks=[every, best]
+    ).history
+    names = sorted(p.name for p in (tmp_path / "all").iterdir())
+    assert names == ["01.weights", "02.weights", "03.weights", "04.weights"]
+    other = keras.models.load_model(tmp_path / "best.keras")
+    found = other.evaluate(*data(1), verbose=0, return_dict=True)
+    assert found["accuracy"] == pytest.approx(max(history["val_accuracy"]))
+    with pytest.raises(KeyError, match="nothing"):
+        model.fit(
+            x, y, verbose=0, callbacks=[callbacks.ModelCheckpoint(str(tmp_path / "{nothing}"))]
+        )
+
+
+def test_rates_and_the_csv_file(tmp_path):
+    x, y = data()
+    model = classifier()
+    history = model.fit(
+        x,
+        y,
+        epochs=3,
+        verbose=0,
+        callbacks=[
+            callbacks.LearningRateScheduler(lambda epoch: 0.1 / 2**epoch),
+            callbacks.CSVLogger(tmp_path / "log.csv"),
+        ],
+    ).history
+    assert history["learning_rate"] == pytest.approx([0.1, 0.05, 0.025])
+    with (tmp_path / "log.csv").open() as file:
+        table = list(csv.reader(file))
+    assert table[0] == ["epoch", "accuracy", "learning_rate", "loss"]
+    assert [row[0] for row in table[1:]] == ["0", "1", "2"]
+    assert [float(row[3]) for row in table[1:]] == history["loss"]
+    plateau = callbacks.ReduceLROnPlateau("loss", factor=0.1, patience=1, min_delta=9, min_lr=1e-3)
+    model.optimizer.learning_rate = 0.05
+    rates = model.fit(x, y, epochs=4, verbose=0, callbacks=[plateau]).history["learning_rate"]
+    assert rates == pytest.approx([0.05, 0.05, 0.005, 0.001])
+
+
+def test_hooks_in_order_and_stopping_on_nan():
+    x, y = data()
+    seen = []
+    names = """on_train_begin on_train_end on_epoch_begin on_epoch_end on_train_batch_begin
+    on_train_batch_end on_test_begin on_test_end""".split()
+    hooks = {n: (lambda *args, n=n, **kwargs: seen.append(n)) for n in names}
+    model = classifier()
+    watch = callbacks.LambdaCallback(**hooks)
+    model.fit(x, y, verbose=0, validation_data=data(1), callbacks=[watch])
+    assert seen == [
+        "on_train_begin", "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end",
+        "on_test_begin", "on_test_end", "on_epoch_end", "on_train_end",
+    ]  # fmt: skip
+    x[5] = np.nan
+    history = model.fit(x, y, epochs=5, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
+    assert len(history.epoch) == 1
+    with pytest.raises(ValueError, match="on_nothing"):
+        callbacks.LambdaCallback(on_nothing=print)
+
+
+def test_a_monitor_that_is_not_there_warns():
+    with pytest.warns(UserWarning, match="val_loss.*not available.*accuracy, loss"):
+        classifier().fit(*data(), verbose=0, callbacks=[callbacks.EarlyStopping()])
+
+
+def test_what_callbacks_know():
+    known = {}
+
+    class Look(callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            known.update(self.params, model=self.model)
+
+        def on_batch_end(self, batch, logs=None):
+            known.setdefault("batches", []).append((batch, sorted(logs)))
+
+    model = classifier()
+    model.fit(*data(), batch_size=10, verbose=0, callbacks=[Look()])
+    assert known["model"] is model
+    assert (known["epochs"], known["steps"], known["verbose"]) == (1, 3, 0)
+    assert known["batches"] == [(i, ["accuracy", "loss"]) for i in range(3)]
