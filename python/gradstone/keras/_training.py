@@ -331,6 +331,8 @@ class Trainer:
 
     def _ensure_built(self, x: Any) -> None:
         """Makes the weights from one sample, so that the optimizer finds them all."""
+        if type(self).train_step is not Trainer.train_step:
+            return  # its own step calls what it needs
         if not all(layer.built for layer in self._flatten_layers()):  # type: ignore[attr-defined]
             self._predict_plain(select(x, slice(0, 1)), False)
 
