@@ -8,214 +8,41 @@ probabilities are kept within [1e-7, 1 - 1e-7], as Keras does.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras._config import Configured
-from gradstone.keras._tensor import from_host, wrap
-from gradstone.nn import functional as F
-
-EPSILON = 1e-7
-LossFunction = Callable[..., Any]
-
-
-def as_pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
-    """Target and output as tensors of one rank: a last dimension of size 1 that only one of them
-    has is added or taken away. The target in the output's dtype."""
-    pred = _tensor(y_pred)
-    true = _tensor(y_true)
-    if true.dim() == pred.dim() - 1 and pred.size(-1) == 1:
-        true = true.unsqueeze(-1)
-    elif true.dim() == pred.dim() + 1 and true.size(-1) == 1:
-        true = true.squeeze(-1)
-    return true if true.dtype == pred.dtype else _C._cast(true, pred.dtype), pred
-
-
-def _tensor(value: Any) -> Tensor:
-    t = value if isinstance(value, Tensor) else from_host(value)
-    return _C._cast(t, _C.float32) if t.dtype == _C.float64 else t
-
-
-def _same_shape(true: Tensor, pred: Tensor) -> None:
-    if tuple(true.shape) != tuple(pred.shape):
-        raise ValueError(
-            f"Arguments `target` and `output` must have the same shape. Received: "
-            f"target.shape={tuple(true.shape)}, output.shape={tuple(pred.shape)}"
-        )
-
-
-def _mean(values: Tensor) -> Tensor:
-    return values if values.dim() == 0 else values.mean(-1)
-
-
-def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
-    """Mean of (true - pred)^2 over the last dimension."""
-    true, pred = as_pair(y_true, y_pred)
-    return _mean(_C.square(pred - true))
-
-
-def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
-    """Mean of |true - pred| over the last dimension."""
-    true, pred = as_pair(y_true, y_pred)
-    return _mean((pred - true).abs())
-
-
-def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
-    """100 * mean of |true - pred| / max(|true|, 1e-7)."""
-    true, pred = as_pair(y_true, y_pred)
-    return 100.0 * _mean(((true - pred) / true.abs().clamp(min=EPSILON)).abs())
-
-
-def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
-    """Mean of (log(true + 1) - log(pred + 1))^2, both at least 1e-7."""
-    true, pred = as_pair(y_true, y_pred)
-    logs = [_C.log(t.clamp(min=EPSILON) + 1.0) for t in (true, pred)]
-    return _mean(_C.square(logs[0] - logs[1]))
-
-
-def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
-    """Half the square below delta, linear above."""
-    true, pred = as_pair(y_true, y_pred)
-    return _mean(_C.huber_loss(pred, true, "none", delta))
-
-
-def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
-    """Mean of log(cosh(pred - true))."""
-    true, pred = as_pair(y_true, y_pred)
-    x = pred - true
-    return _mean(x + F.softplus(x * -2.0) - math.log(2.0))
-
-
-def _signs(true: Tensor) -> Tensor:
-    """Labels 0 and 1 become -1 and 1."""
-    binary = bool(((true == 0) | (true == 1)).all())
-    return 2.0 * true - 1.0 if binary else true
-
-
-def hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """Mean of max(1 - true * pred, 0); labels -1 and 1, or 0 and 1."""
-    true, pred = as_pair(y_true, y_pred)
-    return _mean(_C.relu(1.0 - _signs(true) * pred))
-
-
-def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """Mean of max(1 - true * pred, 0)^2."""
-    true, pred = as_pair(y_true, y_pred)
-    return _mean(_C.square(_C.relu(1.0 - _signs(true) * pred)))
-
-
-def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
-    """Sum of true * log(true / pred), both within [1e-7, 1]."""
-    true, pred = (t.clamp(EPSILON, 1.0) for t in as_pair(y_true, y_pred))
-    return (true * _C.log(true / pred)).sum(-1)
-
-
-def poisson(y_true: Any, y_pred: Any) -> Tensor:
-    """Mean of pred - true * log(pred)."""
-    true, pred = as_pair(y_true, y_pred)
-    return _mean(pred - true * _C.log(pred + EPSILON))
-
-
-def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
-    """Minus the cosine of the angle between the two."""
-    true, pred = as_pair(y_true, y_pred)
-    return -(F.normalize(true, dim=axis) * F.normalize(pred, dim=axis)).sum(axis)
+from gradstone.keras._loss_functions import (
+    EPSILON,
+    LossFunction,
+    binary_crossentropy,
+    categorical_crossentropy,
+    cosine_similarity,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+    tensor_of,
+)
+from gradstone.keras._tensor import wrap
 
 
 def _weight_for(each: Tensor, weight: Any) -> Tensor:
     """The weights in the shape of the losses."""
-    w = _C._cast(_tensor(weight), each.dtype)
+    w = _C._cast(tensor_of(weight), each.dtype)
     if w.dim() == each.dim() + 1 and w.size(-1) == 1:
         w = w.squeeze(-1)
     while w.dim() < each.dim():
         w = w.unsqueeze(-1)
     return _C.broadcast_to(w, tuple(each.shape))
-
-
-def _logits_of(y_pred: Any, from_logits: bool) -> Tensor | None:
-    """The logits behind the output, where they are known."""
-    return _tensor(y_pred) if from_logits else getattr(y_pred, "_keras_logits", None)
-
-
-def categorical_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Tensor:
-    """-sum of true * log(pred): one-hot (or other) probabilities of C classes along `axis`, for
-    both."""
-    logits = _logits_of(y_pred, from_logits)
-    pred = logits if logits is not None else _tensor(y_pred)
-    true = _C._cast(_tensor(y_true), pred.dtype)
-    _same_shape(true, pred)
-    if pred.size(axis) == 1:
-        raise ValueError(
-            "categorical_crossentropy of a single class is always 0: use binary_crossentropy, got "
-            f"y_pred.shape={tuple(pred.shape)}."
-        )
-    if label_smoothing:
-        true = true * (1.0 - label_smoothing) + label_smoothing / pred.size(axis)
-    if logits is not None:
-        return -(true * F.log_softmax(pred, axis)).sum(axis)
-    pred = (pred / pred.sum(axis, True)).clamp(EPSILON, 1.0 - EPSILON)
-    return -(true * _C.log(pred)).sum(axis)
-
-
-def sparse_categorical_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    from_logits: bool = False,
-    ignore_class: int | None = None,
-    axis: int = -1,
-) -> Tensor:
-    """-log of the probability (..., C) of the class (...), a whole number. Classes equal to
-    `ignore_class` count 0."""
-    logits = _logits_of(y_pred, from_logits)
-    if logits is None:
-        logits = _C.log(_tensor(y_pred).clamp(EPSILON, 1.0 - EPSILON))
-    if axis not in (-1, logits.dim() - 1):
-        logits = logits.movedim(axis, -1)
-    true = _tensor(y_true)
-    if true.dim() == logits.dim() and true.size(-1) == 1:
-        true = true.squeeze(-1)
-    true = _C._cast(true, _C.int64)
-    if tuple(true.shape) != tuple(logits.shape[:-1]):
-        raise ValueError(
-            "Argument `target` and `output` must have the same shape up until the last dimension: "
-            f"target.shape={tuple(true.shape)}, output.shape={tuple(logits.shape)}"
-        )
-    classes = logits.size(-1)
-    ignored = -100 if ignore_class is None else ignore_class
-    each = _C.cross_entropy(logits.reshape(-1, classes), true.reshape(-1), None, ignored, "none")
-    each = each.reshape(tuple(true.shape))
-    if ignore_class is not None:
-        each._keras_mask = true != ignore_class  # type: ignore[attr-defined]
-    return each
-
-
-def binary_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Tensor:
-    """Mean over `axis` of -(true * log(pred) + (1 - true) * log(1 - pred))."""
-    logits = _logits_of(y_pred, from_logits)
-    true, pred = as_pair(y_true, y_pred if logits is None else logits)
-    _same_shape(true, pred)
-    if label_smoothing:
-        true = true * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    if logits is not None:
-        each = _C._bce_with_logits(pred, true, None, None, "none")
-    else:
-        each = _C._bce_loss(pred.clamp(EPSILON, 1.0 - EPSILON), true, None, "none")
-    return each if each.dim() == 0 else each.mean(axis)
 
 
 class Loss(Configured):

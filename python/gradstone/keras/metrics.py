@@ -12,50 +12,20 @@ from gradstone._C import Tensor
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.keras import losses
 from gradstone.keras._config import Configured
+from gradstone.keras._loss_functions import as_pair
+from gradstone.keras._metric_functions import (
+    accuracy_for,
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    tensor_of,
+    top_k_categorical_accuracy,
+)
 from gradstone.keras._tensor import from_host, wrap
 from gradstone.keras.layer import snake_case, unique_name
-from gradstone.keras.losses import as_pair
-
-
-def _tensor(value: Any) -> Tensor:
-    return value if isinstance(value, Tensor) else from_host(value)
-
 
 # ------------------------------------------------------------------------------- values by sample
-
-
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
-    """Share of the last dimension where (pred > threshold) is true."""
-    true, pred = as_pair(y_true, y_pred)
-    right = (true == (pred > threshold).to(true.dtype)).float()
-    return right if right.dim() == 0 else right.mean(-1)
-
-
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where the largest of the output is the largest of the target."""
-    return (_tensor(y_true).argmax(-1) == _tensor(y_pred).argmax(-1)).float()
-
-
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where the largest of the output is the class."""
-    true, pred = _tensor(y_true), _tensor(y_pred)
-    if true.dim() == pred.dim() and true.size(-1) == 1:
-        true = true.squeeze(-1)
-    return (true.long() == pred.argmax(-1)).float()
-
-
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
-    """1 where the class is among the k largest."""
-    true, pred = _tensor(y_true), _tensor(y_pred)
-    if true.dim() == pred.dim() and true.size(-1) == 1:
-        true = true.squeeze(-1)
-    best = _C.topk(pred, min(k, pred.size(-1)))[1]
-    return (best == true.long().unsqueeze(-1)).any(-1).float()
-
-
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
-    """1 where the target's largest is among the k largest."""
-    return sparse_top_k_categorical_accuracy(_tensor(y_true).argmax(-1), y_pred, k)
 
 
 # ---------------------------------------------------------------------------------------- objects
@@ -119,12 +89,12 @@ class Mean(Metric):
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         with no_grad():
-            values = _tensor(values).detach().float()
+            values = tensor_of(values).detach().float()
             if sample_weight is None:
                 self.total = self.total + (values.sum() if values.dim() else values)
                 self.count = self.count + values.numel()
                 return
-            weight = _tensor(sample_weight).float()
+            weight = tensor_of(sample_weight).float()
             if weight.dim() == values.dim() + 1 and weight.size(-1) == 1:
                 weight = weight.squeeze(-1)
             while weight.dim() < values.dim():
@@ -152,10 +122,10 @@ class Sum(Metric):
         self.total: Any = from_host(0.0)
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        values = _tensor(values).detach().float()
+        values = tensor_of(values).detach().float()
         self.total = (
             self.total
-            + (values if sample_weight is None else values * _tensor(sample_weight)).sum()
+            + (values if sample_weight is None else values * tensor_of(sample_weight)).sum()
         )
 
     def result(self) -> Any:
@@ -291,7 +261,7 @@ class _Counts(Metric):
             true, guess = true.float(), (pred > self.threshold).float()
             weight: Any = 1.0
             if sample_weight is not None:
-                weight = _tensor(sample_weight).float()
+                weight = tensor_of(sample_weight).float()
                 while weight.dim() < true.dim():
                     weight = weight.unsqueeze(-1)
             self.true_positives = self.true_positives + (true * guess * weight).sum()
@@ -348,7 +318,7 @@ class AUC(Metric):
             pred = _C.sigmoid(pred) if self.from_logits else pred
             weight = _C._full((true.numel(),), 1.0, _C.float32)
             if sample_weight is not None:
-                weight = _tensor(sample_weight).float().reshape(-1)
+                weight = tensor_of(sample_weight).float().reshape(-1)
             kinds = _C.stack([true * weight, (1.0 - true) * weight])
             passed = (pred.unsqueeze(1) > self._thresholds).float()
             self._above = self._above + _C.matmul(kinds, passed)
@@ -380,17 +350,6 @@ _NAMES |= {
         MeanSquaredError, MeanAbsoluteError,
     )
 }  # fmt: skip
-
-
-def accuracy_for(y_true: Any, y_pred: Any) -> Callable[..., Tensor]:
-    """What "accuracy" means for these: binary for one output, otherwise by the largest output,
-    against classes or against one-hot rows."""
-    true, pred = _tensor(y_true), _tensor(y_pred)
-    if pred.dim() == 0 or pred.size(-1) == 1 or pred.dim() == 1:
-        return binary_accuracy
-    if true.dim() < pred.dim() or true.size(-1) == 1:
-        return sparse_categorical_accuracy
-    return categorical_accuracy
 
 
 def get(identifier: Any, y_true: Any = None, y_pred: Any = None) -> Metric:

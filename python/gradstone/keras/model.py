@@ -1,4 +1,4 @@
-"""``Model`` (by subclassing, or from symbolic inputs and outputs) and ``Sequential``."""
+"""``Model`` by subclassing, or from symbolic inputs and outputs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from gradstone.keras._symbolic import Graph, KerasTensor, leaves
 from gradstone.keras._tensor import Base
 from gradstone.keras._training import Trainer
 from gradstone.keras.layer import Layer, _found_shape, _never_called, _shape_of, unique_name
-from gradstone.keras.layers.core import Input, InputLayer
-from gradstone.nn import Module
 
 
 class Model(Trainer, Layer):
@@ -42,9 +40,9 @@ class Model(Trainer, Layer):
         self._graph = graph
         for node in graph.nodes:
             if node.layer not in self._modules.values():
-                self._modules[_free_key(self, node.layer.name)] = node.layer
+                self._modules[free_key(self, node.layer.name)] = node.layer
         self.built = True
-        self._output_shape = _shapes(graph.outputs)
+        self._output_shape = shapes_of(graph.outputs)
 
     @property
     def inputs(self) -> list[KerasTensor]:
@@ -69,7 +67,7 @@ class Model(Trainer, Layer):
     @property
     def input_shape(self) -> Any:
         """Shapes of the inputs, None for the batch."""
-        return _shapes(self.input)
+        return shapes_of(self.input)
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """The graph on these inputs; subclasses write their own."""
@@ -136,7 +134,7 @@ class Model(Trainer, Layer):
         if self._graph is not None:
             given = [t.shape for t in leaves(args) if isinstance(t, KerasTensor)]
             if given == [t.shape for t in self._graph.input_list]:
-                return _shapes(self._graph.outputs)
+                return shapes_of(self._graph.outputs)
         return super()._symbolic_shapes(args, kwargs)
 
     # --------------------------------------------------------------------------------------- layers
@@ -251,133 +249,7 @@ class Model(Trainer, Layer):
         return json.dumps(serialize(self, "model"), **kwargs)
 
 
-class Sequential(Model):
-    """Layers one after another. With an input shape on the first (or an ``Input`` before it) the
-    weights are made at once, otherwise on the first call."""
-
-    def __init__(
-        self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
-    ) -> None:
-        Layer.__init__(self, name=name, trainable=trainable)
-        self.optimizer = None
-        self._tail: Any = None
-        for layer in layers or []:
-            self.add(layer)
-
-    def add(self, layer: Any) -> None:
-        """Appends a layer. ValueError for anything else, and for a name that is taken."""
-        if isinstance(layer, KerasTensor):
-            layer = layer._keras_history.layer
-        if not isinstance(layer, (Layer, Module)):
-            raise ValueError(
-                "Only instances of `keras.Layer` can be added to a Sequential model. Received: "
-                f"{layer} (of type {type(layer)})"
-            )
-        if not isinstance(layer, Layer):
-            layer = _Wrapped(layer)
-        if isinstance(layer, InputLayer):
-            if self._tail is not None or self._own_layers():
-                raise ValueError(
-                    f"Sequential model '{self.name}' already has layers: an Input comes first."
-                )
-            self._head = self._tail = layer.output
-            return
-        if any(layer.name == known.name for known in self._own_layers()):
-            raise ValueError(
-                "All layers added to a Sequential model should have unique names. Name "
-                f"'{layer.name}' is "
-                "already the name of a layer in this model. Update the `name` argument to pass a "
-                "unique name."
-            )
-        self._modules[_free_key(self, layer.name)] = layer
-        first = len(self._modules) == 1
-        if self._tail is None and first:
-            shape = layer._batch_shape
-            if shape is None and isinstance(layer, Model) and layer._graph is not None:
-                shape = layer.inputs[0].shape
-            if shape is not None:
-                self._head = self._tail = Input(batch_shape=shape)
-        if self._tail is not None:
-            self._extend(layer)
-
-    def _extend(self, layer: Layer) -> None:
-        self._tail = layer(self._tail)
-        self.__dict__["_graph"] = Graph(self._head, self._tail)
-        self._output_shape = _shapes(self._tail)
-        self.built = True
-
-    def pop(self) -> None:
-        """Takes the last layer away."""
-        if not self._modules:
-            raise TypeError("There are no layers in the model.")
-        del self._modules[list(self._modules)[-1]]
-        if self._tail is not None:
-            rest = self._own_layers()
-            self._tail = rest[-1].output if rest else self._head
-            self.__dict__["_graph"] = Graph(self._head, self._tail) if rest else None
-
-    def _own_layers(self) -> list[Any]:
-        return list(self._modules.values())
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers in order, without the input."""
-        return self._own_layers()
-
-    def build(self, input_shape: Any = None) -> None:
-        """Makes the weights for inputs of this shape (with the batch first)."""
-        if self._tail is not None or input_shape is None or not self._modules:
-            return
-        self._head = self._tail = Input(batch_shape=tuple(input_shape))
-        for layer in self._own_layers():
-            self._extend(layer)
-
-    def _build(self, input_shape: Any) -> None:
-        if isinstance(input_shape, tuple):
-            self.build(input_shape)
-        self.built = True
-
-    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
-        if self._graph is not None:
-            (x,) = self._given_inputs(inputs)
-        else:
-            x = inputs
-        for layer in self._own_layers():
-            x = layer(x)
-        return x
-
-    def _connected_nodes(self) -> list[Any]:
-        return []
-
-    def get_config(self) -> dict[str, Any]:
-        shape = None if self._tail is None else list(self._head.shape)
-        return {"name": self.name, "layers": self._own_layers(), "batch_shape": shape}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        if "layers" not in config or cls is not Sequential and "batch_shape" not in config:
-            return cls(**config)
-        model = cls(name=config.get("name"))
-        if config.get("batch_shape") is not None:
-            model.add(InputLayer(batch_shape=tuple(config["batch_shape"])))
-        for layer in config["layers"]:
-            model.add(layer)
-        return model
-
-
-class _Wrapped(Layer):
-    """One of gradstone's own modules as a layer. Cannot be saved with its structure."""
-
-    def __init__(self, module: Module) -> None:
-        super().__init__()
-        self.module = module
-        self.built = True
-
-    def call(self, *args: Any) -> Any:
-        return self.module(*args)
-
-
-def _free_key(model: Model, name: str) -> str:
+def free_key(model: Model, name: str) -> str:
     """A name for a child that holds no dot and that the model has no attribute of."""
     key = base = name.replace(".", "_")
     count = 1
@@ -386,12 +258,12 @@ def _free_key(model: Model, name: str) -> str:
     return key
 
 
-def _shapes(tensors: Any) -> Any:
+def shapes_of(tensors: Any) -> Any:
     if isinstance(tensors, KerasTensor):
         return tensors.shape
     if isinstance(tensors, dict):
-        return {key: _shapes(t) for key, t in tensors.items()}
-    return [_shapes(t) for t in tensors]
+        return {key: shapes_of(t) for key, t in tensors.items()}
+    return [shapes_of(t) for t in tensors]
 
 
 def _symbols(shape: Any) -> Any:

@@ -33,22 +33,16 @@ from gradstone._C import (
 from gradstone.config import __version__
 from gradstone.keras._tensor import Tensor, TensorShape, Variable
 from gradstone.tensorflow import linalg, math, nn, random
-from gradstone.tensorflow._ops import abs_ as abs
-from gradstone.tensorflow._ops import (
+from gradstone.tensorflow._arithmetic import abs_ as abs
+from gradstone.tensorflow._arithmetic import (
     add,
     add_n,
     argmax,
     argmin,
     argsort,
-    boolean_mask,
-    broadcast_to,
-    cast,
     clip_by_global_norm,
     clip_by_norm,
     clip_by_value,
-    concat,
-    constant,
-    convert_to_tensor,
     cos,
     cosh,
     cumsum,
@@ -56,19 +50,11 @@ from gradstone.tensorflow._ops import (
     einsum,
     equal,
     exp,
-    expand_dims,
-    eye,
-    fill,
     floor,
-    function,
-    gather,
     greater,
     greater_equal,
-    identity,
-    is_tensor,
     less,
     less_equal,
-    linspace,
     logical_and,
     logical_not,
     logical_or,
@@ -79,11 +65,6 @@ from gradstone.tensorflow._ops import (
     negative,
     norm,
     not_equal,
-    one_hot,
-    ones,
-    ones_like,
-    pad,
-    rank,
     reduce_all,
     reduce_any,
     reduce_logsumexp,
@@ -92,24 +73,47 @@ from gradstone.tensorflow._ops import (
     reduce_min,
     reduce_prod,
     reduce_sum,
-    reshape,
-    shape,
     sigmoid,
     sign,
     sin,
     sinh,
-    size,
     sort,
-    split,
     sqrt,
     square,
-    squeeze,
-    stack,
-    stop_gradient,
     subtract,
     tan,
     tanh,
     tensordot,
+)
+from gradstone.tensorflow._arithmetic import pow_ as pow
+from gradstone.tensorflow._arithmetic import round_ as round
+from gradstone.tensorflow._ops import (
+    boolean_mask,
+    broadcast_to,
+    cast,
+    concat,
+    constant,
+    convert_to_tensor,
+    expand_dims,
+    eye,
+    fill,
+    function,
+    gather,
+    identity,
+    is_tensor,
+    linspace,
+    one_hot,
+    ones,
+    ones_like,
+    pad,
+    rank,
+    reshape,
+    shape,
+    size,
+    split,
+    squeeze,
+    stack,
+    stop_gradient,
     tile,
     transpose,
     unstack,
@@ -117,10 +121,8 @@ from gradstone.tensorflow._ops import (
     zeros,
     zeros_like,
 )
-from gradstone.tensorflow._ops import pow_ as pow
 from gradstone.tensorflow._ops import print_ as print
 from gradstone.tensorflow._ops import range_ as range
-from gradstone.tensorflow._ops import round_ as round
 from gradstone.tensorflow._tape import GradientTape
 
 half, double = float16, float64

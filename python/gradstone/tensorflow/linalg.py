@@ -6,7 +6,8 @@ from typing import Any
 
 from gradstone import _functions
 from gradstone.keras._tensor import Tensor, wrap
-from gradstone.tensorflow._ops import alike, einsum, eye, matmul, norm, tensor, tensordot
+from gradstone.tensorflow._arithmetic import einsum, matmul, norm, tensordot
+from gradstone.tensorflow._ops import alike, eye, tensor
 
 __all__ = [
     "diag",

@@ -1,7 +1,7 @@
 """``tf.math``."""
 
-from gradstone.tensorflow._ops import abs_ as abs
-from gradstone.tensorflow._ops import (
+from gradstone.tensorflow._arithmetic import abs_ as abs
+from gradstone.tensorflow._arithmetic import (
     add,
     add_n,
     argmax,
@@ -57,8 +57,8 @@ from gradstone.tensorflow._ops import (
     tan,
     tanh,
 )
-from gradstone.tensorflow._ops import pow_ as pow
-from gradstone.tensorflow._ops import round_ as round
+from gradstone.tensorflow._arithmetic import pow_ as pow
+from gradstone.tensorflow._arithmetic import round_ as round
 from gradstone.tensorflow.nn import l2_normalize, softplus, top_k
 
 __all__ = [

@@ -7,11 +7,12 @@ from typing import Any
 from gradstone import _C
 from gradstone.keras import activations, losses
 from gradstone.keras._tensor import Tensor, wrap
-from gradstone.keras.layers.convolution import channels_first, channels_last, same_sides
+from gradstone.keras.layers._windows import channels_first, channels_last, same_sides
 from gradstone.nn import functional as F
-from gradstone.tensorflow._ops import alike, tensor, unary
-from gradstone.tensorflow._ops import sigmoid as sigmoid
-from gradstone.tensorflow._ops import tanh as tanh
+from gradstone.tensorflow._arithmetic import sigmoid as sigmoid
+from gradstone.tensorflow._arithmetic import tanh as tanh
+from gradstone.tensorflow._arithmetic import unary
+from gradstone.tensorflow._ops import alike, tensor
 
 relu = unary(_C.relu, "max(x, 0).")
 relu6 = unary(F.relu6, "min(max(x, 0), 6).")

@@ -1,40 +1,26 @@
 """Keras's layers."""
 
 from gradstone.keras.layer import Layer
+from gradstone.keras.layers.activation import (
+    ELU,
+    Activation,
+    Dropout,
+    GaussianNoise,
+    LeakyReLU,
+    ReLU,
+    Softmax,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
 from gradstone.keras.layers.attention import MultiHeadAttention
+from gradstone.keras.layers.bidirectional import Bidirectional
 from gradstone.keras.layers.convolution import (
     Conv1D,
     Conv2D,
     Conv2DTranspose,
-    Cropping2D,
     DepthwiseConv2D,
-    UpSampling2D,
-    ZeroPadding1D,
-    ZeroPadding2D,
 )
-from gradstone.keras.layers.core import (
-    ELU,
-    Activation,
-    Dense,
-    Dropout,
-    Embedding,
-    Flatten,
-    GaussianNoise,
-    Input,
-    InputLayer,
-    Lambda,
-    LeakyReLU,
-    Masking,
-    Permute,
-    ReLU,
-    RepeatVector,
-    Rescaling,
-    Reshape,
-    Softmax,
-    SpatialDropout1D,
-    SpatialDropout2D,
-    TimeDistributed,
-)
+from gradstone.keras.layers.core import Dense, Embedding, Input, InputLayer, Lambda, TimeDistributed
 from gradstone.keras.layers.merging import (
     Add,
     Average,
@@ -54,6 +40,7 @@ from gradstone.keras.layers.merging import (
     subtract,
 )
 from gradstone.keras.layers.normalization import BatchNormalization, LayerNormalization
+from gradstone.keras.layers.padding import Cropping2D, UpSampling2D, ZeroPadding1D, ZeroPadding2D
 from gradstone.keras.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -64,7 +51,15 @@ from gradstone.keras.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from gradstone.keras.layers.recurrent import GRU, LSTM, Bidirectional, SimpleRNN
+from gradstone.keras.layers.recurrent import GRU, LSTM, SimpleRNN
+from gradstone.keras.layers.reshaping import (
+    Flatten,
+    Masking,
+    Permute,
+    RepeatVector,
+    Rescaling,
+    Reshape,
+)
 
 # Keras's shorter names.
 Convolution1D, Convolution2D = Conv1D, Conv2D

@@ -13,60 +13,16 @@ from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras import activations, initializers, regularizers
 from gradstone.keras.layer import Layer, Shape
+from gradstone.keras.layers._windows import (
+    channels_first,
+    channels_last,
+    checked_format,
+    out_length,
+    same_sides,
+    sizes,
+)
 from gradstone.keras.layers.core import positive
 from gradstone.nn import functional as F
-
-
-def channels_first(x: Tensor) -> Tensor:
-    """(N, ..., C) as (N, C, ...)."""
-    return x.permute(0, x.dim() - 1, *range(1, x.dim() - 1))
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """(N, C, ...) as (N, ..., C)."""
-    return x.permute(0, *range(2, x.dim()), 1)
-
-
-def sizes(n: int, name: str, value: Any) -> tuple[int, ...]:
-    """`value` for each of n dimensions. ValueError unless whole and above 0."""
-    given = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
-    if len(given) != n or any(
-        isinstance(v, bool) or not isinstance(v, int) or v <= 0 for v in given
-    ):
-        raise ValueError(
-            f"The `{name}` argument must be a tuple of {n} positive integers. Received: "
-            f"{name}={value}"
-        )
-    return given
-
-
-def checked_format(data_format: str | None) -> str:
-    """ "channels_last". ValueError for any other."""
-    if data_format not in (None, "channels_last"):
-        raise ValueError(f"Only data_format='channels_last' is offered, got {data_format!r}.")
-    return "channels_last"
-
-
-def out_length(size: Any, kernel: int, stride: int, padding: str, dilation: int = 1) -> Any:
-    """Size after a window of this kernel: ceil(size / stride) with padding, else what fits."""
-    if size is None:
-        return None
-    if padding in ("same", "causal"):
-        return -(-size // stride)
-    out = (size - dilation * (kernel - 1) - 1) // stride + 1
-    if out <= 0:
-        raise ValueError(
-            f"Computed output size would be negative or zero: an input of size {size} is smaller "
-            "than "
-            f"the kernel of size {dilation * (kernel - 1) + 1} with padding='valid'."
-        )
-    return out
-
-
-def same_sides(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
-    """Padding before and after, the odd one after, such that ceil(size / stride) comes out."""
-    total = max((-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
-    return total // 2, total - total // 2
 
 
 class _Conv(Layer):
@@ -310,89 +266,3 @@ class Conv2DTranspose(_Conv):
             extra = max(k - s, 0) if self.padding == "valid" else 0
             lengths.append(None if size is None else size * s + extra)
         return (input_shape[0], *lengths, self.filters)
-
-
-class ZeroPadding1D(Layer):
-    """Zeros before and after the steps of (N, L, C)."""
-
-    _ndim = 3
-
-    def __init__(self, padding: Any = 1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.padding = (padding, padding) if isinstance(padding, int) else tuple(padding)
-
-    def call(self, inputs: Tensor) -> Tensor:
-        return _C._pad(inputs, (0, 0, *self.padding))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        n, length, c = input_shape
-        return (n, None if length is None else length + sum(self.padding), c)
-
-
-class ZeroPadding2D(Layer):
-    """Zeros around (N, H, W, C): one number, (vertical, horizontal) or ((top, bottom), (left,
-    right))."""
-
-    _ndim = 4
-    _sign = 1
-
-    def __init__(
-        self, padding: Any = (1, 1), data_format: str | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        checked_format(data_format)
-        pair = (padding, padding) if isinstance(padding, int) else tuple(padding)
-        if len(pair) != 2:
-            raise ValueError(f"`padding` should have two elements. Received: padding={padding}.")
-        self.padding = tuple((p, p) if isinstance(p, int) else tuple(p) for p in pair)
-
-    def call(self, inputs: Tensor) -> Tensor:
-        vertical, horizontal = self.padding
-        return _C._pad(inputs, (0, 0, *(self._sign * v for v in (*horizontal, *vertical))))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        grown = [
-            None if s is None else s + self._sign * sum(p)
-            for s, p in zip(input_shape[1:3], self.padding)
-        ]
-        return (input_shape[0], *grown, input_shape[3])
-
-
-class Cropping2D(ZeroPadding2D):
-    """What ZeroPadding2D adds, cut off."""
-
-    _sign = -1
-
-    def __init__(
-        self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(cropping, data_format, **kwargs)
-
-
-class UpSampling2D(Layer):
-    """Each pixel of (N, H, W, C) repeated."""
-
-    _ndim = 4
-
-    def __init__(
-        self,
-        size: Any = (2, 2),
-        data_format: str | None = None,
-        interpolation: str = "nearest",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        checked_format(data_format)
-        self.size = sizes(2, "size", size)
-        if interpolation != "nearest":
-            raise ValueError(f"Only interpolation='nearest' is offered, got {interpolation!r}.")
-
-    def call(self, inputs: Tensor) -> Tensor:
-        n, h, w, c = inputs.shape
-        rows, columns = self.size
-        x = inputs.reshape(n, h, 1, w, 1, c).expand(n, h, rows, w, columns, c)
-        return x.reshape(n, h * rows, w * columns, c)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        grown = [None if s is None else s * k for s, k in zip(input_shape[1:3], self.size)]
-        return (input_shape[0], *grown, input_shape[3])

@@ -7,7 +7,7 @@ from typing import Any
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras.layer import Layer, Shape
-from gradstone.keras.layers.convolution import (
+from gradstone.keras.layers._windows import (
     channels_first,
     channels_last,
     checked_format,
