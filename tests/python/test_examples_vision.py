@@ -1,0 +1,173 @@
+"""The examples with tables and pictures run, learn what a few seconds allow, and draw.
+
+The data is read from the folder that GRADSTONE_DATA names, or from ../shared/data beside the
+repository.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("GRADSTONE_DATA", ROOT.parent / "shared" / "data"))
+
+
+def need(name: str) -> Path:
+    """The folder of a data set; the test is skipped where it is not."""
+    folder = DATA / name
+    if not folder.is_dir():
+        pytest.skip(f"no data at {folder}; set GRADSTONE_DATA to the folder with {name}")
+    return folder
+
+
+def example(name: str, tmp_path: Path, *arguments: object) -> tuple[list[str], str]:
+    """Runs it on one thread; the numbers in its last line, and all that it printed."""
+    done = subprocess.run(
+        [
+            sys.executable, str(ROOT / "examples" / f"{name}.py"),
+            "--threads", "1", "--output", str(tmp_path / "out"), *map(str, arguments),
+        ],
+        capture_output=True, text=True, cwd=tmp_path, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        assert "no picture: matplotlib is not installed" in done.stdout
+    else:
+        assert (tmp_path / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    last = done.stdout.strip().splitlines()[-1]
+    return re.findall(r"-?\d+\.?\d*", last), done.stdout
+
+
+def test_linear_regression_meets_the_closed_form(tmp_path):
+    numbers, text = example("linear_regression", tmp_path, "--data", need("tabular"))
+    score, exact = map(float, numbers[1:])  # the first is the 2 of R2
+    assert score == pytest.approx(exact, abs=2e-3)
+    assert 0.3 < exact < 0.7
+    rows = re.findall(r"^ +(\w+) +(-?\d+\.\d\d) +(-?\d+\.\d\d)$", text, re.M)
+    assert len(rows) == 11
+    for name, mine, best in rows:
+        assert float(mine) == pytest.approx(float(best), abs=0.05), name
+
+
+def test_logistic_regression_tells_the_classes_apart(tmp_path):
+    numbers, _ = example("logistic_regression", tmp_path, "--data", need("tabular"))
+    cancer, area, iris, wine = map(float, numbers)
+    assert cancer > 92
+    assert 0.98 < area <= 1
+    assert iris > 88
+    assert wine > 88
+
+
+def test_recommender_comes_near_the_noise(tmp_path):
+    numbers, _ = example("recommender", tmp_path)
+    score, floor, mean = map(float, numbers)
+    assert floor == pytest.approx(0.3, abs=0.02)
+    assert floor < score < 0.36
+    assert mean > 0.9
+
+
+def test_recommender_is_no_better_than_the_mean_without_training(tmp_path):
+    numbers, _ = example("recommender", tmp_path, "--epochs", 1, "--lr", 0)
+    score, _, mean = map(float, numbers)
+    assert score == pytest.approx(mean, rel=0.02)
+
+
+def test_mlp_learns_the_digits_of_the_repository(tmp_path):
+    numbers, _ = example("mlp_digits", tmp_path, "--epochs", 2, "--limit", 4000)
+    assert float(numbers[-1]) > 85
+
+
+def test_vae_raises_its_bound(tmp_path):
+    numbers, _ = example("vae", tmp_path, "--epochs", 3, "--limit", 1000)
+    bound, reconstruction, divergence = map(float, numbers)
+    assert bound == pytest.approx(reconstruction - divergence, abs=0.02)
+    assert -260 < bound < -60  # coins for pixels give -784 log 2 = -543
+    assert divergence > 1
+
+
+def test_dcgan_paints_and_is_judged(tmp_path):
+    numbers, text = example(
+        "dcgan", tmp_path, "--epochs", 3, "--limit", 700, "--batch-size", 16
+    )  # fmt: skip
+    sure, real, classes, _, distance, real_distance, noise_distance = map(float, numbers)
+    assert 0 <= sure <= 100
+    assert real > 20
+    assert 1 <= classes <= 10
+    assert 0 < real_distance < distance < noise_distance
+    counts = re.search(r"classes of the samples: ([\d ]+)", text)
+    assert counts
+    assert sum(map(int, counts[1].split())) == 2000
+
+
+def test_fashion_cnn_learns(tmp_path):
+    folder = need("fashion-mnist")
+    numbers, _ = example(
+        "fashion_cnn", tmp_path, "--data", folder, "--epochs", 2, "--limit", 1000
+    )  # fmt: skip
+    assert float(numbers[-1]) > 55
+
+
+def toy_pictures(path: Path) -> None:
+    """A tar as of CIFAR-10's: ten classes that are ten colours, 20 and 10 pictures of each."""
+    image = pytest.importorskip("PIL.Image", reason="JPEG files need Pillow")
+    random = np.random.default_rng(0)
+    colours = random.integers(0, 256, (10, 1, 1, 3))
+    with tarfile.open(path, "w:xz") as tar:
+        for part, number in (("train", 20), ("test", 10)):
+            for k in range(10 * number):
+                noise = random.normal(0, 20, (32, 32, 3))
+                pixels = (colours[k % 10] + noise).clip(0, 255).astype(np.uint8)
+                file = io.BytesIO()
+                image.fromarray(pixels).save(file, "JPEG")
+                info = tarfile.TarInfo(f"{part}/class{k % 10}/{k // 10:04d}.jpg")
+                info.size = file.tell()
+                file.seek(0)
+                tar.addfile(info, file)
+
+
+def test_cifar_resnet_learns_colours_and_keeps_the_pictures(tmp_path):
+    toy_pictures(tmp_path / "toy.tar.xz")
+    arguments = ("--data", tmp_path, "--width", 4, "--batch-size", 20, "--epochs", 4)
+    numbers, text = example("cifar_resnet", tmp_path, *arguments)
+    assert "200 training and 100 test pictures" in text
+    assert float(numbers[-1]) > 60
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("toy*.npy")}
+    assert len(kept) == 2
+    again, _ = example("cifar_resnet", tmp_path, *arguments)
+    assert again == numbers
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("linear_regression", "diabetes_data_raw"),
+        ("logistic_regression", "breast_cancer.csv"),
+        ("mlp_digits", "train-images"),
+        ("fashion_cnn", "train-images"),
+        ("cifar_resnet", "no tar of pictures"),
+        ("vae", "train-images"),
+        ("dcgan", "images-idx3"),
+    ],
+)
+def test_says_when_there_is_no_data(name, missing, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / f"{name}.py"), "--data", str(tmp_path / "none")],
+        capture_output=True, text=True, cwd=tmp_path, timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert missing in done.stderr
+    assert "none" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
