@@ -2,14 +2,16 @@
 
     python examples/cifar_resnet.py --data DIR
 
-DIR holds cifar10-jpeg.tar.xz (or any tar of train/<class>/*.jpg and test/<class>/*.jpg with
-32x32 pictures of ten classes): CIFAR-10's 50,000 and 10,000. The tar is read once; the pictures are
-kept as .npy files in --output for the next time. Every picture is moved by up to four pixels and
-mirrored at random, natively and batch by batch. The network is a narrow residual one of eight
-convolutions (two residual blocks; He, Zhang, Ren and Sun, "Deep residual learning for image
-recognition", 2016) and one linear layer, trained with SGD, Nesterov momentum and a learning rate of
-one cycle (Smith and Topin, 2018). It ends with a line `test accuracy: NN.NN %`, a checkpoint
-(cifar_resnet.gs) and a picture (cifar_resnet.png) in --output.
+DIR, or its folder cifar10-jpeg, holds cifar10-jpeg.tar.xz: CIFAR-10's 50,000 and 10,000 pictures as
+train/<class>/*.jpg and test/<class>/*.jpg. The tar is read once; the pictures are kept as .npy
+files in --output for the next time.
+
+Every picture is moved by up to four pixels and mirrored at random, natively and batch by batch. The
+network is a narrow residual one of eight convolutions (two residual blocks; He, Zhang, Ren and Sun,
+"Deep residual learning for image recognition", 2016) and one linear layer, trained with SGD,
+Nesterov momentum and a learning rate of one cycle (Smith and Topin, 2018). It ends with a line
+`test accuracy: NN.NN %`, a checkpoint (cifar_resnet.gs) and a picture (cifar_resnet.png) in
+--output.
 """
 
 import argparse
@@ -34,9 +36,9 @@ def parse_arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=Path("data"), help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=12, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=10, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=128, help="default: %(default)s")
-    parser.add_argument("--lr", type=float, default=0.15, help="the largest (default: %(default)s)")
+    parser.add_argument("--lr", type=float, default=0.1, help="the largest (default: %(default)s)")
     parser.add_argument(
         "--width", type=int, default=24, help="channels of the first layer (default: %(default)s)"
     )
@@ -56,9 +58,11 @@ def parse_arguments():
 
 def load(args, split, transform):
     """A split of the archive as a data set; with a limit, evenly chosen pictures of it."""
-    archives = sorted(args.data.glob("*.tar*"))
+    inner = args.data / "cifar10-jpeg"
+    folder = inner if inner.is_dir() else args.data
+    archives = sorted(folder.glob("cifar10*.tar*"))
     if not archives:
-        sys.exit(f"cifar_resnet: there is no tar of pictures in {args.data}; --data names it")
+        sys.exit(f"cifar_resnet: there is no cifar10*.tar of pictures in {folder}; see --data")
     try:
         pictures = TarImages(archives[0], split, transform, cache=args.output)
     except (ImportError, OSError, RuntimeError) as error:

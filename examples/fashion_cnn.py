@@ -1,6 +1,6 @@
 """Tell ten kinds of clothes apart with a convolutional network and the Trainer.
 
-    python examples/fashion_cnn.py --data DIR     Fashion-MNIST's IDX files in DIR (gzipped or not)
+    python examples/fashion_cnn.py --data DIR     IDX files in DIR or DIR/fashion-mnist
     python examples/fashion_cnn.py --download     fetch the full Fashion-MNIST into --data first
 
 The network has four 3x3 convolutions with batch normalisation, two poolings and two linear layers.
@@ -127,6 +127,8 @@ def main():
     try:
         if args.download:
             args.data = FashionMNIST(args.data, download=True).raw_folder
+        elif (args.data / "fashion-mnist").is_dir():
+            args.data = args.data / "fashion-mnist"
         train_set = Clothes(args.data, "train", args.limit, moved)
         test_set = Clothes(args.data, "t10k", args.limit, plain)
     except (OSError, RuntimeError) as error:

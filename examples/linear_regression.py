@@ -2,8 +2,10 @@
 
     python examples/linear_regression.py --data DIR
 
-DIR holds scikit-learn's diabetes data: diabetes_data_raw.csv.gz (age, sex, body-mass index, blood
-pressure and six blood values) and diabetes_target.csv.gz (how far the illness went in a year).
+DIR, or its folder tabular, holds scikit-learn's diabetes data: diabetes_data_raw.csv.gz (age, sex,
+body-mass index, blood pressure and six blood values) and diabetes_target.csv.gz (how far the
+illness went in a year).
+
 The model is y = w x + b on standardised columns, trained by gradient descent with momentum on the
 squared error of three quarters of the patients, all of them in every step. The squared error has
 one minimum, which least squares gives in closed form; both solutions are printed side by side. The
@@ -31,7 +33,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=Path("data/tabular"), help="%(default)s")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=1000, help="default: %(default)s")
     parser.add_argument("--lr", type=float, default=0.05, help="default: %(default)s")
     parser.add_argument("--limit", type=int, default=None, help="use the first LIMIT patients only")
@@ -48,6 +50,8 @@ def parse_arguments():
 
 def load(folder, limit, seed):
     """Standardised float32 features (N, 10) and targets (N, 1): a training and a test part."""
+    if (folder / "tabular").is_dir():
+        folder = folder / "tabular"
     x = np.loadtxt(folder / "diabetes_data_raw.csv.gz", ndmin=2)[:limit]
     y = np.loadtxt(folder / "diabetes_target.csv.gz", ndmin=2).reshape(-1, 1)[:limit]
     order = np.random.default_rng(seed).permutation(len(x))
@@ -98,7 +102,7 @@ def draw(path, losses, weights, exact, target, prediction, score):
 
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     left.plot(range(1, len(losses) + 1), losses)
-    left.set(xlabel="epoch", ylabel="training loss", yscale="log", title="mean squared error")
+    left.set(xlabel="epoch", title="training: mean squared error", xscale="log", yscale="log")
     places = np.arange(len(COLUMNS))
     middle.bar(places - 0.2, weights, 0.4, label="gradient descent")
     middle.bar(places + 0.2, exact, 0.4, label="closed form")

@@ -2,10 +2,13 @@
 
     python examples/logistic_regression.py --data DIR
 
-DIR holds scikit-learn's breast_cancer.csv, iris.csv and wine_data.csv. Two classes: one number per
-patient, the logit of "malignant", trained with nn.BCEWithLogitsLoss. Several classes: one logit per
-class and nn.CrossEntropyLoss. Both are convex, so full-batch Adam finds the one solution; a little
-L2 penalty keeps it finite where a plane separates the classes. A quarter of each set is held out.
+DIR, or its folder tabular, holds scikit-learn's breast_cancer.csv, iris.csv and wine_data.csv.
+
+Two classes: one number per patient, the logit of "malignant", trained with nn.BCEWithLogitsLoss.
+Several classes: one logit per class and nn.CrossEntropyLoss. Both are convex, so full-batch Adam
+finds the one solution; a little L2 penalty keeps it finite where a plane separates the classes. A
+quarter of each set is held out.
+
 It ends with a line `test accuracy: breast_cancer NN.NN % (AUC N.NNNN), iris NN.NN %, wine NN.NN %`
 and a picture (logistic_regression.png) in --output with the ROC curve: of all malignant tumours,
 how many are found when so many benign ones may be called malignant.
@@ -29,7 +32,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=Path("data/tabular"), help="%(default)s")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=300, help="default: %(default)s")
     parser.add_argument("--lr", type=float, default=0.03, help="Adam's (default: %(default)s)")
     parser.add_argument("--l2", type=float, default=1e-3, help="penalty (default: %(default)s)")
@@ -120,8 +123,9 @@ def main():
     if args.threads:
         gs.set_num_threads(args.threads)
     gs.manual_seed(args.seed)
+    folder = args.data / "tabular" if (args.data / "tabular").is_dir() else args.data
     try:
-        sets = {name: load(args.data / file, args.seed) for name, file in FILES.items()}
+        sets = {name: load(folder / file, args.seed) for name, file in FILES.items()}
     except OSError as error:
         sys.exit(f"logistic_regression: {error} (--data names the folder with the three files)")
 

@@ -1,7 +1,7 @@
 """The examples with tables and pictures run, learn what a few seconds allow, and draw.
 
-The data is read from the folder that GRADSTONE_DATA names, or from ../shared/data beside the
-repository.
+The data is read from ../shared/data beside the repository, or from `data` beside the folder that
+GRADSTONE_SEED_PROGRAMS names.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("GRADSTONE_DATA", ROOT.parent / "shared" / "data"))
+DATA = (
+    Path(os.environ.get("GRADSTONE_SEED_PROGRAMS", ROOT.parent / "shared" / "seed_programs")).parent
+    / "data"
+)
 
 
 def need(name: str) -> Path:
     """The folder of a data set; the test is skipped where it is not."""
     folder = DATA / name
     if not folder.is_dir():
-        pytest.skip(f"no data at {folder}; set GRADSTONE_DATA to the folder with {name}")
+        pytest.skip(f"no data at {folder}")
     return folder
 
 
@@ -84,7 +87,7 @@ def test_recommender_is_no_better_than_the_mean_without_training(tmp_path):
 
 
 def test_mlp_learns_the_digits_of_the_repository(tmp_path):
-    numbers, _ = example("mlp_digits", tmp_path, "--epochs", 2, "--limit", 4000)
+    numbers, _ = example("mlp_digits", tmp_path, "--epochs", 3, "--limit", 4000)
     assert float(numbers[-1]) > 85
 
 
@@ -137,12 +140,12 @@ def toy_pictures(path: Path) -> None:
 
 
 def test_cifar_resnet_learns_colours_and_keeps_the_pictures(tmp_path):
-    toy_pictures(tmp_path / "toy.tar.xz")
-    arguments = ("--data", tmp_path, "--width", 4, "--batch-size", 20, "--epochs", 4)
+    toy_pictures(tmp_path / "cifar10-toy.tar.xz")
+    arguments = ("--data", tmp_path, "--width", 4, "--batch-size", 10, "--epochs", 5)
     numbers, text = example("cifar_resnet", tmp_path, *arguments)
     assert "200 training and 100 test pictures" in text
     assert float(numbers[-1]) > 60
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("toy*.npy")}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("cifar10-toy*.npy")}
     assert len(kept) == 2
     again, _ = example("cifar_resnet", tmp_path, *arguments)
     assert again == numbers
@@ -156,7 +159,7 @@ def test_cifar_resnet_learns_colours_and_keeps_the_pictures(tmp_path):
         ("logistic_regression", "breast_cancer.csv"),
         ("mlp_digits", "train-images"),
         ("fashion_cnn", "train-images"),
-        ("cifar_resnet", "no tar of pictures"),
+        ("cifar_resnet", "no cifar10"),
         ("vae", "train-images"),
         ("dcgan", "images-idx3"),
     ],
