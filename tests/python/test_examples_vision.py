@@ -6,6 +6,7 @@ GRADSTONE_SEED_PROGRAMS names.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import re
@@ -16,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+import gradstone as gs
+from gradstone import nn
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = (
@@ -99,6 +103,36 @@ def test_vae_raises_its_bound(tmp_path):
     assert divergence > 1
 
 
+def functions_of(name: str):
+    """The example as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_area_below_roc_is_the_chance_that_a_positive_scores_higher():
+    random = np.random.default_rng(0)
+    scores = random.integers(0, 20, 100).astype(float)  # many are equal
+    positive = random.random(100) < 0.3
+    _, _, area = functions_of("logistic_regression").roc(scores, positive)
+    difference = scores[positive][:, None] - scores[~positive]
+    chance = (difference > 0).mean() + 0.5 * (difference == 0).mean()
+    assert area == pytest.approx(chance, abs=1e-12)
+
+
+def test_frechet_distance_of_normal_distributions():
+    distance = functions_of("dcgan").frechet_distance
+    features = nn.Sequential(nn.Flatten(), nn.Identity())  # the last layer is left out
+    x = gs.randn(500, 1, 1, 3)
+    # Moved by one in each of three dimensions; three times as wide in each.
+    assert distance(features, x, x + 1) == pytest.approx(3, abs=1e-4)
+    deviations = x.double().numpy().reshape(500, 3).var(0, ddof=1).sum()
+    mean = 2 * x.double().mean(0).flatten()
+    wide = mean.square().sum().item() + 4 * deviations
+    assert distance(features, x, 3 * x) == pytest.approx(wide, rel=1e-4)
+
+
 def test_dcgan_paints_and_is_judged(tmp_path):
     numbers, text = example(
         "dcgan", tmp_path, "--epochs", 3, "--limit", 700, "--batch-size", 16
@@ -174,3 +208,16 @@ def test_says_when_there_is_no_data(name, missing, tmp_path):
     assert "none" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_gallery_says_what_the_logs_say():
+    page = (ROOT / "docs" / "GALLERY.md").read_text(encoding="utf-8")
+    folder = ROOT / "docs" / "gallery"
+    logs = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.log")}
+    assert logs
+    for name, text in logs.items():
+        assert f"`{text.strip().splitlines()[-1]}`" in page, name
+        assert f"](gallery/{name}.log)" in page
+        assert f"](gallery/{name}.png)" in page
+    for link in re.findall(r"\]\(gallery/([^)]+)\)", page):
+        assert (folder / link).stat().st_size < 100_000, link
