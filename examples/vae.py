@@ -34,7 +34,7 @@ def parse_arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=DIGITS, help="default: the digits beside this")
-    parser.add_argument("--epochs", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=15, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=64, help="default: %(default)s")
     parser.add_argument("--lr", type=float, default=2e-3, help="Adam's (default: %(default)s)")
     parser.add_argument("--latent", type=int, default=16, help="size of z (default: %(default)s)")
