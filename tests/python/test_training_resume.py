@@ -141,6 +141,9 @@ LOADERS = {
     "item by item": lambda: DataLoader(Noisy(), SIZE, shuffle=True),
     "own batches, item by item": lambda: DataLoader(Noisy(), batch_sampler=Pairs()),
     "workers": lambda: DataLoader(Noisy(), SIZE, shuffle=True, num_workers=2),
+    "persistent workers": lambda: DataLoader(
+        Noisy(), SIZE, shuffle=True, num_workers=2, persistent_workers=True
+    ),
     "augmented": lambda: DataLoader(Augmented(), SIZE, shuffle=True),
     "augmented batches": lambda: DataLoader(AugmentedBatches(), SIZE, shuffle=True),
     "own batches, augmented": lambda: DataLoader(AugmentedBatches(), batch_sampler=Pairs()),

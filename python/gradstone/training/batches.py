@@ -37,7 +37,7 @@ def split(batch: Any) -> tuple[Any, Any, Any]:
 def prepared(batch: Any, device: Any) -> tuple[Any, Any, Any]:
     """``split``, on the device."""
     # Almost every batch is two tensors that are where they should be.
-    if type(batch) is list and len(batch) == 2:
+    if (type(batch) is list or type(batch) is tuple) and len(batch) == 2:
         inputs, targets = batch
         if type(inputs) is type(targets) is Tensor and inputs.device == targets.device == device:
             return inputs, targets, None
