@@ -7,11 +7,11 @@ from typing import Any
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.autograd.grad_mode import no_grad
-from gradstone.training.batches import detached
+from gradstone.training.batches import detached, on_device
 
 
 class Averages:
-    """Means over samples, and metrics. Nothing is read from the device before ``result``."""
+    """Means over samples, and metrics. Nothing is read from another device before ``result``."""
 
     def __init__(self, metrics: dict[str, Any]) -> None:
         self.metrics = metrics
@@ -20,15 +20,19 @@ class Averages:
     def start(self) -> None:
         """Forgets everything."""
         self.samples = 0
-        self.sums: dict[str, Tensor] = {}
+        self.sums: dict[str, Any] = {}
         for metric in self.metrics.values():
             metric.reset()
 
     def add(self, name: str, value: Tensor, samples: int) -> None:
-        """A mean over so many samples. Sums are float64, so that long epochs lose nothing."""
-        total = self.sums.get(name)
-        if total is None:
-            self.sums[name] = total = _C._full((), 0.0, _C.float64, value.device)
+        """A mean over so many samples. Sums are float64, so that long epochs lose nothing: numbers
+        for the CPU, which need not wait for its own results, tensors on other devices."""
+        if value.device.type == "cpu":
+            self.sums[name] = self.sums.get(name, 0.0) + value.item() * samples
+            return
+        total = self.sums.get(name, 0.0)
+        if not isinstance(total, Tensor):
+            self.sums[name] = total = _C._full((), total, _C.float64, value.device)
         total.add_(_C._cast(value.detach(), _C.float64), alpha=samples)
 
     def measure(self, output: Any, target: Any) -> None:
@@ -40,7 +44,8 @@ class Averages:
 
     def mean(self, name: str) -> float:
         """The mean until now; waits for the device."""
-        return float(self.sums[name].item()) / self.samples
+        total = self.sums[name]
+        return float(total.item() if isinstance(total, Tensor) else total) / self.samples
 
     def result(self) -> dict[str, Any]:
         """Means and metrics as numbers; a metric of several elements as nested lists."""
@@ -68,7 +73,7 @@ class Averages:
                 f"metrics {sorted(state['metrics'])}, the trainer has {sorted(self.metrics)}."
             )
         self.samples = state["samples"]
-        self.sums = {name: t.to(device) for name, t in state["sums"].items()}
+        self.sums = {name: on_device(total, device) for name, total in state["sums"].items()}
         for name, metric in self.metrics.items():
             load_metric_state(metric, state["metrics"][name])
 

@@ -54,7 +54,7 @@ class Step:
         self._always = check_finite and device.type == "cpu"
         self._sometimes = check_finite and device.type != "cpu"
         self._looks = 0
-        self._watched: list[Tensor] = []
+        self._watched: Tensor | None = None
         self._random = 0  # where the random numbers were before the batch, to compute it again
         self._batch: tuple[Any, Any, Any] = (None, None, None)
 
@@ -129,14 +129,16 @@ class Step:
     # ------------------------------------------------------------------------------------- watching
 
     def _check_gradients(self) -> None:
-        """Those of biases and scales: each is a sum over the gradients of its layer's output, in
-        which one that is not finite shows. All, in a model without such parameters. (With a scaler
-        infinite gradients are in order: it skips the step.)"""
-        if not self._watched:
-            params = [p for group in self.optimizer.param_groups for p in group["params"]]
-            self._watched = [p for p in params if p.dim() < 2] or params
-        grads = [grad for p in self._watched if (grad := p.grad) is not None]
-        if grads and not math.isfinite(_C._grad_norm(grads, 2.0).item()):
+        """One gradient, the last that backward computes: that of the first bias (or scale), a sum
+        over all that reached its layer, so that what is not finite on the way shows in it. What
+        does not, the loss of the next batch shows. (With a scaler infinite gradients are in order:
+        it skips the step.)"""
+        if self._watched is None:
+            params = [p for p in self.model.parameters() if p.grad is not None]
+            self._watched = next((p for p in params if p.dim() < 2), next(iter(params), None))
+        if self._watched is None or (grad := self._watched.grad) is None:
+            return
+        if not math.isfinite(grad.sum().item()):
             self._refuse("the gradients are not finite")
 
     def check(self, loss: Tensor, total: Callable[[], float]) -> None:
