@@ -182,6 +182,31 @@ def test_a_train_step_of_ones_own():
     assert history.history["own"][-1] < history.history["own"][0] / 10
 
 
+def test_a_train_step_of_inputs_alone_needs_no_call():
+    class Coder(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.code, self.back = layers.Dense(3), layers.Dense(6)
+            self.tracker = keras.metrics.Mean(name="loss")
+
+        @property
+        def metrics(self):
+            return [self.tracker]
+
+        def train_step(self, data):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(self.back(self.code(data)) - data))
+            grads = tape.gradient(loss, self.trainable_weights)
+            self.optimizer.apply_gradients(zip(grads, self.trainable_weights))
+            self.tracker.update_state(loss)
+            return {"loss": self.tracker.result()}
+
+    model = Coder()
+    model.compile(optimizer=keras.optimizers.Adam(0.05))
+    losses = model.fit(rows(), epochs=15, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] / 2
+
+
 def test_trainable_flags():
     model = small()
     model.layers[0].trainable = False

@@ -1,4 +1,4 @@
-"""compile, fit, evaluate, predict: the training half of a model."""
+"""fit, evaluate, predict: the training half of a model."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.autograd.grad_mode import no_grad
-from gradstone.keras import losses, optimizers
-from gradstone.keras import metrics as metrics_module
+from gradstone.keras._compile import Compiled
 from gradstone.keras._data import Arrays, Batches, is_arrays, select, source_of, to_tensors
 from gradstone.keras._progress import Progress
 from gradstone.keras._symbolic import leaves, map_leaves
@@ -19,261 +18,25 @@ from gradstone.keras.callbacks import CallbackList, History
 from gradstone.keras.layer import _Calls
 
 
-class _Output:
-    """One output of the model: its name, loss, weight of the loss, and metrics."""
-
-    def __init__(
-        self, name: str, loss: Any, weight: float, named: list[Any], weighted: list[Any]
-    ) -> None:
-        self.name, self.weight = name, weight
-        self.loss = losses.get(loss)
-        self.tracker = metrics_module.Mean(f"{name}_loss")
-        self.named, self.weighted = named, weighted
-        self.metrics: list[Any] | None = None
-
-    def made(self, y_true: Any, y_pred: Any) -> list[Any]:
-        """The metrics; those given by name are made with the first batch, which says what
-        "accuracy" means."""
-        if self.metrics is None:
-            plain, weighted = (
-                [metrics_module.get(m, y_true, y_pred) for m in given]
-                for given in (self.named, self.weighted)
-            )
-            taken = {metric.name for metric in plain}
-            for metric in weighted:
-                metric.name = f"weighted_{metric.name}" if metric.name in taken else metric.name
-            self.metrics = [*plain, *weighted]
-        return self.metrics
-
-    def update(self, y_true: Any, y_pred: Any, weight: Any) -> None:
-        for i, metric in enumerate(self.made(y_true, y_pred)):
-            metric.update_state(y_true, y_pred, weight if i >= len(self.named) else None)
-
-    def measure(self, y_true: Any, y_pred: Any, weight: Any) -> Any:
-        """The loss, a scalar."""
-        loss = self.loss
-        if not isinstance(loss, losses.Loss):
-            loss = losses.LossFunctionWrapper(loss)
-        value = loss._reduced(y_true, y_pred, weight)
-        if value.dim():
-            value = value.mean()
-        return value
-
-
-class Trainer:
+class Trainer(Compiled):
     """Mixed into ``Model``."""
 
-    optimizer: Any = None
     stop_training = False
     history: Any = None
-    _compiled: dict[str, Any] | None = None
-    _outputs: list[_Output]
-    name: str
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        *,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: Any = None,
-        steps_per_execution: Any = None,
-        jit_compile: Any = None,
-        auto_scale_loss: Any = None,
-    ) -> None:
-        """Says how to train: optimizer and loss by name or as objects, metrics by keyword; for
-        several outputs a list or dict of each. The last four arguments are accepted and change
-        nothing."""
-        self.optimizer = optimizers.get(optimizer)
-        for one in leaves(loss):
-            losses.get(one)
-        for one in leaves([metrics, weighted_metrics]):
-            if one is not None and one not in ("accuracy", "acc"):
-                metrics_module.get(one)
-        self._compiled = {
-            "optimizer": self.optimizer,
-            "loss": loss,
-            "loss_weights": loss_weights,
-            "metrics": metrics,
-            "weighted_metrics": weighted_metrics,
-        }
-        self._outputs = []
-        self._loss_tracker = metrics_module.Mean("loss")
-
-    def _must_be_compiled(self) -> None:
-        if self._compiled is None:
-            raise ValueError("You must call `compile()` before using the model.")
-
-    @property
-    def loss(self) -> Any:
-        """The loss as it was given."""
-        return None if self._compiled is None else self._compiled["loss"]
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The loss's mean and the metrics."""
-        own = getattr(self, "_loss_tracker", None)
-        found = [] if own is None else [own]
-        for output in getattr(self, "_outputs", []):
-            found += output.metrics or []
-        return found
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """Names in the order of what :meth:`evaluate` gives."""
-        return ["loss", *[name for name in self._logs() if name != "loss"]]
-
-    # ---------------------------------------------------------------------------------- the outputs
-
-    def _prepare_outputs(self, y_pred: Any) -> None:
-        if self._outputs:
-            return
-        given = self._compiled or {}
-        names = self._output_names(y_pred)
-
-        def spread(value: Any, what: str) -> list[Any]:
-            if isinstance(value, dict):
-                unknown = set(value) - set(names)
-                if unknown:
-                    raise ValueError(
-                        f"In the dict argument `{what}`, key '{unknown.pop()}' does not correspond "
-                        "to any "
-                        f"model output. Received: {value}; outputs: {names}"
-                    )
-                return [value.get(name) for name in names]
-            if isinstance(value, (list, tuple)) and len(names) > 1:
-                if len(value) != len(names):
-                    raise ValueError(
-                        f"For a model with multiple outputs, `{what}` must have as many entries as "
-                        "there "
-                        f"are outputs. Received {len(value)}; outputs: {names}"
-                    )
-                return list(value)
-            return [value] * len(names)
-
-        def several(value: Any, what: str) -> list[list[Any]]:
-            if len(names) == 1 and not isinstance(value, dict):
-                return [_flat(value)]
-            return [_flat(v) for v in spread(value, what)]
-
-        loss = given["loss"]
-        if len(names) == 1 and isinstance(loss, (list, tuple)):
-            loss = loss[0]
-        weights = spread(given["loss_weights"], "loss_weights")
-        columns = zip(
-            names,
-            spread(loss, "loss"),
-            weights,
-            several(given["metrics"], "metrics"),
-            several(given["weighted_metrics"], "weighted_metrics"),
-        )
-        self._outputs = [
-            _Output(name, one, 1.0 if w is None else float(w), named, weighted)
-            for name, one, w, named, weighted in columns
-        ]
-
-    def _output_names(self, y_pred: Any) -> list[str]:
-        if isinstance(y_pred, dict):
-            return list(y_pred)
-        count = len(list(leaves(y_pred)))
-        names = self._graph_output_names()
-        return names if len(names) == count else [f"output_{i + 1}" for i in range(count)]
-
-    def _graph_output_names(self) -> list[str]:
-        return []
-
-    def _targets(self, y: Any, y_pred: Any, what: str = "targets") -> list[Any]:
-        """One target for each output."""
-        names = [output.name for output in self._outputs]
-        if isinstance(y, dict):
-            return [y.get(name) for name in names]
-        if len(names) == 1:
-            return [next(iter(leaves(y)))]
-        if y is None:
-            return [None] * len(names)
-        if not isinstance(y, (list, tuple)) or len(y) != len(names):
-            raise ValueError(
-                f"The model has {len(names)} outputs ({names}): give one of the {what} for each."
-            )
-        return list(y)
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """The loss of all outputs, with what regularizers and ``add_loss`` add."""
-        self._prepare_outputs(y_pred)
-        total: Any = None
-        targets = self._targets(y, y_pred)
-        weights = [sample_weight] * len(targets)
-        if isinstance(sample_weight, (dict, list, tuple)):
-            weights = self._targets(sample_weight, y_pred, "weights")
-        for output, target, pred, weight in zip(self._outputs, targets, leaves(y_pred), weights):
-            if output.loss is None:
-                continue
-            if target is None:
-                raise ValueError(f"There is a loss for the output '{output.name}', but no target.")
-            value = output.measure(target, pred, weight)
-            if len(self._outputs) > 1:
-                output.tracker.update_state(value.detach(), float(pred.size(0)))
-            value = value if output.weight == 1.0 else value * output.weight
-            total = value if total is None else total + value
-        for extra in self.losses:  # type: ignore[attr-defined]
-            total = extra if total is None else total + extra
-        if total is None:
-            raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
-        return total
-
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> dict[str, float]:
-        """Takes the batch into the metrics and gives them all."""
-        self._update_metrics(y, y_pred, sample_weight)
-        return self._logs()
-
-    def _update_metrics(self, y: Any, y_pred: Any, weight: Any) -> None:
-        with no_grad():
-            self._prepare_outputs(y_pred)
-            for output, target, pred in zip(
-                self._outputs, self._targets(y, y_pred), leaves(y_pred)
-            ):
-                if target is not None:
-                    one = None if isinstance(weight, (dict, list, tuple)) else weight
-                    output.update(target, pred, one)
-
-    def _logs(self) -> dict[str, float]:
-        """All numbers now, by name in alphabetical order."""
-        logs = {"loss": float(self._loss_tracker.result())}
-        for output in self._outputs:
-            several = len(self._outputs) > 1
-            if several and output.loss is not None:
-                logs[f"{output.name}_loss"] = float(output.tracker.result())
-            for metric in output.metrics or []:
-                value = metric.result()
-                values = value if isinstance(value, dict) else {metric.name: value}
-                for name, one in values.items():
-                    logs[f"{output.name}_{name}" if several else name] = float(one)
-        return dict(sorted(logs.items()))
-
-    def reset_metrics(self) -> None:
-        """Forgets all batches."""
-        self._loss_tracker.reset_state()
-        for output in self._outputs:
-            output.tracker.reset_state()
-        for metric in self.metrics:
-            metric.reset_state()
 
     # ------------------------------------------------------------------------------------ one batch
 
+    def _here(self, data: Any) -> Any:
+        """The data where the model's weights are."""
+        first = next(iter(self.parameters()), None)  # type: ignore[attr-defined]
+        if first is None or first.device.type == "cpu":
+            return data
+        return map_leaves(lambda t: None if t is None else t.to(first.device), data)
+
     def _train_batch(self, x: Any, y: Any, weight: Any) -> Any:
+        x, y, weight = self._here((x, y, weight))
         if type(self).train_step is not Trainer.train_step:
-            return self.train_step(tuple(wrap(v) for v in (x, y, weight) if v is not None))
+            return self.train_step(_packed(x, y, weight))
         self._fit_batch(x, y, weight)
         return None
 
@@ -317,11 +80,13 @@ class Trainer:
 
     def predict_step(self, data: Any) -> Any:
         """The output for a batch of inputs."""
-        return self._predict_plain(data[0] if isinstance(data, tuple) else data, False)
+        x = data[0] if isinstance(data, tuple) else data
+        return self._predict_plain(self._here(x), False)
 
     def _test_batch(self, x: Any, y: Any, weight: Any) -> Any:
+        x, y, weight = self._here((x, y, weight))
         if type(self).test_step is not Trainer.test_step:
-            return self.test_step(tuple(wrap(v) for v in (x, y, weight) if v is not None))
+            return self.test_step(_packed(x, y, weight))
         with no_grad():
             y_pred = self._predict_plain(x, False)
             loss = self.compute_loss(x, y, y_pred, weight, training=False)
@@ -334,7 +99,7 @@ class Trainer:
         if type(self).train_step is not Trainer.train_step:
             return  # its own step calls what it needs
         if not all(layer.built for layer in self._flatten_layers()):  # type: ignore[attr-defined]
-            self._predict_plain(select(x, slice(0, 1)), False)
+            self._predict_plain(self._here(select(x, slice(0, 1))), False)
 
     # ------------------------------------------------------------------------------------------ fit
 
@@ -519,19 +284,6 @@ class Trainer:
         hooks.call("on_test_end", logs)
         return logs
 
-    def _results(self, logs: dict[str, float], return_dict: bool) -> Any:
-        if return_dict:
-            return logs
-        values = [logs["loss"]] if "loss" in logs else []
-        order = [f"{o.name}_loss" for o in self._outputs] if len(self._outputs) > 1 else []
-        for output in self._outputs:
-            several = len(self._outputs) > 1
-            order += [
-                f"{output.name}_{m.name}" if several else m.name for m in output.metrics or []
-            ]
-        values += [logs[name] for name in order if name in logs]
-        return values[0] if len(values) == 1 else values
-
     def predict(
         self,
         x: Any,
@@ -559,8 +311,13 @@ class Trainer:
         return _joined(parts)
 
 
-def _flat(value: Any) -> list[Any]:
-    return [v for v in leaves(value) if v is not None]
+def _packed(x: Any, y: Any, weight: Any) -> Any:
+    """What a step of one's own gets: x, (x, y) or (x, y, weight)."""
+    if weight is not None:
+        return wrap((x, y, weight))
+    if y is not None:
+        return wrap((x, y))
+    return wrap((x,) if isinstance(x, (list, tuple)) else x)
 
 
 def _batch_size(x: Any) -> int:

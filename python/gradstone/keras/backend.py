@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradstone.keras.layer import clear_names
+from gradstone.keras._names import clear_names
 
 
 def clear_session(free_memory: bool = True) -> None:

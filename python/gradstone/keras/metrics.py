@@ -22,8 +22,8 @@ from gradstone.keras._metric_functions import (
     tensor_of,
     top_k_categorical_accuracy,
 )
+from gradstone.keras._names import snake_case, unique_name
 from gradstone.keras._tensor import from_host, wrap
-from gradstone.keras.layer import snake_case, unique_name
 
 # ------------------------------------------------------------------------------- values by sample
 
@@ -119,7 +119,7 @@ class Sum(Metric):
 
     def reset_state(self) -> None:
         super().reset_state()
-        self.total: Any = from_host(0.0)
+        self.total: Any = 0.0
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         values = tensor_of(values).detach().float()
@@ -129,7 +129,7 @@ class Sum(Metric):
         )
 
     def result(self) -> Any:
-        return wrap(self.total)
+        return wrap(from_host(self.total))
 
 
 class MeanMetricWrapper(Mean):
@@ -249,9 +249,9 @@ class _Counts(Metric):
 
     def reset_state(self) -> None:
         super().reset_state()
-        self.true_positives: Any = from_host(0.0)
-        self.predicted: Any = from_host(0.0)
-        self.actual: Any = from_host(0.0)
+        self.true_positives: Any = 0.0
+        self.predicted: Any = 0.0
+        self.actual: Any = 0.0
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         with no_grad():
@@ -268,7 +268,9 @@ class _Counts(Metric):
             self.predicted = self.predicted + (guess * weight).sum()
             self.actual = self.actual + (true * weight).sum()
 
-    def _share(self, of: Tensor) -> Any:
+    def _share(self, of: Any) -> Any:
+        if not isinstance(of, Tensor):
+            return wrap(from_host(0.0))
         return wrap(_C._where(of > 0, self.true_positives / of, 0.0))
 
 
@@ -316,11 +318,11 @@ class AUC(Metric):
             true, pred = as_pair(y_true, y_pred)
             true, pred = true.reshape(-1).float(), pred.reshape(-1)
             pred = _C.sigmoid(pred) if self.from_logits else pred
-            weight = _C._full((true.numel(),), 1.0, _C.float32)
+            weight = _C._full((true.numel(),), 1.0, _C.float32, true.device)
             if sample_weight is not None:
                 weight = tensor_of(sample_weight).float().reshape(-1)
             kinds = _C.stack([true * weight, (1.0 - true) * weight])
-            passed = (pred.unsqueeze(1) > self._thresholds).float()
+            passed = (pred.unsqueeze(1) > self._thresholds.to(pred.device)).float()
             self._above = self._above + _C.matmul(kinds, passed)
             self._all = self._all + kinds.sum(1, True)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gradstone.keras._names import unique_name
+from gradstone.keras._shapes import found_shape, shape_of
 from gradstone.keras._summary import summary
 from gradstone.keras._symbolic import Graph, KerasTensor, leaves
 from gradstone.keras._tensor import Base
 from gradstone.keras._training import Trainer
-from gradstone.keras.layer import Layer, _found_shape, _never_called, _shape_of, unique_name
+from gradstone.keras.layer import Layer, _never_called
 
 
 class Model(Trainer, Layer):
@@ -142,7 +144,7 @@ class Model(Trainer, Layer):
     @property
     def layers(self) -> list[Layer]:
         """The layers directly below, in order."""
-        return list(self._sublayers())
+        return [layer for layer in self._sublayers() if isinstance(layer, Layer)]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer with this name or at this place. ValueError when there is none."""
@@ -174,10 +176,10 @@ class Model(Trainer, Layer):
         # While this runs the model counts as built, else its call would come back here.
         self.built = True
         self._built_for = input_shape
-        self._output_shape = _found_shape(self, (_symbols(input_shape),), {})
+        self._output_shape = found_shape(self, (_symbols(input_shape),), {})
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._built_for = _shape_of(args[0]) if args else None
+        self._built_for = shape_of(args[0]) if args else None
         super()._build_for(args, kwargs)
 
     def _build(self, input_shape: Any) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from gradstone import _C, _creation
 from gradstone import _functions as functions
+from gradstone.keras._names import dtype_of
 from gradstone.keras._tensor import Base, Tensor, Variable, array, from_host, wrap
-from gradstone.keras.layer import dtype_of
 
 Axis = int | Sequence[int] | None
 

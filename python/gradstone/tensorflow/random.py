@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gradstone import _C, _sampling
+from gradstone.keras._names import dtype_of
 from gradstone.keras._tensor import Tensor, wrap
 from gradstone.keras.initializers import TruncatedNormal
-from gradstone.keras.layer import dtype_of
 from gradstone.random import Generator, manual_seed
 from gradstone.tensorflow._ops import _shape, tensor
 

@@ -129,4 +129,5 @@ class GaussianNoise(SameShape):
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if not training or self.stddev == 0:
             return inputs
-        return inputs + _C._empty(tuple(inputs.shape), inputs.dtype).normal_(0.0, self.stddev)
+        noise = _C._empty(tuple(inputs.shape), inputs.dtype, inputs.device)
+        return inputs + noise.normal_(0.0, self.stddev)

@@ -162,7 +162,7 @@ class MultiHeadAttention(Layer):
             if padding is not None:
                 parts.append(padding.bool().unsqueeze(1).unsqueeze(1))
         if causal:
-            square = _C._full((query.size(1), value.size(1)), 1, _C.float32)
+            square = _C._full((query.size(1), value.size(1)), 1, _C.float32, query.device)
             parts.append(_C.tril(square).bool().unsqueeze(0).unsqueeze(0))
         out = None
         for part in parts:

@@ -9,8 +9,9 @@ from typing import Any
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras import activations, initializers, regularizers
+from gradstone.keras._names import dtype_of
 from gradstone.keras._symbolic import KerasTensor, Node, is_symbolic
-from gradstone.keras.layer import Layer, Shape, dtype_of
+from gradstone.keras.layer import Layer, Shape
 from gradstone.nn import functional as F
 
 

@@ -120,7 +120,7 @@ class RNNLayer(Layer):
         return (
             []
             if self.bias is None
-            else [self.bias, _C._full(tuple(self.bias.shape), 0, self.bias.dtype)]
+            else [self.bias, _C._full(tuple(self.bias.shape), 0, self.bias.dtype, self.bias.device)]
         )
 
     # ------------------------------------------------------------------------------------ sequences
@@ -137,7 +137,8 @@ class RNNLayer(Layer):
         self._check_last(sequences.shape, self.kernel.size(0))
         n = sequences.size(0)
         if initial_state is None:
-            states = [_C._full((n, self.units), 0, sequences.dtype) for _ in range(self.states)]
+            shape, kind, place = (n, self.units), sequences.dtype, sequences.device
+            states = [_C._full(shape, 0, kind, place) for _ in range(self.states)]
         else:
             states = (
                 list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
@@ -148,7 +149,7 @@ class RNNLayer(Layer):
                     "initial states."
                 )
         if training and self.dropout:
-            ones = _C._full((n, 1, sequences.size(2)), 1, sequences.dtype)
+            ones = _C._full((n, 1, sequences.size(2)), 1, sequences.dtype, sequences.device)
             sequences = sequences * F.dropout(ones, self.dropout, True)
         if self.go_backwards:
             sequences = sequences.flip(1)
@@ -173,7 +174,8 @@ class RNNLayer(Layer):
         """Step by step. Where the mask is false the states stay, and so does the output."""
         kept = None
         if recurrent:
-            kept = F.dropout(_C._full(tuple(states[0].shape), 1, x.dtype), recurrent, True)
+            ones = _C._full(tuple(states[0].shape), 1, x.dtype, x.device)
+            kept = F.dropout(ones, recurrent, True)
         outputs = []
         for t in range(x.size(1)):
             h = states[0] if kept is None else states[0] * kept

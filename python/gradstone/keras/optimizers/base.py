@@ -9,8 +9,8 @@ from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.keras._config import Configured
+from gradstone.keras._names import snake_case
 from gradstone.keras._tensor import Variable, from_host
-from gradstone.keras.layer import snake_case
 from gradstone.keras.optimizers.schedules import LearningRateSchedule
 
 
