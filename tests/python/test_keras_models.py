@@ -526,3 +526,12 @@ def test_tensors_mix_with_numpy():
     copy[0] = 7
     assert float(y[0]) != 7
     assert isinstance(np.ones(2, np.float32) + v, tf.Tensor)
+
+
+def test_a_tensor_of_gradstone_stays_one():
+    x = gs.ones(2, 6)
+    model = keras.Sequential([layers.Lambda(lambda t: t + 1.0), layers.Dropout(0.5)])
+    assert type(model(x)) is gs.Tensor and type(x) is gs.Tensor
+    for call in (tf.convert_to_tensor, tf.identity, tf.squeeze, lambda t: tf.reshape(t, (2, 6))):
+        assert isinstance(call(x), tf.Tensor)
+        assert type(x) is gs.Tensor

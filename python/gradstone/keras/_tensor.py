@@ -74,6 +74,24 @@ def wrap(value: Any) -> Any:
     return value
 
 
+def unwrap(value: Any) -> Any:
+    """The opposite of :func:`wrap`."""
+    if type(value) is Tensor:
+        value.__class__ = Base
+        return value
+    if type(value) in (tuple, list):
+        return type(value)(unwrap(v) for v in value)
+    if type(value) is dict:
+        return {key: unwrap(v) for key, v in value.items()}
+    return value
+
+
+def alias(value: Base) -> Base:
+    """The same numbers and history in another object, for :func:`wrap` to change: a tensor of the
+    user's keeps its class."""
+    return value[...] if type(value) is Base else value
+
+
 def from_host(value: Any, dtype: _C.dtype | None = None) -> Base:
     """Numbers, sequences (also of tensors) and NumPy arrays as a plain tensor of that dtype; Python
     floats become float32 and Python integers int32, arrays keep theirs."""
@@ -315,9 +333,7 @@ class Variable(_Operators, Parameter):  # type: ignore[misc]
         if self._path is not None:
             values = f"dtype={kind}, value={array(self)}"
             return f"<Variable path={self._path}, shape={self.shape}, {values}>"
-        return (
-            f"<tf.Variable '{self.name}' shape={self.shape} dtype={kind}, {_numpy_part(self)[0:6]}"
-            + (f"{array(self)!r}>" if self.ndim else f"{array(self)}>")
-        )
+        values = f"{array(self)!r}" if self.ndim else f"{array(self)}"
+        return f"<tf.Variable '{self.name}' shape={self.shape} dtype={kind}, numpy={values}>"
 
     __str__ = __repr__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Callable
@@ -97,6 +96,8 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs = logs or {}
         self._names = self._names or sorted(logs)
+        import csv
+
         writer = csv.writer(self._file, delimiter=self.separator)
         if self._header:
             writer.writerow(["epoch", *self._names])

@@ -16,7 +16,7 @@ from gradstone.keras._config import Configured
 from gradstone.keras._names import dtype_of, snake_case, unique_name
 from gradstone.keras._shapes import found_shape, leaves_of, make_symbolic, shape_of
 from gradstone.keras._symbolic import KerasTensor, Node, is_symbolic, leaves, map_leaves
-from gradstone.keras._tensor import Base, from_host, wrap
+from gradstone.keras._tensor import Base, from_host, unwrap, wrap
 from gradstone.keras._weights import WeightOwner, as_shape
 from gradstone.nn import Module
 
@@ -130,7 +130,9 @@ class Layer(Configured, WeightOwner):
         result = self._run(args, kwargs)
         if self._output_shape is None:
             self._output_shape = shape_of(result)
-        return result if plain or _Calls.depth else wrap(result)
+        if _Calls.depth:
+            return result
+        return unwrap(result) if plain else wrap(result)
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         training = kwargs.pop("training", None)

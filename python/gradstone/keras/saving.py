@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from gradstone import serialization
 from gradstone.keras._config import deserialize, serialize
 from gradstone.keras._symbolic import Graph, KerasTensor, leaves, map_leaves
 from gradstone.keras._tensor import Base, array
@@ -92,10 +90,16 @@ def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None) 
 
 
 def _may_write(filepath: Any, overwrite: bool) -> None:
-    if not overwrite and Path(filepath).exists():
+    if not overwrite and os.path.exists(filepath):
         raise ValueError(
             f"The file {os.fspath(filepath)} exists: pass overwrite=True to replace it."
         )
+
+
+def _write(state: dict[str, Any], filepath: Any) -> None:
+    from gradstone import serialization  # takes longer to import than all of this package
+
+    serialization.save(state, filepath)
 
 
 def _weights_of(model: Any) -> dict[str, Any]:
@@ -121,7 +125,7 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True) -> None:
         state["compile"] = {k: serialize(v, f"compile({k})") for k, v in named.items()}
         state["optimizer"] = model.optimizer.state_of(model.trainable_weights)
     state["trainable"] = [layer._trainable for layer in model._flatten_layers()]
-    serialization.save(state, filepath)
+    _write(state, filepath)
 
 
 def load_model(
@@ -156,7 +160,7 @@ def load_model(
 def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
     """Writes the weights."""
     _may_write(filepath, overwrite)
-    serialization.save({"format": _FORMAT, **_weights_of(model)}, filepath)
+    _write({"format": _FORMAT, **_weights_of(model)}, filepath)
 
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None:
@@ -174,6 +178,8 @@ def _read(filepath: Any) -> dict[str, Any]:
             "take the "
             "arrays of model.get_weights() and give them to set_weights(): the shapes are the same."
         )
+    from gradstone import serialization
+
     state = serialization.load(filepath)
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
         raise ValueError(f"{os.fspath(filepath)} is not a file that gradstone.keras wrote.")

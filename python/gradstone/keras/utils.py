@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import numpy as np
@@ -40,6 +39,8 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
 
 def set_random_seed(seed: int) -> None:
     """Seeds Python's, NumPy's and gradstone's random numbers."""
+    import random
+
     random.seed(seed)
     np.random.seed(seed)
     manual_seed(seed)

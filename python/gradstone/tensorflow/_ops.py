@@ -11,13 +11,15 @@ import numpy as np
 from gradstone import _C, _creation
 from gradstone import _functions as functions
 from gradstone.keras._names import dtype_of
-from gradstone.keras._tensor import Base, Tensor, Variable, array, from_host, wrap
+from gradstone.keras._tensor import Base, Tensor, Variable, alias, array, from_host, wrap
 
 Axis = int | Sequence[int] | None
 
 
 def tensor(value: Any, dtype: Any = None) -> Base:
-    """`value` as a tensor of gradstone's."""
+    """`value` as a tensor of gradstone's; another object than one of the user's."""
+    if type(value) is Base:
+        value = alias(value)
     return from_host(value, None if dtype is None else dtype_of(dtype))
 
 
@@ -62,7 +64,7 @@ def convert_to_tensor(
             f"Tensor conversion requested dtype {dtype} for Tensor with dtype {value.dtype}: use "
             "tf.cast."
         )
-    return wrap(t if not isinstance(value, np.ndarray) else t)
+    return wrap(t)
 
 
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:

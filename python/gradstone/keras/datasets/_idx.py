@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -18,6 +20,8 @@ def load(name: str, class_name: str, path: Any) -> tuple[Split, Split]:
     $GRADSTONE_DATA/name and $GRADSTONE_DATA; in ~/.gradstone/datasets/name. Where they are in none,
     they are downloaded to the last, checked by MD5. RuntimeError without a network.
     """
+    from pathlib import Path
+
     from gradstone.vision import datasets
 
     kind = getattr(datasets, class_name)

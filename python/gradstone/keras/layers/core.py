@@ -10,7 +10,8 @@ from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras import activations, initializers, regularizers
 from gradstone.keras._names import dtype_of
-from gradstone.keras._symbolic import KerasTensor, Node, is_symbolic
+from gradstone.keras._symbolic import KerasTensor, Node, is_symbolic, map_leaves
+from gradstone.keras._tensor import alias, wrap
 from gradstone.keras.layer import Layer, Shape
 from gradstone.nn import functional as F
 
@@ -191,9 +192,7 @@ class Lambda(Layer):
         self._given_shape = output_shape
 
     def call(self, inputs: Any) -> Any:
-        from gradstone.keras._tensor import wrap
-
-        return self.function(wrap(inputs))
+        return self.function(wrap(map_leaves(alias, inputs)))
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         if self._given_shape is not None:

@@ -187,17 +187,11 @@ class RNNLayer(Layer):
             outputs.append(states[0])
         return _C.stack(outputs, 1), states
 
-    def _call_symbolically(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return super()._call_symbolically(args, kwargs)
-
     def compute_output_shape(self, input_shape: Any) -> Any:
         shape = input_shape[0] if isinstance(input_shape, list) else input_shape
         state = (shape[0], self.units)
         out = (*shape[:2], self.units) if self.return_sequences else state
         return [out, *[state] * self.states] if self.return_state else out
-
-    def _check_ndim(self, shape: Shape) -> None:
-        super()._check_ndim(shape)
 
     def _multiply(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         out = _C.matmul(x, kernel)
