@@ -359,6 +359,9 @@ def test_what_fit_takes():
     )
     assert history(loader) == pytest.approx(wanted)
 
+    half = history(x[:10], y[:10], batch_size=5, shuffle=False)
+    assert history(x, y, batch_size=5, shuffle=False, steps_per_epoch=2) == half
+
     def forever():
         while True:
             yield from batches

@@ -51,6 +51,8 @@ def is_arrays(x: Any) -> bool:
 class Arrays:
     """Inputs, targets and weights with one sample in each row."""
 
+    limit: int | None = None  # at most so many batches
+
     def __init__(self, x: Any, y: Any, sample_weight: Any, batch_size: int | None) -> None:
         self.x, self.y, self.weight = to_tensors(x), to_tensors(y), to_tensors(sample_weight)
         self.batch_size = 32 if batch_size is None else batch_size
@@ -80,7 +82,8 @@ class Arrays:
     @property
     def steps(self) -> int | None:
         """How many batches there are."""
-        return -(-self.count // self.batch_size)
+        every = -(-self.count // self.batch_size)
+        return every if self.limit is None else min(every, self.limit)
 
     def split(self, share: float) -> tuple[Arrays, Arrays]:
         """All but the last `share`, and the last. ValueError when one would be empty."""
@@ -100,7 +103,7 @@ class Arrays:
     def batches(self, shuffle: bool) -> Iterator[Batch]:
         """(x, y, weight) batch by batch, in a new order when shuffled."""
         order = randperm(self.count) if shuffle else None
-        for start in range(0, self.count, self.batch_size):
+        for start in range(0, self.count, self.batch_size)[: self.limit]:
             stop = min(start + self.batch_size, self.count)
             index = slice(start, stop) if order is None else order[start:stop]
             yield select((self.x, self.y, self.weight), index)
@@ -162,7 +165,9 @@ def source_of(x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps:
     if x is None:
         raise ValueError("There are no data: x is None.")
     if is_arrays(x):
-        return Arrays(x, y, sample_weight, batch_size)
+        data = Arrays(x, y, sample_weight, batch_size)
+        data.limit = steps
+        return data
     if y is not None:
         raise ValueError(
             f"When `x` gives batches, `y` must not be given: x is a {type(x).__name__} and brings "

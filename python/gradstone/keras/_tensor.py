@@ -77,7 +77,7 @@ def wrap(value: Any) -> Any:
 def unwrap(value: Any) -> Any:
     """The opposite of :func:`wrap`."""
     if type(value) is Tensor:
-        value.__class__ = Base
+        value.__class__ = Base  # type: ignore[assignment]
         return value
     if type(value) in (tuple, list):
         return type(value)(unwrap(v) for v in value)

@@ -135,6 +135,7 @@ class Trainer(Compiled):
             if not isinstance(data, Arrays):
                 raise ValueError("`validation_split` is only supported for arrays and tensors.")
             data, validation = data.split(validation_split)
+            data.limit = steps_per_epoch
         elif validation_data is not None:
             validation = _validation_source(
                 validation_data, validation_batch_size or batch_size, validation_steps
@@ -340,7 +341,9 @@ def _validation_source(data: Any, batch_size: int | None, steps: int | None) -> 
                 "`validation_data` must be (x, y) or (x, y, sample_weight), got a tuple of length "
                 f"{len(data)}."
             )
-        return Arrays(data[0], data[1], data[2] if len(data) == 3 else None, batch_size)
+        arrays = Arrays(data[0], data[1], data[2] if len(data) == 3 else None, batch_size)
+        arrays.limit = steps
+        return arrays
     return Batches(data, steps)
 
 
