@@ -218,6 +218,11 @@ def test_trainable_flags():
     assert changed == [False, False, True, True]
     model.trainable = False
     assert model.trainable_weights == [] and len(model.non_trainable_weights) == 4
+    late = layers.Dense(3, trainable=False)
+    late(rows())
+    assert not late.kernel.requires_grad and late.trainable_weights == []
+    late.trainable = True
+    assert late.kernel.requires_grad and late.trainable_weights == late.weights
 
 
 def test_starting_values():
