@@ -1,6 +1,8 @@
 """gradstone.keras: models in files, and callbacks."""
 
+import copy
 import csv
+import pickle
 
 import numpy as np
 import pytest
@@ -72,6 +74,21 @@ def test_a_sequential_goes_on_as_if_it_had_not_been_away(tmp_path):
     assert histories[0] == histories[1]
     for a, b in zip(model.get_weights(), other.get_weights()):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_goes_on_by_itself(copy_of):
+    x, y = data()
+    model = classifier()
+    model.fit(x, y, epochs=2, verbose=0)
+    other = copy_of(model)
+    for one in (model, other):
+        gs.manual_seed(3)
+        one.fit(x, y, epochs=2, verbose=0)
+    for a, b in zip(model.get_weights(), other.get_weights()):
+        np.testing.assert_array_equal(a, b)
+    other.set_weights([w * 0 for w in other.get_weights()])
+    assert model.get_weights()[0].any()
 
 
 def test_a_graph_comes_back(tmp_path):

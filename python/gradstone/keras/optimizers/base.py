@@ -179,6 +179,15 @@ class Optimizer(Configured):
         self._variables = list(variables)
         self._state = {id(v): list(s) for v, s in zip(variables, state["slots"]) if s}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: the state beside its variables, since they will have other identities."""
+        known = [(v, self._state[id(v)]) for v in self._variables if id(v) in self._state]
+        return self.__dict__ | {"_state": known}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._state = {id(v): slots for v, slots in state["_state"]}
+
     def count_params(self) -> int:
         """How many numbers the state has, with the step count and the rate."""
         return 2 + sum(t.numel() for slots in self._state.values() for t in slots)

@@ -56,6 +56,9 @@ class Adam(Optimizer):
         self.slots = 3 if amsgrad else 2
         self._counts: dict[int, Tensor] = {}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state | {"_counts": {}})
+
     def _update(self, grads: list[Any], variables: list[Any], rate: float) -> None:
         lists: list[list[Tensor]] = [[] for _ in range(3)]
         steps = []
