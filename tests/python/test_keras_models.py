@@ -536,6 +536,21 @@ def test_tensors_mix_with_numpy():
     assert isinstance(np.ones(2, np.float32) + v, tf.Tensor)
 
 
+def test_tensors_do_not_change():
+    x = y = tf.constant([1.0, 2.0])
+    y += 1.0
+    y /= 2.0
+    y -= x * 0
+    y **= 2
+    np.testing.assert_array_equal(x, [1, 2])
+    np.testing.assert_array_equal(y, [1, 2.25])
+    v = w = tf.Variable([1.0, 2.0])
+    w *= 3.0
+    assert isinstance(w, tf.Tensor) and v.numpy()[1] == 2
+    with pytest.raises(TypeError, match="item assignment"):
+        x[0] = 3.0
+
+
 def test_a_tensor_of_gradstone_stays_one():
     x = gs.ones(2, 6)
     model = keras.Sequential([layers.Lambda(lambda t: t + 1.0), layers.Dropout(0.5)])

@@ -212,6 +212,12 @@ class _Operators:
     def __format__(self: Any, spec: str) -> str:
         return format(self.numpy(), spec) if spec else str(self)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            f"'{type(self).__name__}' object does not support item assignment: make a new tensor "
+            "(tf.where, tf.concat), or use Variable.assign."
+        )
+
     __truediv__ = _true_divide
     __rtruediv__ = _true_divide_by
 
@@ -220,6 +226,9 @@ for _name in "add sub mul floordiv mod pow matmul and or xor".split():
     for _form in (f"__{_name}__", f"__r{_name}__"):
         if hasattr(Base, _form):
             setattr(_Operators, _form, _binary(_form))
+    if hasattr(Base, f"__i{_name}__"):  # x += y makes a new tensor, as in TensorFlow
+        setattr(_Operators, f"__i{_name}__", getattr(_Operators, f"__{_name}__"))
+_Operators.__itruediv__ = _true_divide  # type: ignore[attr-defined]
 for _name in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
     setattr(_Operators, _name, _binary(_name))
 for _name in ("__neg__", "__abs__", "__invert__", "__getitem__"):
