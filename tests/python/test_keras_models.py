@@ -266,6 +266,18 @@ def test_layers_are_gradstone_modules():
     assert (drop(gs.ones(100)[None]) == 1).all()
 
 
+def test_dtypes():
+    model = small()
+    for dtype in (np.float16, np.float64, np.uint8, np.int64):
+        x = np.ones((2, 6), dtype)
+        assert model(x).dtype == gs.float32
+        assert model.predict(x, verbose=0).dtype == np.float32
+    model.double()
+    out = model(gs.ones(2, 6, dtype=gs.float64))
+    assert out.dtype == gs.float64 and out.exp().sum().requires_grad
+    assert layers.Dense(np.int64(3))(np.ones((2, 6))).shape == (2, 3)
+
+
 def test_gradstone_modules_inside_a_sequential():
     model = keras.Sequential([keras.Input((6,)), nn.Linear(6, 3), layers.Dense(2)])
     model.compile(optimizer="sgd", loss="mse")
@@ -467,6 +479,7 @@ def test_to_categorical_and_pad_sequences():
         (lambda: small().set_weights([np.zeros(1)] * 4), ValueError, r"\(6, 4\).*\(1,\)"),
         (lambda: small().get_layer("foo"), ValueError, r"foo.*\['dense"),
         (lambda: keras.Sequential([3]), ValueError, "keras.Layer"),
+        (lambda: Forgetful(), RuntimeError, r"Forgetful.*super\(\).__init__"),
         (lambda: keras.Model(keras.Input((2,)), keras.Input((2,))), ValueError, "not connected"),
         (lambda: keras.Model(keras.Input((2,)), np.zeros(2)), ValueError, "KerasTensors"),
         (lambda: np.asarray(keras.Input((2,))), ValueError, "symbolic"),
@@ -480,6 +493,11 @@ def test_to_categorical_and_pad_sequences():
 def test_mistakes_are_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+class Forgetful(keras.Model):
+    def __init__(self):
+        self.dense = layers.Dense(2)
 
 
 def compiled():

@@ -33,7 +33,7 @@ def to_tensors(data: Any) -> Any:
     t = from_host(data).detach()
     if type(t) is not Base:
         t.__class__ = Base
-    return _C._cast(t, _C.float32) if t.dtype == _C.float64 else t
+    return t.float() if t.dtype.is_floating_point else t
 
 
 def select(data: Any, index: Any) -> Any:

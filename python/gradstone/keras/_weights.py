@@ -61,6 +61,11 @@ class WeightOwner(Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Lists and dicts of layers become gradstone's, so that what is in them is found."""
+        if "_modules" not in self.__dict__ and isinstance(value, Module):
+            raise RuntimeError(
+                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the "
+                "first statement in the `__init__()` method."
+            )
         if name.startswith("_") or "_modules" not in self.__dict__:
             pass
         elif (

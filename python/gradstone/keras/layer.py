@@ -31,10 +31,13 @@ class _Calls:
 
 
 def _as_tensor(value: Any) -> Any:
-    """Arrays and numbers as tensors; fractions become float32, as Keras casts them."""
+    """Arrays and numbers as tensors; their fractions become float32, as Keras casts them, and those
+    of TensorFlow-like tensors. A tensor of gradstone's keeps its dtype."""
+    if type(value) is Base:
+        return value
     if isinstance(value, (np.ndarray, np.generic)):
         value = from_host(value)
-    if isinstance(value, Base) and value.dtype == _C.float64:
+    if isinstance(value, Base) and value.dtype.is_floating_point and value.dtype != _C.float32:
         return _C._cast(value, _C.float32)
     return value
 

@@ -6,6 +6,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras import activations, initializers, regularizers
@@ -18,12 +20,12 @@ from gradstone.nn import functional as F
 
 def positive(name: str, value: Any) -> int:
     """`value` when it is a whole number above 0. ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value <= 0:
         raise ValueError(
             f"Received an invalid value for `{name}`, expected a positive integer. Received: "
             f"{name}={value}"
         )
-    return value
+    return int(value)
 
 
 class InputLayer(Layer):
