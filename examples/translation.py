@@ -6,9 +6,9 @@
 The network of Bahdanau, Cho and Bengio (2015): a recurrent network (GRU) reads the German words in
 both directions; a second one writes the English words, and before each it weighs what was read by a
 small network of its state. A tenth of the English sentences, none of which was trained on, is for
-the test. It ends with a few translations, a line `test: BLEU NN.N, perplexity N.NN, NN.N % of the
-sentences word for word`, a checkpoint (translation.gs) and a picture of the alignments
-(translation.png) in --output.
+the test (a sixth of their German sentences were seen, with another translation). It ends with a few
+translations, a line `test: BLEU NN.N, perplexity N.NN, NN.N % of the sentences word for word`, a
+checkpoint (translation.gs) and a picture of the alignments (translation.png) in --output.
 """
 
 import argparse

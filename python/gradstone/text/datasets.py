@@ -197,7 +197,8 @@ class TranslationPairs(Dataset[tuple[str, str]]):
     by manythings.org/anki): items (English, German), or (German, English) with `swap`.
 
     Only pairs whose sentences have at most `max_words` words, when given. The split is drawn over
-    distinct English sentences, many of which have several translations: none is in both parts.
+    distinct English sentences, many of which have several translations: none is in both parts. A
+    German sentence may be, with different English ones.
     Reads deu.txt or deu.txt.gz in root or root/deu-eng: a pair in each line with a tab between,
     further columns (the authors) are left out.
     """
