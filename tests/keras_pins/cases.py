@@ -329,10 +329,11 @@ def regularized(keras):
 
 def fitted(keras, **options):
     """History and weights of a small classifier; the data in their order."""
+    penalty = options.pop("penalty", None)
     model = keras.Sequential(
         [
             keras.Input((6,)),
-            keras.layers.Dense(5, "relu"),
+            keras.layers.Dense(5, "relu", kernel_regularizer=penalty, activity_regularizer=penalty),
             keras.layers.BatchNormalization(),
             keras.layers.Dense(3, "softmax"),
         ]
@@ -358,6 +359,7 @@ def fitted(keras, **options):
 FITS = {
     "plain": lambda k: fitted(k),
     "split": lambda k: fitted(k, validation_split=0.3),
+    "penalty": lambda k: fitted(k, penalty="l2", validation_split=0.3),
     "data": lambda k: fitted(k, validation_data=(numbers(3, 8, 6), whole(4, 3, 8))),
     "class_weight": lambda k: fitted(k, class_weight={0: 1.0, 1: 3.0, 2: 0.5}),
     "sample_weight": lambda k: fitted(

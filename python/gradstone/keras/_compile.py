@@ -215,11 +215,29 @@ class Compiled:
                 output.tracker.update_state(value.detach(), float(pred.size(0)))
             value = value if output.weight == 1.0 else value * output.weight
             total = value if total is None else total + value
-        for extra in self.losses:  # type: ignore[attr-defined]
+        for extra in self._penalties():
             total = extra if total is None else total + extra
         if total is None:
             raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
         return total
+
+    # The layers, the weights to train and those with a penalty, while batches go through: finding
+    # them takes as long as a small layer.
+    _found: tuple[list[Any], list[Any], list[Any]] | None = None
+
+    def _find(self) -> None:
+        layers = list(self._flatten_layers())  # type: ignore[attr-defined]
+        trained = self.trainable_weights  # type: ignore[attr-defined]
+        penalised = [w for w in trained if getattr(w, "regularizer", None) is not None]
+        self._found = layers, trained, penalised
+
+    def _penalties(self) -> list[Any]:
+        """What is added to the loss beside the losses of the outputs."""
+        if self._found is None:
+            return self.losses  # type: ignore[attr-defined]
+        layers, _, penalised = self._found
+        added = [extra for layer in layers for extra in layer._losses]
+        return added + [w.regularizer(w) for w in penalised]
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None

@@ -112,7 +112,7 @@ def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
 
 def is_symbolic(value: Any) -> bool:
     """Whether a symbolic tensor stands in it."""
-    return any(isinstance(v, KerasTensor) for v in leaves(value))
+    return bool(value) and any(isinstance(v, KerasTensor) for v in leaves(value))
 
 
 class Graph:

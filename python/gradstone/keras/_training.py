@@ -45,7 +45,9 @@ class Trainer(Compiled):
         loss = self.compute_loss(x, y, y_pred, weight)
         if loss.requires_grad:  # else there is nothing to train
             loss.backward()
-            self.optimizer.step_on(self.trainable_weights)  # type: ignore[attr-defined]
+            found = self._found
+            trained = self.trainable_weights if found is None else found[1]  # type: ignore[attr-defined]
+            self.optimizer.step_on(trained)
         self._loss_tracker.update_state(loss, float(_batch_size(x)))
         self._update_metrics(y, y_pred, weight)
 
@@ -53,13 +55,22 @@ class Trainer(Compiled):
         """The output as gradstone's own tensors, whatever came in."""
         _Calls.depth += 1
         try:
+            self._forget_added()
             if not training:
                 with no_grad():
                     return self(x, training=False)  # type: ignore[operator]
-            self._forget_losses()  # type: ignore[attr-defined]
             return self(x, training=True)  # type: ignore[operator]
         finally:
             _Calls.depth -= 1
+
+    def _forget_added(self) -> None:
+        """No layer's ``add_loss`` of the batch before counts."""
+        if self._found is None:
+            self._forget_losses()  # type: ignore[attr-defined]
+        else:
+            for layer in self._found[0]:
+                if layer._losses:
+                    layer._losses.clear()
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One batch: (x, y) or (x, y, weight). A subclass may write its own, which gives numbers by
@@ -173,6 +184,7 @@ class Trainer(Compiled):
                 if self.stop_training:
                     break
         finally:
+            self._found = None
             self.train(False)  # type: ignore[attr-defined]
         hooks.call("on_train_end", logs)
         return history
@@ -192,6 +204,7 @@ class Trainer(Compiled):
         for x, y, weight in data.batches(shuffle):
             if step == 0:
                 self._ensure_built(x)
+                self._find()
             if class_weight is not None:
                 weight = _class_weights(class_weight, y, weight)
             if watched:

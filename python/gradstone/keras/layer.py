@@ -110,10 +110,14 @@ class Layer(Configured, WeightOwner):
     # -------------------------------------------------------------------------------------- calling
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if is_symbolic(args) or is_symbolic(kwargs):
+        if len(args) == 1 and isinstance(args[0], Base) and not is_symbolic(kwargs):
+            plain = type(args[0]) is Base  # one tensor: what nearly every call is
+            args = (_as_tensor(args[0]),)
+        elif is_symbolic(args) or is_symbolic(kwargs):
             return self._call_symbolically(args, kwargs)
-        plain = not _Calls.depth and all(type(t) is Base for t in leaves(args) if t is not None)
-        args = map_leaves(_as_tensor, args)
+        else:
+            plain = all(type(t) is Base for t in leaves(args) if t is not None)
+            args = map_leaves(_as_tensor, args)
         if (
             not _Calls.depth
             and args

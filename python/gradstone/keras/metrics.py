@@ -90,6 +90,10 @@ class Mean(Metric):
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         with no_grad():
             values = tensor_of(values).detach().float()
+            if isinstance(sample_weight, (int, float)):
+                self.total = self.total + values.sum() * sample_weight
+                self.count = self.count + values.numel() * sample_weight
+                return
             if sample_weight is None:
                 self.total = self.total + (values.sum() if values.dim() else values)
                 self.count = self.count + values.numel()
