@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -125,6 +126,27 @@ def test_a_subclass_finds_layers_in_lists_and_passes_training_on():
     before = model.get_weights()
     model.fit(x, rows(1, 20, 2), epochs=1, verbose=0)
     assert all((a != b).any() for a, b in zip(before, model.get_weights()))
+
+
+def test_threads_do_not_see_each_others_calls():
+    inside, go = threading.Event(), threading.Event()
+
+    class Slow(layers.Layer):
+        def call(self, x):
+            inside.set()
+            go.wait(10)
+            return x * 1.0
+
+    thread = threading.Thread(target=lambda: Slow()(rows(), training=True))
+    thread.start()
+    try:
+        assert inside.wait(10)
+        out = keras.Sequential([layers.Dropout(0.5)])(np.ones((3, 6), np.float32))
+    finally:
+        go.set()
+        thread.join()
+    assert isinstance(out, tf.Tensor)
+    np.testing.assert_array_equal(out, np.ones((3, 6)))
 
 
 class Scale(layers.Layer):

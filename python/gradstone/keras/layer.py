@@ -6,6 +6,7 @@ of its inputs, and kept in Keras's layout. Data are channels-last.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,14 @@ from gradstone.nn import Module
 Shape = tuple[Any, ...]
 
 
-class _Calls:
-    """How deep in calls we are, and whether the outermost one trains."""
+class _CallState(threading.local):
+    """How deep in calls this thread is, and whether the call around trains."""
 
     depth = 0
     training = False
+
+
+_Calls = _CallState()
 
 
 def _as_tensor(value: Any) -> Any:
