@@ -347,7 +347,6 @@ def test_a_metric_of_many_elements_is_kept_as_lists():
 
 
 def test_averaged_weights_are_what_is_evaluated():
-    pytest.importorskip("gradstone.training.ema", reason="needs gradstone.training.ema")
     model = network()
     trainer = fit(model, 2, lr=0.5, ema=0.99, validation=DataLoader(data(), 50))
     own = copy.deepcopy(model.state_dict())

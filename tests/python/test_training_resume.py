@@ -346,9 +346,6 @@ OPTIONS = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_part_is_kept(name, tmp_path):
-    if name == "averaged weights":
-        pytest.importorskip("gradstone.training.ema", reason="needs gradstone.training.ema")
-
     def make(folder, *callbacks):
         options = {k: v() if v is Mix else v for k, v in OPTIONS[name].items()}
         return trainer_for(tmp_path / folder, callbacks, **options)
