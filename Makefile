@@ -112,7 +112,11 @@ nvcc-table: $(VENV)/.tools ## writes what the kernels use now into tests/cuda/re
 
 .PHONY: smoke
 smoke: $(VENV)/.package $(VENV)/.extras-test-progress-plot ## the fast Python tests
-	$(PY) -m pytest -m "not slow" -x $(PYTEST_ARGS)
+	$(PY) -m pytest -m "not slow and not minutes" -x $(PYTEST_ARGS)
+
+.PHONY: test-long
+test-long: $(VENV)/.package $(VENV)/.extras-test-progress-plot ## programs trained on whole data sets, to their accuracy: minutes
+	$(PY) -m pytest -m minutes $(PYTEST_ARGS)
 
 .PHONY: sanitize
 sanitize: $(VENV)/.tools ## the C++ tests, CUDA kernels included, under AddressSanitizer and UBSan

@@ -90,7 +90,7 @@ def test_01_keras_cnn_trains_and_prints_keras_lines():
     }
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 @pytest.mark.timeout(3600)
 def test_01_keras_cnn_reaches_its_accuracy_on_all_of_mnist():
     text, _ = run("tf_01_keras_cnn.py", **images(60_000, 10_000))
@@ -143,7 +143,7 @@ def test_06_keras_mnist_cnn_trains():
     assert epochs[5]["accuracy"] > 0.8
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 @pytest.mark.timeout(3600)
 def test_06_keras_mnist_cnn_reaches_its_accuracy_on_all_of_mnist():
     text, _ = run("tf_06_keras_mnist_cnn.py", **images(60_000, 10_000))
