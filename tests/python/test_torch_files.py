@@ -116,6 +116,14 @@ def test_damaged_files(name):
             gs.load(io.BytesIO(data[:length]))
 
 
+def test_compressed_archives_are_not_unpacked():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("archive/data.pkl", pickle.dumps(b"\0" * 1_000_000))
+    with pytest.raises(RuntimeError, match="compressed"):
+        gs.load(io.BytesIO(file.getvalue()))
+
+
 def test_other_archives():
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as made:

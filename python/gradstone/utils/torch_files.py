@@ -153,6 +153,9 @@ def _archive(data: bytes, fill: Callable[[_Storage, bytes], None]) -> Any:
         names = [n for n in archive.namelist() if n.endswith("data.pkl") and n.count("/") <= 1]
         if len(names) != 1:
             raise ValueError("it is a zip archive without data.pkl, not one of torch.save")
+        # A few packed bytes may unpack to more than there is memory; torch.save packs nothing.
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise ValueError("its parts are compressed, which torch.save never does")
         folder = names[0].removesuffix("data.pkl")
         order = folder + "byteorder"
         if order in archive.namelist() and archive.read(order) != b"little":
