@@ -60,8 +60,13 @@ Tensor write(const char* name, const Tensor& a, const Tensor& b, Op op, bool kee
   });
 }
 
-Tensor scaled(const Tensor& t, Scalar alpha) {
-  return alpha.to_double() == 1.0 ? t : static_cast<Tensor>(mul(t, alpha));
+// alpha * right, multiplied in the dtype of the sum that it is for.
+Tensor scaled(const Tensor& left, const Tensor& right, Scalar alpha) {
+  if (alpha.to_double() == 1.0) return right;
+  const DType sum = result_dtype(left, right);
+  const bool wider =
+      !right.body()->wrapped_number && is_floating(sum) && is_floating(right.dtype());
+  return mul(wider ? static_cast<Tensor>(cast(right, sum)) : right, alpha);
 }
 
 bool is_scalar_number(const Tensor& t, double value) {
@@ -72,7 +77,7 @@ bool is_scalar_number(const Tensor& t, double value) {
 
 // d(a + b) = da + db
 Tensor add(const Operand& left, const Operand& right, Scalar alpha) {
-  if (alpha.to_double() != 1.0) return add(left, mul(right, alpha), Scalar(1));
+  if (alpha.to_double() != 1.0) return add(left, scaled(left, right, alpha), Scalar(1));
   Casts casts;
   const auto [a, b, dtype] = promoted(casts, "add", left, right);
   Tensor y = run("add", BinaryOp::Add, a, b);
@@ -88,7 +93,7 @@ Tensor add(const Operand& left, const Operand& right, Scalar alpha) {
 
 // d(a - b) = da - db
 Tensor sub(const Operand& left, const Operand& right, Scalar alpha) {
-  if (alpha.to_double() != 1.0) return sub(left, mul(right, alpha), Scalar(1));
+  if (alpha.to_double() != 1.0) return sub(left, scaled(left, right, alpha), Scalar(1));
   Casts casts;
   const auto [a, b, dtype] = promoted(casts, "sub", left, right);
   GS_CHECK(dtype != DType::Bool, Type, "sub", "bool tensors have no difference; use logical_xor.");
@@ -341,12 +346,12 @@ Tensor write_direct(const char* name, BinaryOp op, const Tensor& a, const Tensor
 }  // namespace
 
 Tensor add_(const Tensor& a, const Operand& b, Scalar alpha) {
-  const Tensor other = scaled(b, alpha);
+  const Tensor other = scaled(a, b, alpha);
   if (direct(a, other)) return write_direct("add_", BinaryOp::Add, a, other);
   return write("add_", a, b, [&](const Tensor& old) { return add(old, b, alpha); }, false);
 }
 Tensor sub_(const Tensor& a, const Operand& b, Scalar alpha) {
-  const Tensor other = scaled(b, alpha);
+  const Tensor other = scaled(a, b, alpha);
   if (direct(a, other) && a.dtype() != DType::Bool)
     return write_direct("sub_", BinaryOp::Sub, a, other);
   return write("sub_", a, b, [&](const Tensor& old) { return sub(old, b, alpha); }, false);

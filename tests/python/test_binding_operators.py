@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import gradstone as gs
 from gradstone import _C
 from native import arange, same, tensor
 
@@ -141,3 +142,20 @@ def test_sequence_protocol():
     with pytest.raises(TypeError):
         _ = "a" in x
     assert hash(x) == hash(x) and x in {x: 1} and len({x, a, b}) == 3
+
+
+def test_alpha_is_multiplied_in_the_dtype_of_the_sum():
+    third = gs.tensor([0.1])
+    exact = 3 * np.float64(np.float32(0.1))
+    for y in (
+        gs.zeros(1, dtype=gs.float64).add_(third, alpha=3),
+        gs.zeros(1, dtype=gs.float64).add(third, alpha=3),
+        gs.zeros(1, dtype=gs.float64).sub(third, alpha=-3),
+        gs.zeros(1, dtype=gs.float64).sub_(third, alpha=-3),
+    ):
+        assert y.dtype == gs.float64 and y.item() == exact
+    assert gs.tensor([1, 2]).add(gs.tensor([3, 4]), alpha=2).tolist() == [7, 10]
+    x = gs.zeros(1, dtype=gs.float64, requires_grad=True)
+    third.requires_grad_()
+    x.add(third, alpha=3).sum().backward()
+    assert third.grad.dtype == gs.float32 and third.grad.item() == 3
