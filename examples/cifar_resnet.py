@@ -36,11 +36,11 @@ def parse_arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=Path("data"), help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=6, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=8, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=128, help="default: %(default)s")
     parser.add_argument("--lr", type=float, default=0.1, help="the largest (default: %(default)s)")
     parser.add_argument(
-        "--width", type=int, default=16, help="channels of the first layer (default: %(default)s)"
+        "--width", type=int, default=24, help="channels of the first layer (default: %(default)s)"
     )
     parser.add_argument(
         "--limit", type=int, default=None, help="use LIMIT training and LIMIT test pictures only"
