@@ -8,28 +8,17 @@ it was.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._watched_operations import replaced
 from gradstone.nn import Module
-
-_OPERATORS = (
-    "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul "
-    "rmatmul neg abs invert and rand or ror xor rxor lshift rlshift rshift rrshift iadd isub imul "
-    "itruediv ifloordiv imod ipow iand ior ixor lt le eq ne gt ge getitem setitem"
-).split()
-_ALIASES = (
-    "swapaxes swapdims moveaxis clip clip_ absolute multiply multiply_ subtract subtract_ divide "
-    "divide_ true_divide negative greater greater_equal less less_equal not_equal fix"
-).split()
 
 
 @dataclass
@@ -64,7 +53,7 @@ class Watch:
         self._calls: list[Event] = []  # operations being computed
         self._backward: Event | None = None  # the gradient being computed
         self._nodes: dict[int, Any] = {}
-        self._undo: list[Callable[[], None]] = []
+        self._undo = ExitStack()
         self._thread = threading.get_ident()
         self._zero = 0.0
 
@@ -147,11 +136,13 @@ class Watch:
                     handle.remove()
                 module.__dict__["_has_hooks"] = before
 
-            self._undo.append(undo)
+            self._undo.callback(undo)
 
     # -------------------------------------------------------------------------------- operations
 
     def _watched(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        name = "Function" if name == "_apply_function" else name.strip("_")
+
         def watched(*args: Any, **kwargs: Any) -> Any:
             phase = self._phase
             if phase in (None, "backward") or threading.get_ident() != self._thread:
@@ -196,36 +187,12 @@ class Watch:
             self._end(event, [])
             self.events.append(event)
 
-    # ----------------------------------------------------------------------------------- replacing
-
-    def _replace(self) -> None:
-        known = {operation["name"] for operation in _C.operations()} | {"_apply_function"}
-        watched: dict[int, Any] = {}
-        for name in known:
-            function = getattr(_C, name, None)
-            if function is not None:
-                shown = "Function" if name == "_apply_function" else name.strip("_")
-                watched[id(function)] = self._watched(shown, function)
-        for module in list(sys.modules.values()):
-            if not isinstance(module, ModuleType):
-                continue
-            for name, value in list(vars(module).items()):
-                if id(value) in watched:
-                    self._set(module, name, value, watched[id(value)])
-        methods = [*sorted(known), *_ALIASES, *(f"__{name}__" for name in _OPERATORS)]
-        for name in methods:
-            value = Tensor.__dict__.get(name)
-            if value is not None and not hasattr(value, "__code__"):
-                self._set(Tensor, name, value, self._watched(name.strip("_"), value))
-
-    def _set(self, owner: Any, name: str, before: Any, now: Any) -> None:
-        setattr(owner, name, now)
-        self._undo.append(lambda: setattr(owner, name, before))
+    # ------------------------------------------------------------------------------ in and out
 
     def __enter__(self) -> Watch:
         try:
             self._hook_modules()
-            self._replace()
+            self._undo.enter_context(replaced(self._watched))
         except BaseException:
             self.__exit__()
             raise
@@ -233,7 +200,6 @@ class Watch:
         return self
 
     def __exit__(self, *error: object) -> None:
-        while self._undo:
-            self._undo.pop()()
+        self._undo.close()
         self._phase = None
         self._nodes.clear()
