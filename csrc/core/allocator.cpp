@@ -382,8 +382,10 @@ int class_with_a_block(const Central& c, int k) {
   } else {
     publish(c, -freed, 0);
   }
-  if (!GS_CACHING) return give_to_system(pointer, size);
   const std::lock_guard lock(c.mutex);
+  // Under the mutex too, because a fork waits for it: AddressSanitizer's own free() takes locks that
+  // a child would find taken for ever.
+  if (!GS_CACHING) return give_to_system(pointer, size);
   // Half the thread's list goes along, so that the next frees find room.
   if (t && k < kThreadClasses && t->count[k] > 0) hand_over(c, *t, k, t->count[k] / 2);
   auto* block = static_cast<Block*>(pointer);

@@ -228,10 +228,14 @@ TEST(Allocator, CacheStaysNearWhatWasInUse) {
 }
 
 TEST(Allocator, ForkedChildAllocates) {
-  std::atomic<bool> stop{false};
+  std::atomic<bool> running{false}, stop{false};
   std::thread busy([&] {
-    while (!stop) deallocate(allocate(3 << 20), 3 << 20);
+    while (!stop) {
+      deallocate(allocate(3 << 20), 3 << 20);
+      running = true;
+    }
   });
+  while (!running) std::this_thread::yield();
   for (int i = 0; i < 20; ++i) {
     const pid_t child = fork();
     ASSERT_GE(child, 0);
