@@ -4,6 +4,7 @@
 
 #include "divisor.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/pool.h"
 #include "pool_value.cuh"
 #include "reduce.cuh"
 #include "runtime/stream.h"

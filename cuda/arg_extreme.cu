@@ -3,6 +3,7 @@
 // that the larger key, or of equal ones the smaller position, is the answer in any order of
 // joining.
 #include "kernels/kernels.h"
+#include "kernels/params/reduce.h"
 #include "ordered.cuh"
 #include "runtime/scratch.h"
 #include "runtime/stream.h"

@@ -3,6 +3,7 @@
 // and head; 16-bit floats have tensor cores where they fit (attention_tensor.cu).
 #include "attention_tile.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/attention.h"
 #include "reduce.cuh"
 
 namespace gs::cuda {

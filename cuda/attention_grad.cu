@@ -3,6 +3,7 @@
 // tiles of queries for dq, one over tiles of keys for dk and dvalue.
 #include "attention_tile.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/attention.h"
 #include "reduce.cuh"
 #include "runtime/scratch.h"
 

@@ -3,6 +3,7 @@
 // stay in registers, where the product with the values takes them.
 #include "attention_tensor.cuh"
 #include "gemm.cuh"
+#include "kernels/params/attention.h"
 
 namespace gs::cuda {
 namespace {

@@ -3,6 +3,7 @@
 // dk and dvalue. Scores and probabilities are made again, in registers; there they also are the
 // left operands of the products with the other side's rows: the second pass makes them transposed.
 #include "attention_tensor.cuh"
+#include "kernels/params/attention.h"
 #include "reduce.cuh"
 #include "runtime/scratch.h"
 

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "core/dtype.h"
-#include "kernels/params.h"
+#include "kernels/params/attention.h"
 #include "portable.cuh"
 #include "runtime/stream.h"
 #include "vec.cuh"

@@ -2,6 +2,7 @@
 // planes, or of columns where inner is 1, joined for each channel in a fixed order, and the result
 // is written by planes or columns.
 #include "kernels/kernels.h"
+#include "kernels/params/norm.h"
 #include "norm_planes.cuh"
 #include "runtime/scratch.h"
 

@@ -3,6 +3,7 @@
 #include "any_dtype.cuh"
 #include "kernels/functors.h"
 #include "kernels/kernels.h"
+#include "kernels/params/binary.h"
 
 namespace gs::cuda {
 namespace {

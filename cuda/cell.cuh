@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gemm.cuh"
+#include "kernels/params/recurrent.h"
 
 namespace gs::cuda {
 

@@ -1,6 +1,8 @@
 // Convolution forward, and what all convolutions check.
 #include "conv_taps.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/conv.h"
+#include "kernels/params/unary.h"
 
 namespace gs::cuda {
 

@@ -3,6 +3,7 @@
 #include "conv_taps.cuh"
 #include "conv_weight_sums.cuh"
 #include "divisor.cuh"
+#include "kernels/params/conv.h"
 #include "reduce.cuh"
 #include "runtime/stream.h"
 

@@ -4,6 +4,7 @@
 
 #include "conv_taps.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/conv.h"
 
 namespace gs::cuda {
 

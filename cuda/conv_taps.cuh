@@ -3,7 +3,7 @@
 // evenly spaced taps over evenly spaced places of the source.
 #pragma once
 
-#include "kernels/params.h"
+#include "kernels/params/conv.h"
 #include "vec.cuh"
 
 namespace gs::cuda {

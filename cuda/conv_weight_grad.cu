@@ -4,6 +4,7 @@
 #include "conv_tf32_tile.cuh"
 #include "conv_weight_sums.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/conv.h"
 #include "runtime/stream.h"
 
 namespace gs::cuda {

@@ -2,7 +2,7 @@
 // the shares are then added up in order. A share of sums is laid out as dweight with dbias behind.
 #pragma once
 
-#include "kernels/params.h"
+#include "kernels/params/conv.h"
 #include "runtime/scratch.h"
 #include "vec.cuh"
 

@@ -1,6 +1,7 @@
 // Copies between layouts and dtypes, fill, arange, and y += alpha x.
 #include "any_dtype.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/copy.h"
 
 namespace gs::cuda {
 namespace {

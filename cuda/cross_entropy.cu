@@ -1,6 +1,7 @@
 // Cross entropy over the middle of (outer, n, inner), of rows (inner is 1) or of columns. The
 // logits are read once each way: forward finds maximum and sum together, the gradient needs no sum.
 #include "kernels/kernels.h"
+#include "kernels/params/cross_entropy.h"
 #include "runtime/scratch.h"
 #include "softmax_sums.cuh"
 

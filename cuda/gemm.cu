@@ -1,6 +1,7 @@
 // Matrix products: which kernel runs, how it is cut, and the second stage of those whose k is cut.
 // C = act(alpha A B + beta C + bias), alone or in batches.
 #include "gemm.cuh"
+#include "kernels/params/gemm.h"
 
 #include <atomic>
 

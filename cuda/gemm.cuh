@@ -5,6 +5,7 @@
 #include "float32_products.h"
 #include "kernels/functors.h"
 #include "kernels/kernels.h"
+#include "kernels/params/gemm.h"
 #include "reduce.cuh"
 #include "runtime/stream.h"
 #include "vec.cuh"

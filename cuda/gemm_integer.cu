@@ -2,6 +2,7 @@
 // which gives the same as arithmetic in it; on bool they count matches.
 #include "any_dtype.cuh"
 #include "gemm_batches.cuh"
+#include "kernels/params/gemm.h"
 
 namespace gs::cuda {
 namespace {

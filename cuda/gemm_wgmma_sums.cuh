@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gemm.cuh"
+#include "kernels/params/gemm.h"
 
 namespace gs::cuda {
 

@@ -4,6 +4,7 @@
 
 #include "any_dtype.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/optimizer.h"
 #include "reduce.cuh"
 #include "runtime/scratch.h"
 #include "tensor_list.cuh"

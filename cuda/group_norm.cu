@@ -1,6 +1,7 @@
 // Group normalisation. Forward: rows of the channels of one group of one sample. Gradient: sums
 // over planes, from them the coefficients of each group, and dx by planes.
 #include "kernels/kernels.h"
+#include "kernels/params/norm.h"
 #include "norm_planes.cuh"
 #include "norm_rows.cuh"
 #include "runtime/scratch.h"

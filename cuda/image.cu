@@ -2,6 +2,7 @@
 // up to kPixels pixels of one channel of one image, whose table of 256 numbers it keeps at hand.
 #include "divisor.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/image.h"
 #include "runtime/stream.h"
 
 namespace gs::cuda {

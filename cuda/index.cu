@@ -1,5 +1,6 @@
 // Reading by index: rows and elements picked by integer arrays, the range of an index, triangles.
 #include "kernels/kernels.h"
+#include "kernels/params/index.h"
 #include "runtime/graph.h"
 #include "runtime/scratch.h"
 #include "runtime/stream.h"

@@ -3,6 +3,7 @@
 // stably: the additions to one target then lie side by side, and whoever has the first of them adds
 // them up in order (in float for 16-bit types), or whoever has the last assigns it.
 #include "kernels/kernels.h"
+#include "kernels/params/index.h"
 #include "radix_sort.h"
 #include "runtime/scratch.h"
 #include "runtime/stream.h"

@@ -1,5 +1,6 @@
 // Layer normalisation, forward: weight and bias belong to the elements of a row.
 #include "kernels/kernels.h"
+#include "kernels/params/norm.h"
 #include "norm_rows.cuh"
 
 namespace gs::cuda {

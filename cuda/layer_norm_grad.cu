@@ -4,6 +4,7 @@
 // sums over rows gather in registers while dx is written: dy and x are read once. The blocks' sums
 // are joined by a second kernel, in their order.
 #include "kernels/kernels.h"
+#include "kernels/params/norm.h"
 #include "norm_common.cuh"
 #include "runtime/scratch.h"
 

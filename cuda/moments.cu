@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/kernels.h"
+#include "kernels/params/reduce.h"
 #include "runtime/scratch.h"
 #include "runtime/stream.h"
 #include "tile.cuh"

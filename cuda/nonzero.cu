@@ -2,6 +2,7 @@
 // and each block, which then knows where its positions go, writes them.
 #include "block_scan.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/index.h"
 #include "runtime/graph.h"
 #include "runtime/scratch.h"
 #include "runtime/stream.h"

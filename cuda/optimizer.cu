@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/kernels.h"
+#include "kernels/params/optimizer.h"
 #include "runtime/graph.h"
 #include "runtime/scratch.h"
 #include "tensor_list.cuh"

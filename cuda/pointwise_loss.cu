@@ -2,6 +2,7 @@
 #include "pointwise_loss.cuh"
 
 #include "kernels/kernels.h"
+#include "kernels/params/pointwise_loss.h"
 #include "runtime/faults.h"
 #include "runtime/scratch.h"
 

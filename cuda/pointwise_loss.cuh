@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/loss_functors.h"
+#include "kernels/params/pointwise_loss.h"
 #include "rows.cuh"
 
 namespace gs::cuda {

@@ -1,5 +1,6 @@
 // Gradients of the losses of two tensors: of the input, of the target, or of both in one pass.
 #include "kernels/kernels.h"
+#include "kernels/params/pointwise_loss.h"
 #include "pointwise_loss.cuh"
 
 namespace gs::cuda {

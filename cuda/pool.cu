@@ -5,6 +5,7 @@
 
 #include "divisor.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/pool.h"
 #include "pool_value.cuh"
 #include "runtime/stream.h"
 

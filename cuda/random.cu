@@ -6,6 +6,7 @@
 #include "any_dtype.cuh"
 #include "core/random.h"
 #include "kernels/kernels.h"
+#include "kernels/params/random.h"
 #include "runtime/graph.h"
 
 namespace gs::cuda {

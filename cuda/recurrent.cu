@@ -4,6 +4,7 @@
 // steps are one kernel instead (recurrent_persistent.cu). Gates and c stay in the type of the sums;
 // h is rounded to the layer's type at each step.
 #include "cell.cuh"
+#include "kernels/params/recurrent.h"
 #include "runtime/scratch.h"
 
 namespace gs::cuda {

@@ -2,6 +2,7 @@
 // turns the gradient of h and c into that of the gates, and one product with W_hh, whose parts the
 // next step's kernel adds up. The gradient of W_hh is one product over all steps at the end.
 #include "cell.cuh"
+#include "kernels/params/recurrent.h"
 #include "runtime/scratch.h"
 
 namespace gs::cuda {

@@ -1,6 +1,7 @@
 // All steps of an LSTM or GRU layer in one kernel. A block keeps its units' rows of W_hh in shared
 // memory; after each step the blocks wait for each other, and the new states go from one to all
 // through the second cache: two buffers, since nobody writes one that another may still read.
+#include "kernels/params/recurrent.h"
 #include "recurrent_slice.cuh"
 #include "runtime/scratch.h"
 

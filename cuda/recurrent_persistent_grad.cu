@@ -1,6 +1,7 @@
 // The gradient through all steps of an LSTM or GRU layer in one kernel, from the last step to the
 // first. A block keeps its units' columns of W_hh in shared memory; what goes from one to all after
 // each step are the gradients of the gates.
+#include "kernels/params/recurrent.h"
 #include "recurrent_slice.cuh"
 #include "runtime/scratch.h"
 

@@ -3,6 +3,7 @@
 // makes too few blocks, the reduced axis is cut into chunks by shape alone, and a second stage
 // joins the partial results in order.
 #include "kernels/kernels.h"
+#include "kernels/params/reduce.h"
 #include "reduce_jobs.cuh"
 #include "runtime/scratch.h"
 #include "runtime/stream.h"

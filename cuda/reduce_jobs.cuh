@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "any_dtype.cuh"
-#include "kernels/params.h"
+#include "kernels/params/reduce.h"
 #include "wrapping.cuh"
 
 namespace gs::cuda {

@@ -3,6 +3,7 @@
 // those before it, joined in order.
 #include "block_scan.cuh"
 #include "kernels/kernels.h"
+#include "kernels/params/reduce.h"
 #include "runtime/scratch.h"
 #include "runtime/stream.h"
 #include "tile.cuh"

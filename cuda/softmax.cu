@@ -2,6 +2,7 @@
 // in the registers of their team; longer ones, and columns (inner above 1), are read twice, the
 // first time for the maximum and the sum together.
 #include "kernels/kernels.h"
+#include "kernels/params/softmax.h"
 #include "softmax_sums.cuh"
 
 namespace gs::cuda {

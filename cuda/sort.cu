@@ -4,6 +4,8 @@
 // the first few come from the first few of each part, round by round, and whole orders from a radix
 // sort. Kernels find the positions; gather then fetches the values.
 #include "kernels/kernels.h"
+#include "kernels/params/index.h"
+#include "kernels/params/sort.h"
 #include "ordered.cuh"
 #include "radix_sort.h"
 #include "runtime/scratch.h"

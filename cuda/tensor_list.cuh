@@ -2,7 +2,7 @@
 // block takes a piece of one tensor.
 #pragma once
 
-#include "kernels/params.h"
+#include "kernels/params/optimizer.h"
 #include "runtime/stream.h"
 #include "vec.cuh"
 

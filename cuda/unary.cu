@@ -5,6 +5,7 @@
 #include "any_dtype.cuh"
 #include "kernels/functors.h"
 #include "kernels/kernels.h"
+#include "kernels/params/unary.h"
 #include "loop.cuh"
 
 namespace gs::cuda {

@@ -1,4 +1,5 @@
 // Attention: FLOP/s of the products that the mask leaves (half of them when causal).
+#include "kernels/params/attention.h"
 #include "register.h"
 
 namespace gs::bench {

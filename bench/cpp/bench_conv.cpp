@@ -1,4 +1,5 @@
 // Convolutions: FLOP/s for every instruction set, one thread and two; the three passes one by one.
+#include "kernels/params/conv.h"
 #include "register.h"
 
 namespace gs::bench {

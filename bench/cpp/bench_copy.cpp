@@ -1,5 +1,6 @@
 // Copies: dense, transposed, broadcast, converted, joined.
 #include "kernels/loop_of.h"
+#include "kernels/params/copy.h"
 #include "register.h"
 
 namespace gs::bench {

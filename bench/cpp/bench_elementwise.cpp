@@ -1,5 +1,7 @@
 // Elementwise kernels, dense and broadcast: bytes read and written a second.
 #include "kernels/loop_of.h"
+#include "kernels/params/binary.h"
+#include "kernels/params/unary.h"
 #include "register.h"
 
 namespace gs::bench {

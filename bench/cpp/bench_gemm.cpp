@@ -1,4 +1,5 @@
 // Matrix products: FLOP/s for every instruction set, one thread and two.
+#include "kernels/params/gemm.h"
 #include "register.h"
 
 namespace gs::bench {

@@ -1,4 +1,5 @@
 // Rows and elements picked by index, and added back: embedding, gather, scatter.
+#include "kernels/params/index.h"
 #include "register.h"
 
 namespace gs::bench {

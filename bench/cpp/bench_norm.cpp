@@ -1,4 +1,5 @@
 // Layer and batch normalisation, forward and backward.
+#include "kernels/params/norm.h"
 #include "register.h"
 
 namespace gs::bench {

@@ -1,6 +1,7 @@
 // Steps of optimizers over many small parameters and over few large ones.
 #include <vector>
 
+#include "kernels/params/optimizer.h"
 #include "register.h"
 
 namespace gs::bench {

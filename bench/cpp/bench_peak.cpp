@@ -13,6 +13,7 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/gemm.h"
 
 namespace {
 

@@ -1,4 +1,5 @@
 // Pooling of planes with 2x2 and 3x3 windows: bytes read and written a second.
+#include "kernels/params/pool.h"
 #include "register.h"
 
 namespace gs::bench {

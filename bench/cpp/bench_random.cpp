@@ -1,4 +1,5 @@
 // Random numbers and dropout, in bytes written (dropout also reads).
+#include "kernels/params/random.h"
 #include "register.h"
 
 namespace gs::bench {

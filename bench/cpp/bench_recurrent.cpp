@@ -1,5 +1,6 @@
 // One layer through time, with as many inputs as hidden units: FLOP/s of the forward's products and
 // of those in the gradient's kernel, which leaves out the input's.
+#include "kernels/params/recurrent.h"
 #include "register.h"
 
 namespace gs::bench {

@@ -1,4 +1,5 @@
 // Sums, maxima and their positions over the first axis, the last, or everything; running sums.
+#include "kernels/params/reduce.h"
 #include "register.h"
 
 namespace gs::bench {

@@ -1,4 +1,6 @@
 // Softmax, its logarithm and cross entropy, forward and backward.
+#include "kernels/params/cross_entropy.h"
+#include "kernels/params/softmax.h"
 #include "register.h"
 
 namespace gs::bench {

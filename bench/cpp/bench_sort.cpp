@@ -1,4 +1,5 @@
 // Sorting and the k largest along one axis: bytes read, and written with their positions.
+#include "kernels/params/sort.h"
 #include "register.h"
 
 namespace gs::bench {

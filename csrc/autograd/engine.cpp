@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "kernels/kernels.h"
 #include "kernels/loop_of.h"
+#include "kernels/params/copy.h"
 
 namespace gs::autograd {
 namespace {

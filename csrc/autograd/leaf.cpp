@@ -3,6 +3,8 @@
 #include "autograd/record.h"
 #include "kernels/kernels.h"
 #include "kernels/loop_of.h"
+#include "kernels/params/binary.h"
+#include "kernels/params/copy.h"
 
 namespace gs::autograd {
 

@@ -6,6 +6,7 @@
 #include "core/thread_local.h"
 #include "kernels/kernels.h"
 #include "kernels/loop_of.h"
+#include "kernels/params/copy.h"
 
 namespace gs::autograd {
 namespace {

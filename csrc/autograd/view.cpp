@@ -7,6 +7,8 @@
 #include "core/error.h"
 #include "kernels/kernels.h"
 #include "kernels/loop_of.h"
+#include "kernels/params/copy.h"
+#include "kernels/params/index.h"
 
 namespace gs::autograd {
 namespace {

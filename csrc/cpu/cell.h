@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "cpu/panel.h"
-#include "kernels/params.h"
+#include "kernels/params/recurrent.h"
 
 namespace gs::cpu {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "core/parallel.h"
 #include "cpu/conv_patches.h"
-#include "kernels/params.h"
+#include "kernels/params/conv.h"
 
 namespace gs::cpu {
 namespace {

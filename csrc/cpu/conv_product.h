@@ -7,6 +7,7 @@
 #include "cpu/conv_patches.h"
 #include "cpu/gemm_kernel.h"
 #include "cpu/gemm_pack.h"
+#include "kernels/params/gemm.h"
 
 namespace gs::cpu {
 namespace {

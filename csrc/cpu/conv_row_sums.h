@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "cpu/conv_band.h"
 #include "cpu/conv_product.h"
+#include "kernels/params/gemm.h"
 
 namespace gs::cpu {
 namespace {

@@ -20,6 +20,7 @@
 #include "cpu/scratch.h"
 #include "cpu/winograd_phases.h"
 #include "cpu/winograd_tiles.h"
+#include "kernels/params/conv.h"
 
 namespace gs::cpu {
 namespace {

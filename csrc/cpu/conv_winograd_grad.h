@@ -15,6 +15,7 @@
 #include "cpu/scratch.h"
 #include "cpu/winograd_grad_tiles.h"
 #include "cpu/winograd_phases.h"
+#include "kernels/params/conv.h"
 
 namespace gs::cpu {
 namespace {

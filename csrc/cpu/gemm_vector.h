@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cpu/gemm_blocked.h"
+#include "kernels/params/gemm.h"
 
 namespace gs::cpu {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "cpu/gemm_blocks.h"
 #include "cpu/vmath.h"
-#include "kernels/params.h"
+#include "kernels/params/gemm.h"
 
 namespace gs::cpu {
 namespace {

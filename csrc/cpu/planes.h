@@ -9,7 +9,7 @@
 #include "core/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/shuffle.h"
-#include "kernels/params.h"
+#include "kernels/params/pool.h"
 
 namespace gs::cpu {
 namespace {

@@ -13,7 +13,7 @@
 #include "cpu/shuffle.h"
 #include "cpu/vec.h"
 #include "cpu/vmath.h"
-#include "kernels/params.h"
+#include "kernels/params/reduce.h"
 
 namespace gs::cpu {
 namespace {

@@ -8,7 +8,7 @@
 #include "core/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/vec.h"
-#include "kernels/params.h"
+#include "kernels/params/optimizer.h"
 
 namespace gs::cpu {
 namespace {

@@ -9,7 +9,8 @@
 #include <type_traits>
 
 #include "core/macros.h"
-#include "kernels/params.h"
+#include "kernels/params/binary.h"
+#include "kernels/params/unary.h"
 
 namespace gs {
 

@@ -2,11 +2,15 @@
 // have been validated and whose outputs have been allocated; it loops and does nothing else.
 // Each name below exists three times: gs::cpu::name, gs::cuda::name, and gs::kernels::name(device,
 // params), which forwards. Signatures cannot drift, because they are written once.
+//
+// The structs are declared here and defined by family in kernels/params/, so that a file is
+// compiled anew for the families it uses alone. In all of them: pointers are to dense row-major
+// memory unless strides say otherwise; `dtype` is the type of every floating operand of the call
+// unless another is named; sizes may be 0.
 #pragma once
 
 #include "core/device.h"
 #include "core/device_runtime.h"
-#include "kernels/params.h"
 
 // clang-format off
 #define GS_KERNELS(K) \
@@ -36,6 +40,10 @@
 // clang-format on
 
 namespace gs {
+
+#define GS_STRUCT(name, Params) struct Params;
+GS_KERNELS(GS_STRUCT)
+#undef GS_STRUCT
 
 #define GS_DECLARE(name, Params) void name(const Params& p);
 namespace cpu {

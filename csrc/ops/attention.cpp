@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "autograd/recompute.h"
+#include "kernels/params/attention.h"
 #include "ops/common.h"
 
 namespace gs::ops {

@@ -1,4 +1,5 @@
 // Arithmetic of two operands, with broadcasting and type promotion.
+#include "kernels/params/binary.h"
 #include "ops/common.h"
 
 namespace gs::ops {

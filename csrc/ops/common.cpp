@@ -1,4 +1,7 @@
 #include "ops/common.h"
+#include "kernels/params/copy.h"
+#include "kernels/params/index.h"
+#include "kernels/params/unary.h"
 
 namespace gs::ops {
 

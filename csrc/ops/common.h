@@ -1,6 +1,7 @@
 // What every family of operations needs: checks, promotion, loops, and undoing a broadcast.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <utility>
 
@@ -10,6 +11,10 @@
 #include "kernels/kernels.h"
 #include "kernels/loop_of.h"
 #include "ops/ops.h"
+
+namespace gs {
+enum class UnaryOp : uint8_t;  // kernels/params/unary.h
+}
 
 namespace gs::ops {
 

@@ -1,6 +1,7 @@
 // Comparisons, logic and selection. Results are bool and have no gradient; where() has one.
 #include <limits>
 
+#include "kernels/params/binary.h"
 #include "ops/common.h"
 
 namespace gs::ops {

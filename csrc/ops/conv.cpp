@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "kernels/params/binary.h"
+#include "kernels/params/conv.h"
 #include "ops/window.h"
 
 namespace gs::ops {

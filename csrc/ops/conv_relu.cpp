@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "core/parallel.h"
+#include "kernels/params/conv.h"
+#include "kernels/params/pool.h"
 #include "ops/window.h"
 
 namespace gs::ops {

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core/device_runtime.h"
+#include "kernels/params/copy.h"
 #include "ops/common.h"
 
 namespace gs::ops {

@@ -1,5 +1,6 @@
 // Dropout. The mask is never stored: the gradient draws the same numbers again.
 #include "core/random.h"
+#include "kernels/params/random.h"
 #include "ops/common.h"
 
 namespace gs::ops {

@@ -2,6 +2,9 @@
 #include <algorithm>
 
 #include "core/parallel.h"
+#include "kernels/params/copy.h"
+#include "kernels/params/index.h"
+#include "kernels/params/sort.h"
 #include "ops/common.h"
 #include "ops/fill.h"
 

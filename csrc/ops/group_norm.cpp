@@ -1,5 +1,6 @@
 // Group normalisation; instance norm is the one of as many groups as channels.
 #include "autograd/recompute.h"
+#include "kernels/params/norm.h"
 #include "ops/norm_common.h"
 
 namespace gs::ops {

@@ -1,5 +1,6 @@
 // Batches of images from data sets that keep bytes: gathered, cropped, mirrored and normalised at
 // once, so that a training loop never sees single images.
+#include "kernels/params/image.h"
 #include "ops/common.h"
 #include "ops/fill.h"
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "kernels/params/index.h"
 
 #include "ops/advanced.h"
 #include "ops/common.h"

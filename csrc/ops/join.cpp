@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "autograd/record.h"
+#include "kernels/params/index.h"
 #include "ops/common.h"
 
 namespace gs::ops {

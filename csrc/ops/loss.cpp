@@ -1,6 +1,8 @@
 // Losses of classes: logits or log-probabilities against labels or distributions.
 #include "ops/loss.h"
 #include "autograd/recompute.h"
+#include "kernels/params/cross_entropy.h"
+#include "kernels/params/index.h"
 
 namespace gs::ops {
 namespace {

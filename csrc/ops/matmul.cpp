@@ -1,6 +1,7 @@
 // Matrix products. Transposes are strides: no operand is copied because it is transposed.
 #include <vector>
 
+#include "kernels/params/gemm.h"
 #include "ops/common.h"
 
 namespace gs::ops {

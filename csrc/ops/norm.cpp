@@ -1,4 +1,5 @@
 // Batch and layer normalisation.
+#include "kernels/params/norm.h"
 #include "autograd/recompute.h"
 #include "ops/norm_common.h"
 

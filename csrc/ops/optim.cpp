@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/params/optimizer.h"
 #include "ops/common.h"
 
 namespace gs::ops {

@@ -1,5 +1,6 @@
 // Losses of two tensors, element by element. Each is one fused kernel each way; the composed form
 // serves second derivatives, and gradients of the weights.
+#include "kernels/params/pointwise_loss.h"
 #include "autograd/recompute.h"
 #include "ops/loss.h"
 

@@ -1,5 +1,6 @@
 // Max, average and adaptive pooling. Pooling is linear once the windows' winners are known, so the
 // gradient of each is an operation whose own gradient is pooling (or gathering) again.
+#include "kernels/params/pool.h"
 #include "ops/window.h"
 
 namespace gs::ops {

@@ -1,6 +1,7 @@
 // Random numbers from the Philox generator. An operation takes one offset of its stream; within it,
 // element i has its own counter, so that the numbers do not depend on threads or device.
 #include "core/random.h"
+#include "kernels/params/random.h"
 
 #include <algorithm>
 #include <cmath>

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "autograd/recompute.h"
+#include "kernels/params/gemm.h"
+#include "kernels/params/recurrent.h"
 #include "ops/common.h"
 
 namespace gs::ops {

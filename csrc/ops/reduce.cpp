@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/params/reduce.h"
 #include "ops/common.h"
 
 namespace gs::ops {

@@ -1,4 +1,5 @@
 // Softmax and its logarithm along one dimension.
+#include "kernels/params/softmax.h"
 #include "ops/common.h"
 
 namespace gs::ops {

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "kernels/functors.h"
+#include "kernels/params/unary.h"
 #include "ops/common.h"
 
 namespace gs::ops {

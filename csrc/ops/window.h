@@ -3,6 +3,8 @@
 
 #include <tuple>
 
+#include "kernels/params/conv.h"
+#include "kernels/params/pool.h"
 #include "ops/common.h"
 
 namespace gs::ops {

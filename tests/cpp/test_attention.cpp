@@ -12,6 +12,7 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/attention.h"
 
 namespace gs::cpu {
 namespace {

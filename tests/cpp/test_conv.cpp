@@ -11,6 +11,7 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/conv.h"
 
 namespace gs {
 namespace {

@@ -10,6 +10,8 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/conv.h"
+#include "kernels/params/pool.h"
 
 namespace gs {
 namespace {

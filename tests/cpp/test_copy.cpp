@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "cpu/isa.h"
+#include "kernels/params/binary.h"
+#include "kernels/params/copy.h"
 
 namespace gs {
 namespace {

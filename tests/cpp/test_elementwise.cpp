@@ -10,6 +10,8 @@
 #include "core/parallel.h"
 #include "cpu/isa.h"
 #include "kernels/functors.h"
+#include "kernels/params/binary.h"
+#include "kernels/params/unary.h"
 
 namespace gs {
 namespace {

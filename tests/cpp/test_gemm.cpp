@@ -12,6 +12,7 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/gemm.h"
 
 namespace gs {
 namespace {

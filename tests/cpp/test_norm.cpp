@@ -8,6 +8,7 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/norm.h"
 
 namespace gs {
 namespace {

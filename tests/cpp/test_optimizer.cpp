@@ -7,6 +7,7 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/optimizer.h"
 
 namespace gs {
 namespace {

@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "cpu/isa.h"
 #include "kernels/loss_functors.h"
+#include "kernels/params/pointwise_loss.h"
 
 namespace gs {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/pool.h"
 
 namespace gs::cpu {
 namespace {

@@ -8,6 +8,8 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "cpu/isa.h"
+#include "kernels/params/random.h"
+#include "kernels/params/reduce.h"
 
 namespace gs {
 namespace {

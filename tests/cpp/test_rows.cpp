@@ -11,6 +11,7 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/reduce.h"
 
 namespace gs {
 namespace {

@@ -9,6 +9,8 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/cross_entropy.h"
+#include "kernels/params/softmax.h"
 
 namespace gs {
 namespace {

@@ -17,6 +17,7 @@
 
 #include "cpu/isa.h"
 #include "kernels/functors.h"
+#include "kernels/params/unary.h"
 
 namespace gs {
 namespace {

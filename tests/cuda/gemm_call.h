@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "kernels/params/gemm.h"
 #include "twin.h"
 
 namespace gs::twin {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "kernels/kernels.h"
+#include "kernels/params/recurrent.h"
 #include "twin.h"
 
 namespace gs::twin {

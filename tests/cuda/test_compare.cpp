@@ -1,4 +1,5 @@
 #include "kernels/kernels.h"
+#include "kernels/params/binary.h"
 #include "portable.cuh"
 #include "twin.h"
 

@@ -1,5 +1,6 @@
 #include "float32_products.h"
 #include "kernels/kernels.h"
+#include "kernels/params/conv.h"
 #include "twin.h"
 
 namespace gs {

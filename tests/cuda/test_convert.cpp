@@ -1,5 +1,6 @@
 // Copies between dtypes and layouts, fill, y += alpha x, and the conversions of 16-bit floats.
 #include "kernels/kernels.h"
+#include "kernels/params/copy.h"
 #include "ptx/convert.cuh"
 #include "twin.h"
 

@@ -1,5 +1,6 @@
 // Copies that turn axes, repeat or convert, fill and ranges: what lies beside a view stays.
 #include "kernels/kernels.h"
+#include "kernels/params/copy.h"
 #include "twin.h"
 
 namespace gs {

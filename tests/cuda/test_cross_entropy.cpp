@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "kernels/kernels.h"
+#include "kernels/params/cross_entropy.h"
 #include "twin.h"
 
 namespace gs {

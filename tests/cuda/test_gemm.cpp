@@ -1,5 +1,6 @@
 #include "float32_products.h"
 #include "gemm_call.h"
+#include "kernels/params/gemm.h"
 
 namespace gs {
 namespace {

@@ -2,6 +2,7 @@
 // kernels that it has.
 #include "float32_products.h"
 #include "gemm_call.h"
+#include "kernels/params/gemm.h"
 #include "wgmma_tiles.h"
 
 #if defined(GRADSTONE_CUDA_EMU)

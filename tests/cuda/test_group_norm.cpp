@@ -1,4 +1,5 @@
 #include "kernels/kernels.h"
+#include "kernels/params/norm.h"
 #include "twin.h"
 
 namespace gs {

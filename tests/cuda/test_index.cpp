@@ -1,4 +1,5 @@
 #include "kernels/kernels.h"
+#include "kernels/params/index.h"
 #include "scan_counts.h"
 #include "twin.h"
 

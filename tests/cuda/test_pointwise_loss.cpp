@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "kernels/kernels.h"
+#include "kernels/params/pointwise_loss.h"
 #include "twin.h"
 
 namespace gs {

@@ -1,3 +1,4 @@
+#include "kernels/params/recurrent.h"
 #include "recurrent_layer.h"
 
 namespace gs {

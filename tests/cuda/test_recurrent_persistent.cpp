@@ -2,6 +2,7 @@
 // emulated one holds 16 blocks: 64 hidden units in fours, 128 in eights.
 #include <cstring>
 
+#include "kernels/params/recurrent.h"
 #include "portable.cuh"
 #include "recurrent_layer.h"
 

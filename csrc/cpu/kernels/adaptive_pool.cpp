@@ -6,6 +6,7 @@
 #include "cpu/isa.h"
 #include "cpu/planes.h"
 #include "cpu/rows.h"
+#include "kernels/params/pool.h"
 
 namespace gs::cpu {
 namespace {

@@ -9,6 +9,7 @@
 #include "cpu/attention_tile.h"
 #include "cpu/isa.h"
 #include "cpu/widen.h"
+#include "kernels/params/attention.h"
 
 namespace gs::cpu {
 namespace {

@@ -1,5 +1,6 @@
 // Batch normalisation, forward and gradient.
 #include "cpu/norm_common.h"
+#include "kernels/params/norm.h"
 
 namespace gs::cpu {
 namespace {

@@ -1,7 +1,9 @@
 // y = f(a, b), comparisons, and where. One contiguous loop per function and type.
+#include "kernels/params/binary.h"
 #include "cpu/isa.h"
 #include "cpu/spans.h"
 #include "cpu/vmath.h"
+#include "kernels/params/unary.h"
 
 namespace gs::cpu {
 namespace {

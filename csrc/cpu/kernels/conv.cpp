@@ -1,5 +1,6 @@
 // Convolution and its two gradients, as matrix products over patches that are made while they are
 // packed.
+#include "kernels/params/conv.h"
 #include "cpu/conv_channel_grad.h"
 #include "cpu/conv_channel_sums.h"
 #include "cpu/conv_depthwise_grad.h"
@@ -10,6 +11,7 @@
 #include "cpu/conv_winograd.h"
 #include "cpu/conv_winograd_grad.h"
 #include "cpu/isa.h"
+#include "kernels/params/pool.h"
 
 namespace gs::cpu {
 namespace {

@@ -1,8 +1,10 @@
 // Copies between layouts and dtypes, fill, arange, and y += alpha x.
+#include "kernels/params/copy.h"
 #include "cpu/copy_layout.h"
 #include "cpu/isa.h"
 #include "cpu/spans.h"
 #include "cpu/vmath.h"
+#include "kernels/params/binary.h"
 
 namespace gs::cpu {
 namespace {

@@ -1,4 +1,5 @@
 // Cross entropy over the middle of (outer, n, inner): of rows (inner is 1) or of blocks of columns.
+#include "kernels/params/cross_entropy.h"
 #include "cpu/isa.h"
 #include "cpu/shuffle.h"
 #include "cpu/softmax_sums.h"

@@ -1,4 +1,5 @@
 // Matrix products: C = act(alpha * A B + beta * C + bias), alone or in batches.
+#include "kernels/params/gemm.h"
 #include "cpu/gemm_dots.h"
 #include "cpu/gemm_small.h"
 #include "cpu/gemm_vector.h"

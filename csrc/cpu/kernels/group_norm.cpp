@@ -1,6 +1,7 @@
 // Group normalisation, forward and gradient: rows of the channels of one group of one sample, with
 // weight and bias per channel.
 #include "cpu/norm_common.h"
+#include "kernels/params/norm.h"
 
 namespace gs::cpu {
 namespace {

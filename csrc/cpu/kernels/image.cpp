@@ -3,6 +3,7 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/image.h"
 
 namespace gs::cpu {
 namespace {

@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
+#include "kernels/params/index.h"
 
 namespace gs::cpu {
 namespace {

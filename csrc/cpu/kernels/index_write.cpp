@@ -4,6 +4,7 @@
 
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "kernels/params/index.h"
 
 namespace gs::cpu {
 namespace {

@@ -5,6 +5,7 @@
 #include "cpu/isa.h"
 #include "cpu/tensor_list.h"
 #include "cpu/vmath.h"
+#include "kernels/params/optimizer.h"
 
 namespace gs::cpu {
 namespace {

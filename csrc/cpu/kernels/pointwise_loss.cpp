@@ -8,6 +8,7 @@
 #include "cpu/rows.h"
 #include "cpu/vmath.h"
 #include "kernels/loss_functors.h"
+#include "kernels/params/pointwise_loss.h"
 
 namespace gs::cpu {
 namespace {

@@ -11,6 +11,7 @@
 #include "cpu/isa.h"
 #include "cpu/planes.h"
 #include "cpu/pool_2x2.h"
+#include "kernels/params/pool.h"
 
 namespace gs::cpu {
 namespace {

@@ -8,6 +8,7 @@
 #include "cpu/isa.h"
 #include "cpu/philox.h"
 #include "cpu/vmath.h"
+#include "kernels/params/random.h"
 
 namespace gs::cpu {
 namespace {

@@ -11,6 +11,8 @@
 #include "cpu/shuffle.h"
 #include "cpu/vmath.h"
 #include "cpu/widen.h"
+#include "kernels/params/gemm.h"
+#include "kernels/params/recurrent.h"
 
 namespace gs::cpu {
 namespace {

@@ -10,6 +10,8 @@
 #include "cpu/scratch.h"
 #include "cpu/vmath.h"
 #include "cpu/widen.h"
+#include "kernels/params/gemm.h"
+#include "kernels/params/recurrent.h"
 
 namespace gs::cpu {
 namespace {

@@ -13,6 +13,7 @@
 #include "cpu/scratch.h"
 #include "cpu/short_rows.h"
 #include "cpu/vmath.h"
+#include "kernels/params/reduce.h"
 
 namespace gs::cpu {
 namespace {

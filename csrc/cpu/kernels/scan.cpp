@@ -8,6 +8,7 @@
 #include "cpu/scan_rows.h"
 #include "cpu/scratch.h"
 #include "cpu/short_rows.h"
+#include "kernels/params/reduce.h"
 
 namespace gs::cpu {
 namespace {

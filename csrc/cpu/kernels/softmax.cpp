@@ -1,5 +1,6 @@
 // Softmax over the middle of (outer, n, inner). A row stays in the cache between its passes:
 // maximum, sum of exponentials, result. With inner > 1 the same passes run over blocks of columns.
+#include "kernels/params/softmax.h"
 #include "cpu/isa.h"
 #include "cpu/softmax_sums.h"
 

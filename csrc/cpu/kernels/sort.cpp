@@ -7,6 +7,7 @@
 #include "cpu/convert.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
+#include "kernels/params/sort.h"
 
 namespace gs::cpu {
 namespace {

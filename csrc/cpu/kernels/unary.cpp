@@ -5,6 +5,7 @@
 #include "cpu/isa.h"
 #include "cpu/spans.h"
 #include "cpu/vmath.h"
+#include "kernels/params/unary.h"
 
 namespace gs::cpu {
 namespace {
