@@ -23,17 +23,7 @@ void floating(const Binary& p) {
 #define GS_CASE(name)  \
   case BinaryOp::name: \
     return elementwise<T, T, T>(p.loop, Floating<BinaryOp::name, T>{});
-    GS_CASE(Add)
-    GS_CASE(Sub)
-    GS_CASE(Mul)
-    GS_CASE(Div)
-    GS_CASE(Pow)
-    GS_CASE(Maximum)
-    GS_CASE(Minimum)
-    GS_CASE(FloorDiv)
-    GS_CASE(Remainder)
-    GS_CASE(Fmod)
-    GS_CASE(Atan2)
+    GS_FLOATING_BINARY(GS_CASE)
 #undef GS_CASE
     default:
       raise(ErrorKind::Type, "binary", "the function is not defined for ", dtype_of<T>::value, ".");
@@ -65,21 +55,7 @@ void integral(const Binary& p) {
 #define GS_CASE(name)  \
   case BinaryOp::name: \
     return each_element<3>(p.loop, Integral<BinaryOp::name>{dtype});
-    GS_CASE(Add)
-    GS_CASE(Sub)
-    GS_CASE(Mul)
-    GS_CASE(Div)
-    GS_CASE(Pow)
-    GS_CASE(Maximum)
-    GS_CASE(Minimum)
-    GS_CASE(FloorDiv)
-    GS_CASE(Remainder)
-    GS_CASE(Fmod)
-    GS_CASE(And)
-    GS_CASE(Or)
-    GS_CASE(Xor)
-    GS_CASE(ShiftLeft)
-    GS_CASE(ShiftRight)
+    GS_INTEGER_BINARY(GS_CASE)
 #undef GS_CASE
     default:
       raise(ErrorKind::Type, "binary", "the function is not defined for ", dtype, ".");

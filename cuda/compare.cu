@@ -38,15 +38,7 @@ void compare(const Compare& p) {
 #define GS_CASE(name)   \
   case CompareOp::name: \
     return each_element<3>(p.loop, CompareValues<CompareOp::name>{dtype});
-    GS_CASE(Eq)
-    GS_CASE(Ne)
-    GS_CASE(Lt)
-    GS_CASE(Le)
-    GS_CASE(Gt)
-    GS_CASE(Ge)
-    GS_CASE(LogicalAnd)
-    GS_CASE(LogicalOr)
-    GS_CASE(LogicalXor)
+    GS_COMPARE(GS_CASE)
 #undef GS_CASE
   }
 }

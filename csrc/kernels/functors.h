@@ -313,6 +313,12 @@ GS_HOST_DEVICE T floating_binary(T a, T b) {
   if constexpr (op == BinaryOp::Atan2) return M::atan2(a, b);
 }
 
+// Every BinaryOp with a floating version: K(name).
+// clang-format off
+#define GS_FLOATING_BINARY(K) \
+  K(Add) K(Sub) K(Mul) K(Div) K(Pow) K(Maximum) K(Minimum) K(FloorDiv) K(Remainder) K(Fmod) K(Atan2)
+// clang-format on
+
 template <class T>
 GS_HOST_DEVICE T integer_power(T base, T exponent) {
   wrapping_t<T> power = 1, square = static_cast<wrapping_t<T>>(base);
@@ -355,6 +361,15 @@ GS_HOST_DEVICE T integer_binary(T a, T b) {
     return static_cast<T>(round_down ? rest + b : rest);
   }
 }
+
+// Every BinaryOp with an integer version, and every CompareOp: K(name).
+// clang-format off
+#define GS_INTEGER_BINARY(K) \
+  K(Add) K(Sub) K(Mul) K(Div) K(Pow) K(Maximum) K(Minimum) K(FloorDiv) K(Remainder) K(Fmod) \
+  K(And) K(Or) K(Xor) K(ShiftLeft) K(ShiftRight)
+#define GS_COMPARE(K) \
+  K(Eq) K(Ne) K(Lt) K(Le) K(Gt) K(Ge) K(LogicalAnd) K(LogicalOr) K(LogicalXor)
+// clang-format on
 
 template <CompareOp op, class T>
 GS_HOST_DEVICE bool compare_values(T a, T b) {

@@ -47,17 +47,7 @@ SpanFunction floating_kernel(BinaryOp op) {
 #define GS_CASE(name)  \
   case BinaryOp::name: \
     return floating_span<BinaryOp::name, T>;
-    GS_CASE(Add)
-    GS_CASE(Sub)
-    GS_CASE(Mul)
-    GS_CASE(Div)
-    GS_CASE(Pow)
-    GS_CASE(Maximum)
-    GS_CASE(Minimum)
-    GS_CASE(FloorDiv)
-    GS_CASE(Remainder)
-    GS_CASE(Fmod)
-    GS_CASE(Atan2)
+    GS_FLOATING_BINARY(GS_CASE)
 #undef GS_CASE
     default:
       return nullptr;
@@ -79,21 +69,7 @@ SpanFunction integer_kernel(BinaryOp op) {
 #define GS_CASE(name)  \
   case BinaryOp::name: \
     return integer_span<BinaryOp::name, T>;
-    GS_CASE(Add)
-    GS_CASE(Sub)
-    GS_CASE(Mul)
-    GS_CASE(Div)
-    GS_CASE(Pow)
-    GS_CASE(Maximum)
-    GS_CASE(Minimum)
-    GS_CASE(FloorDiv)
-    GS_CASE(Remainder)
-    GS_CASE(Fmod)
-    GS_CASE(And)
-    GS_CASE(Or)
-    GS_CASE(Xor)
-    GS_CASE(ShiftLeft)
-    GS_CASE(ShiftRight)
+    GS_INTEGER_BINARY(GS_CASE)
 #undef GS_CASE
     default:
       return nullptr;
@@ -182,15 +158,7 @@ SpanFunction compare_kernel(CompareOp op) {
 #define GS_CASE(name)   \
   case CompareOp::name: \
     return compare_span<CompareOp::name, T>;
-    GS_CASE(Eq)
-    GS_CASE(Ne)
-    GS_CASE(Lt)
-    GS_CASE(Le)
-    GS_CASE(Gt)
-    GS_CASE(Ge)
-    GS_CASE(LogicalAnd)
-    GS_CASE(LogicalOr)
-    GS_CASE(LogicalXor)
+    GS_COMPARE(GS_CASE)
 #undef GS_CASE
   }
   return nullptr;
