@@ -1,9 +1,9 @@
-// Dimensions of a strided array for the device, merged where neighbours lie one after the other in
-// memory, and the offset of a flat position in them.
+// Dimensions of a strided array for the device, merged, and the offset of a flat position in them.
 #pragma once
 
 #include "core/macros.h"
 #include "core/shape.h"
+#include "kernels/coalesce.h"
 #include "portable.cuh"
 
 // A loop that is not worth copies of its body.
@@ -23,33 +23,9 @@ struct StridedAxes {
   int64_t last_stride() const { return ndim ? strides[ndim - 1] : 0; }
 };
 
-// Leaves out sizes of 1 and merges what can be merged. `any_order`: the largest stride goes first.
 inline StridedAxes coalesce(int ndim, const int64_t* shape, const int64_t* strides,
                             bool any_order) {
-  StridedAxes sorted, merged;
-  for (int d = 0; d < ndim; ++d) {
-    sorted.count *= shape[d];
-    if (shape[d] == 1) continue;
-    int64_t at = sorted.ndim++;
-    for (; any_order && at > 0 && sorted.strides[at - 1] < strides[d]; --at) {
-      sorted.shape[at] = sorted.shape[at - 1];
-      sorted.strides[at] = sorted.strides[at - 1];
-    }
-    sorted.shape[at] = shape[d];
-    sorted.strides[at] = strides[d];
-  }
-  merged.count = sorted.count;
-  for (int64_t d = 0; d < sorted.ndim; ++d) {
-    const int64_t last = merged.ndim - 1;
-    if (last >= 0 && merged.strides[last] == sorted.strides[d] * sorted.shape[d]) {
-      merged.shape[last] *= sorted.shape[d];
-      merged.strides[last] = sorted.strides[d];
-    } else {
-      merged.shape[merged.ndim] = sorted.shape[d];
-      merged.strides[merged.ndim++] = sorted.strides[d];
-    }
-  }
-  return merged;
+  return coalesced<StridedAxes>(ndim, shape, strides, any_order);
 }
 
 GS_DEVICE uint32_t quotient(uint32_t a, uint32_t b) { return a / b; }
