@@ -29,28 +29,6 @@ inline int bits_for(int64_t n, int most) {
   return bits;
 }
 
-// How the middle of (outer, n, inner) is worked off: x along inner, y along n, z along outer; n in
-// chunks of `length` where there would be too few blocks.
-struct MiddlePlan {
-  Tile tile;
-  int64_t x_blocks = 1, chunks = 1, length = 0;
-  int64_t blocks(int64_t outer) const { return x_blocks * ceil_div(outer, tile.z()) * chunks; }
-};
-
-inline MiddlePlan plan_middle(int64_t outer, int64_t n, int64_t inner) {
-  MiddlePlan plan;
-  plan.tile.x_bits = bits_for(inner, 5);
-  plan.tile.y_bits = bits_for(ceil_div(n, 8), kTileBits - plan.tile.x_bits);
-  plan.tile.x_bits = bits_for(inner, kTileBits - plan.tile.y_bits);
-  plan.x_blocks = ceil_div(inner, plan.tile.x());
-  const int64_t wanted = ceil_div(kEnoughBlocks, plan.blocks(outer));
-  const int64_t possible = n / (16 * plan.tile.y());
-  const int64_t chunks = wanted < possible ? wanted : possible;
-  plan.length = chunks > 1 ? ceil_div(n, chunks) : n;
-  plan.chunks = chunks > 1 ? ceil_div(n, plan.length) : 1;
-  return plan;
-}
-
 // A value of any type from the lane `lanes` further on; beyond the warp, one of no meaning.
 template <class T>
 GS_DEVICE T from_lane_above(T value, int lanes) {
