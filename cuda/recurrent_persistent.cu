@@ -3,7 +3,6 @@
 // through the second cache: two buffers, since nobody writes one that another may still read.
 #include "kernels/params/recurrent.h"
 #include "recurrent_slice.cuh"
-#include "runtime/scratch.h"
 
 namespace gs::cuda {
 namespace {
@@ -28,21 +27,17 @@ struct Layer {
   int64_t steps = 0, batch = 0, hidden = 0, padded = 0, out_row = 0, reverse = 0;
 };
 
-// The cell of a thread: a unit of a sequence of the pass.
+// The cell of a thread.
 template <CellKind kKind, class S>
-class Cell {
+class Cell : SliceUnit<S> {
   using T = typename S::T;
   using C = typename S::C;
   static constexpr int kGates = gate_count(kKind);
-  static_assert(S::kBatch * S::kUnits <= kSliceThreads);
+  using SliceUnit<S>::sequence_, SliceUnit<S>::unit_, SliceUnit<S>::b_, SliceUnit<S>::j_;
+  using SliceUnit<S>::there_;
 
  public:
-  GS_DEVICE Cell(const Layer<T>& p, int64_t first)
-      : sequence_(static_cast<int>(threadIdx.x) / S::kUnits),
-        unit_(static_cast<int>(threadIdx.x) % S::kUnits),
-        b_(first + sequence_),
-        j_(int64_t(blockIdx.x) * S::kUnits + unit_),
-        there_(sequence_ < S::kBatch && b_ < p.batch && j_ < p.hidden) {}
+  GS_DEVICE Cell(const Layer<T>& p, int64_t first) : SliceUnit<S>(first, p.batch, p.hidden) {}
 
   GS_DEVICE void begin(const Layer<T>& p) const {
     if (!there_) return;
@@ -91,9 +86,6 @@ class Cell {
   static GS_DEVICE int64_t time_of(int64_t step, const Layer<T>& p) {
     return p.reverse ? p.steps - 1 - step : step;
   }
-  int sequence_, unit_;
-  int64_t b_, j_;
-  bool there_;
   C x_[kGates] = {}, before_ = 0;
 };
 
@@ -136,25 +128,14 @@ bool run(const Recurrent& p, const Parts<typename S::C>& x_gates) {
   Layer<T> layer;
   layer.steps = p.steps, layer.batch = p.batch, layer.hidden = p.hidden;
   layer.padded = whole_chunks(p.hidden), layer.out_row = p.out_stride, layer.reverse = p.reverse;
-  const int64_t states = 2 * p.batch * layer.padded, counters = grid.groups * kCountersApart;
-  const Scratch<T> room(states);
   const Scratch<typename S::C> c(kKind == CellKind::Lstm ? p.batch * p.hidden : 0);
-  const Scratch<unsigned> arrived(counters);
-  const cudaStream_t stream = current_stream();
-  check(cudaMemsetAsync(room.data(), 0, static_cast<size_t>(states) * sizeof(T), stream),
-        "recurrent");
-  check(cudaMemsetAsync(arrived.data(), 0, static_cast<size_t>(counters) * 4, stream), "recurrent");
   const auto in = [](const void* from) { return static_cast<const T*>(from); };
   const auto to = [](void* at) { return static_cast<T*>(at); };
   layer.x_gates = x_gates, layer.b_ih = in(p.b_ih), layer.b_hh = in(p.b_hh);
-  layer.w_hh = in(p.w_hh), layer.h0 = in(p.h0), layer.c0 = in(p.c0);
-  layer.states = room.data(), layer.c = c.data(), layer.arrived = arrived.data();
+  layer.w_hh = in(p.w_hh), layer.h0 = in(p.h0), layer.c0 = in(p.c0), layer.c = c.data();
   layer.out = to(p.out), layer.saved = to(p.saved), layer.cells = to(p.cells);
   layer.h_n = to(p.h_n), layer.c_n = to(p.c_n);
-  launch_together(
-      {dim3(static_cast<unsigned>(grid.unit_blocks), static_cast<unsigned>(grid.groups)),
-       dim3(kSliceThreads), S::bytes(layer.padded), stream},
-      kernel, layer);
+  launch_slices<S>("recurrent", grid, kernel, layer, layer.states);
   return true;
 }
 
@@ -173,12 +154,7 @@ bool persistent_layer(const Recurrent& p, const Parts<compute_t<T>>& x_gates) {
 #define GS_INSTANTIATE(kind, T)                                         \
   template bool persistent_layer<CellKind::kind, T>(const Recurrent& p, \
                                                     const Parts<compute_t<T>>& x_gates);
-GS_INSTANTIATE(Lstm, float)
-GS_INSTANTIATE(Lstm, Half)
-GS_INSTANTIATE(Lstm, BFloat16)
-GS_INSTANTIATE(Gru, float)
-GS_INSTANTIATE(Gru, Half)
-GS_INSTANTIATE(Gru, BFloat16)
+GS_SLICE_LAYERS(GS_INSTANTIATE)
 #undef GS_INSTANTIATE
 
 }  // namespace gs::cuda

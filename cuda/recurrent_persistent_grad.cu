@@ -3,7 +3,6 @@
 // each step are the gradients of the gates.
 #include "kernels/params/recurrent.h"
 #include "recurrent_slice.cuh"
-#include "runtime/scratch.h"
 
 namespace gs::cuda {
 namespace {
@@ -30,22 +29,18 @@ struct Layer {
   int64_t steps = 0, batch = 0, hidden = 0, padded = 0, out_row = 0, dout_row = 0, reverse = 0;
 };
 
-// The cell of a thread: a unit of a sequence of the pass.
+// The cell of a thread.
 template <CellKind kKind, class S>
-class Cell {
+class Cell : SliceUnit<S> {
   using T = typename S::T;
   using C = typename S::C;
   static constexpr int kGates = gate_count(kKind);
   static constexpr bool kLstm = kKind == CellKind::Lstm;
-  static_assert(S::kBatch * S::kUnits <= kSliceThreads);
+  using SliceUnit<S>::sequence_, SliceUnit<S>::unit_, SliceUnit<S>::b_, SliceUnit<S>::j_;
+  using SliceUnit<S>::there_;
 
  public:
-  GS_DEVICE Cell(const Layer<T>& p, int64_t first)
-      : sequence_(static_cast<int>(threadIdx.x) / S::kUnits),
-        unit_(static_cast<int>(threadIdx.x) % S::kUnits),
-        b_(first + sequence_),
-        j_(int64_t(blockIdx.x) * S::kUnits + unit_),
-        there_(sequence_ < S::kBatch && b_ < p.batch && j_ < p.hidden) {}
+  GS_DEVICE Cell(const Layer<T>& p, int64_t first) : SliceUnit<S>(first, p.batch, p.hidden) {}
 
   // What does not depend on the other blocks' work in this step.
   GS_DEVICE void read(const Layer<T>& p, int64_t step) {
@@ -92,9 +87,6 @@ class Cell {
   GS_DEVICE int64_t row_of(int64_t step, const Layer<T>& p) const {
     return (p.reverse ? p.steps - 1 - step : step) * p.batch + b_;
   }
-  int sequence_, unit_;
-  int64_t b_, j_;
-  bool there_;
   C kept_[4] = {}, dh_ = 0, dc_ = 0, c_ = 0, before_ = 0;
 };
 
@@ -142,27 +134,15 @@ bool run(const RecurrentGrad& p) {
   layer.steps = p.steps, layer.batch = p.batch, layer.hidden = p.hidden;
   layer.padded = whole_chunks(depth), layer.reverse = p.reverse;
   layer.out_row = p.out_stride, layer.dout_row = p.dout_stride;
-  const int64_t gates = 2 * p.batch * layer.padded, counters = grid.groups * kCountersApart;
-  const Scratch<T> room(gates);
   const Scratch<typename S::C> carried(p.batch * p.hidden);
-  const Scratch<unsigned> arrived(counters);
-  const cudaStream_t stream = current_stream();
-  check(cudaMemsetAsync(room.data(), 0, static_cast<size_t>(gates) * sizeof(T), stream),
-        "recurrent_grad");
-  check(cudaMemsetAsync(arrived.data(), 0, static_cast<size_t>(counters) * 4, stream),
-        "recurrent_grad");
   const auto in = [](const void* from) { return static_cast<const T*>(from); };
   const auto to = [](void* at) { return static_cast<T*>(at); };
   layer.w_hh = in(p.w_hh), layer.h0 = in(p.h0), layer.c0 = in(p.c0), layer.out = in(p.out);
   layer.saved = in(p.saved), layer.cells = in(p.cells), layer.dout = in(p.dout);
-  layer.dh_n = in(p.dh_n), layer.dc_n = in(p.dc_n);
-  layer.gates = room.data(), layer.carried = carried.data(), layer.arrived = arrived.data();
+  layer.dh_n = in(p.dh_n), layer.dc_n = in(p.dc_n), layer.carried = carried.data();
   layer.dgates = to(p.dgates), layer.dgates_hh = to(p.dgates_hh);
   layer.dh0 = to(p.dh0), layer.dc0 = to(p.dc0);
-  launch_together(
-      {dim3(static_cast<unsigned>(grid.unit_blocks), static_cast<unsigned>(grid.groups)),
-       dim3(kSliceThreads), S::bytes(layer.padded), stream},
-      kernel, layer);
+  launch_slices<S>("recurrent_grad", grid, kernel, layer, layer.gates);
   return true;
 }
 
@@ -179,12 +159,7 @@ bool persistent_layer_grad(const RecurrentGrad& p) {
 
 #define GS_INSTANTIATE(kind, T) \
   template bool persistent_layer_grad<CellKind::kind, T>(const RecurrentGrad& p);
-GS_INSTANTIATE(Lstm, float)
-GS_INSTANTIATE(Lstm, Half)
-GS_INSTANTIATE(Lstm, BFloat16)
-GS_INSTANTIATE(Gru, float)
-GS_INSTANTIATE(Gru, Half)
-GS_INSTANTIATE(Gru, BFloat16)
+GS_SLICE_LAYERS(GS_INSTANTIATE)
 #undef GS_INSTANTIATE
 
 }  // namespace gs::cuda

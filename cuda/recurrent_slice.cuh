@@ -7,6 +7,7 @@
 #include "cell.cuh"
 #include "grid_barrier.cuh"
 #include "ptx/mma.cuh"
+#include "runtime/scratch.h"
 
 namespace gs::cuda {
 
@@ -164,6 +165,22 @@ class Slice {
   int padded_;
 };
 
+// The unit of a thread: one of a sequence of the pass that begins at sequence `first`.
+template <class S>
+struct SliceUnit {
+  static_assert(S::kBatch * S::kUnits <= kSliceThreads);
+  int sequence_, unit_;  // in the pass, in the block
+  int64_t b_, j_;        // of all
+  bool there_;
+
+  GS_DEVICE SliceUnit(int64_t first, int64_t batch, int64_t hidden)
+      : sequence_(static_cast<int>(threadIdx.x) / S::kUnits),
+        unit_(static_cast<int>(threadIdx.x) % S::kUnits),
+        b_(first + sequence_),
+        j_(int64_t(blockIdx.x) * S::kUnits + unit_),
+        there_(sequence_ < S::kBatch && b_ < batch && j_ < hidden) {}
+};
+
 // ---------------------------------------------------------------- the grid
 
 // Blocks: x over the hidden units, y over the sequences, which need not wait for each other. A
@@ -183,5 +200,28 @@ SliceGrid plan_slices(Kernel kernel, int64_t batch, int64_t hidden, int64_t dept
   if (groups == 0 || ceil_div(passes, groups) > kMostPasses) return {};
   return {unit_blocks, groups};
 }
+
+// Runs all steps of a layer, whose sizes are set. `exchange` is the layer's room for what goes from
+// one block to all: (2, B, padded), zeros at the start, as the counters in `arrived` are.
+template <class S, class Kernel, class Layer>
+void launch_slices(const char* name, const SliceGrid& grid, Kernel kernel, Layer& layer,
+                   typename S::T*& exchange) {
+  using T = typename S::T;
+  const int64_t count = 2 * layer.batch * layer.padded, counters = grid.groups * kCountersApart;
+  const Scratch<T> room(count);
+  const Scratch<unsigned> arrived(counters);
+  const cudaStream_t stream = current_stream();
+  check(cudaMemsetAsync(room.data(), 0, static_cast<size_t>(count) * sizeof(T), stream), name);
+  check(cudaMemsetAsync(arrived.data(), 0, static_cast<size_t>(counters) * 4, stream), name);
+  exchange = room.data(), layer.arrived = arrived.data();
+  launch_together(
+      {dim3(static_cast<unsigned>(grid.unit_blocks), static_cast<unsigned>(grid.groups)),
+       dim3(kSliceThreads), S::bytes(layer.padded), stream},
+      kernel, layer);
+}
+
+// The layers that these kernels are compiled for: K(cell, T).
+#define GS_SLICE_LAYERS(K) \
+  K(Lstm, float) K(Lstm, Half) K(Lstm, BFloat16) K(Gru, float) K(Gru, Half) K(Gru, BFloat16)
 
 }  // namespace gs::cuda
