@@ -5,8 +5,6 @@
 #include "core/allocator.h"
 
 #include <pthread.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,6 +13,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/large_block.h"
 #include "core/macros.h"
 #include "core/thread_local.h"
 
@@ -31,10 +30,8 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr size_t kLargestThreadBlock = size_t(64) << 10;
-constexpr size_t kHugePage = size_t(2) << 20;
 constexpr size_t kLargestBlock = size_t(1)
                                  << (GS_CACHING ? 47 : 39);  // what one process can address
-constexpr size_t kColours = 15, kColourStep = 4096 + 64;
 constexpr int64_t kThreadBytesPerClass = 256 << 10;
 constexpr int64_t kPublishEvery = 1 << 20;
 constexpr int64_t kCacheSlack = int64_t(256) << 20;
@@ -58,68 +55,20 @@ struct Block {
 
 // ---------------------------------------------------------------- blocks of the system
 
-#if GS_CACHING
-// Large blocks start a little after a 2 MB border, each at another place: arrays that all started
-// at one would fall into the same cache sets. What they hold is noted on the border.
-struct alignas(kAlignment) LargeHeader {
-  size_t bytes;
-};
-
-LargeHeader& header_of(void* large) {
-  return *reinterpret_cast<LargeHeader*>(reinterpret_cast<uintptr_t>(large) / kHugePage *
-                                         kHugePage);
-}
-
-constexpr size_t length_of_large(size_t bytes) {
-  return sizeof(LargeHeader) + bytes + kColours * kColourStep;
-}
-
-void* map_large(size_t bytes) {
-  static std::atomic<size_t> colour{0};
-  const size_t shift =
-      sizeof(LargeHeader) + colour.fetch_add(1, std::memory_order_relaxed) % kColours * kColourStep;
-  const size_t length = length_of_large(bytes);
-  void* mapped =
-      mmap(nullptr, length + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) return nullptr;
-  const auto start = reinterpret_cast<uintptr_t>(mapped);
-  const uintptr_t border = (start + kHugePage - 1) / kHugePage * kHugePage;
-  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t end = (border + length + page - 1) / page * page;
-  const uintptr_t mapped_end = (start + length + kHugePage + page - 1) / page * page;
-  if (border > start) munmap(mapped, border - start);
-  if (mapped_end > end) munmap(reinterpret_cast<void*>(end), mapped_end - end);
-  madvise(reinterpret_cast<void*>(border), end - border, MADV_HUGEPAGE);
-  void* const block = reinterpret_cast<void*>(border + shift);
-  header_of(block).bytes = bytes;
-  return block;
-}
-
-void unmap_large(void* pointer, size_t bytes) {
-  munmap(&header_of(pointer), length_of_large(bytes));
-}
-#endif
-
 void* take_from_system(size_t bytes) {
-#if GS_CACHING
-  if (bytes >= kHugePage) return map_large(bytes);
-#endif
+  if (GS_CACHING && bytes >= kHugePage) return map_large(bytes);
   return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
 }
 
-void give_to_system(void* pointer, [[maybe_unused]] size_t bytes) {
-#if GS_CACHING
-  if (bytes >= kHugePage) return unmap_large(pointer, bytes);
-#endif
+void give_to_system(void* pointer, size_t bytes) {
+  if (GS_CACHING && bytes >= kHugePage) return unmap_large(pointer);
   std::free(pointer);
 }
 
 // The class whose size a block that was handed out for `bytes` really has.
-int class_of_block([[maybe_unused]] void* pointer, size_t bytes) {
+int class_of_block(void* pointer, size_t bytes) {
   const int k = class_of(bytes);
-#if GS_CACHING
-  if (size_of_class(k) >= kHugePage) return class_of(header_of(pointer).bytes);
-#endif
+  if (GS_CACHING && size_of_class(k) >= kHugePage) return class_of(size_of_large(pointer));
   return k;
 }
 
@@ -383,8 +332,8 @@ int class_with_a_block(const Central& c, int k) {
     publish(c, -freed, 0);
   }
   const std::lock_guard lock(c.mutex);
-  // Under the mutex too, because a fork waits for it: AddressSanitizer's own free() takes locks that
-  // a child would find taken for ever.
+  // Under the mutex too, because a fork waits for it: AddressSanitizer's own free() takes locks
+  // that a child would find taken for ever.
   if (!GS_CACHING) return give_to_system(pointer, size);
   // Half the thread's list goes along, so that the next frees find room.
   if (t && k < kThreadClasses && t->count[k] > 0) hand_over(c, *t, k, t->count[k] / 2);
