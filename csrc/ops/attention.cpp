@@ -126,10 +126,9 @@ Tensor fused_attention(const char* op, const Tensor& q, const Tensor& k, const T
   if (differentiate)
     lse = empty({s.batch, s.heads, s.t},
                 q.dtype() == DType::Float64 ? DType::Float64 : DType::Float32, q.device());
-  kernels::attention(q.device(),
-                     {q.dtype(), s.batch, s.heads, s.t, s.u, s.d, s.v, q.raw(), k.raw(), v.raw(),
-                      mask.defined() ? mask.raw() : nullptr, mask_batch_stride, mask_head_stride,
-                      causal, scale, out.raw(), lse.defined() ? lse.raw() : nullptr});
+  kernels::attention(q.device(), {q.dtype(), s.batch, s.heads, s.t, s.u, s.d, s.v, q.raw(), k.raw(),
+                                  v.raw(), raw_or_null(mask), mask_batch_stride, mask_head_stride,
+                                  causal, scale, out.raw(), raw_or_null(lse)});
   if (!differentiate) return out;
   record(op, out, inputs(q, k, v),
          [sq = Saved(q), sk = Saved(k), sv = Saved(v), sm = Saved(mask), so = Saved::output(out),
@@ -152,7 +151,7 @@ Tensor fused_attention(const char* op, const Tensor& q, const Tensor& k, const T
                                                 q.raw(),
                                                 k.raw(),
                                                 v.raw(),
-                                                mask.defined() ? mask.raw() : nullptr,
+                                                raw_or_null(mask),
                                                 mask_batch_stride,
                                                 mask_head_stride,
                                                 causal,

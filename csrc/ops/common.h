@@ -67,6 +67,9 @@ void run_unary(UnaryOp op, const Tensor& x, const Tensor& y, double a = 0, doubl
 void copy_into(const Tensor& to, const Tensor& from);  // broadcast, converted, no history
 Tensor zeros(const Shape& shape, DType dtype, Device device = {});
 inline Tensor zeros_like(const Tensor& t) { return zeros(t.shape(), t.dtype(), t.device()); }
+// Operands that may be missing.
+inline void* raw_or_null(const Tensor& t) { return t.defined() ? t.raw() : nullptr; }
+inline Tensor contiguous_or_none(const Tensor& t) { return t.defined() ? contiguous(t) : Tensor(); }
 // Uninitialised, in pinned memory of the host.
 Tensor empty_pinned(const Shape& shape, DType dtype);
 

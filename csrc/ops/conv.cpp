@@ -100,15 +100,14 @@ Tensor weight_gradient(const Tensor& x, const Tensor& dy, const ConvShape& s);
 Tensor convolve(const char* name, const Tensor& input, const Tensor& kernel, const Tensor& bias_in,
                 const ConvShape& s) {
   const Tensor x = contiguous(input), weight = contiguous(kernel);
-  const Tensor bias = bias_in.defined() ? contiguous(bias_in) : Tensor();
+  const Tensor bias = contiguous_or_none(bias_in);
   Tensor y;
   if (is_empty(s)) {
     y = zeros(y_shape(s), s.dtype, x.device());
     if (bias.defined()) copy_into(y, per_channel(detached(bias)));
   } else {
     y = empty(y_shape(s), s.dtype, x.device());
-    kernels::conv2d(x.device(),
-                    {s, x.raw(), weight.raw(), bias.defined() ? bias.raw() : nullptr, y.raw()});
+    kernels::conv2d(x.device(), {s, x.raw(), weight.raw(), raw_or_null(bias), y.raw()});
   }
   if (needs_grad(x, weight, bias)) {
     const Saved saved_x(weight.requires_grad() ? x : Tensor());

@@ -78,9 +78,8 @@ Tensor conv2d_relu(const Tensor& input, const Tensor& kernel, const Tensor& bias
   const ConvShape s = conv2d_shape(op, input, kernel, bias_in, stride, padding, dilation, groups);
   const Shape conv_shape{s.n, s.o, s.p, s.q};
   const Tensor x = contiguous(input), weight = contiguous(kernel);
-  const Tensor bias = bias_in.defined() ? contiguous(bias_in) : Tensor();
-  Conv2d conv{s,       x.raw(),         weight.raw(), bias.defined() ? bias.raw() : nullptr,
-              nullptr, Activation::Relu};
+  const Tensor bias = contiguous_or_none(bias_in);
+  Conv2d conv{s, x.raw(), weight.raw(), raw_or_null(bias), nullptr, Activation::Relu};
   if (!pool_size) {
     Tensor y = empty(conv_shape, s.dtype, x.device());
     conv.y = y.raw();

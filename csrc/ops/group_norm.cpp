@@ -25,18 +25,11 @@ Tensors group_norm_gradient(Backward& b, const Tensor& x, const Tensor& weight, 
     return grads;
   }
   const Tensor dy = contiguous(b.grad());
-  Tensor dx, dweight, dbias;
-  if (b.needs(0)) dx = empty_like(x);
-  if (b.needs(1)) dweight = empty({s.c}, x.dtype(), x.device());
-  if (b.needs(2)) dbias = empty({s.c}, x.dtype(), x.device());
-  GroupNormGrad p{dy.raw(), x.raw(), raw_or_null(weight), mean.raw(), rstd.raw(), nullptr,
-                  nullptr,  nullptr, x.dtype(),           s.n,        s.c,        s.inner,
-                  s.groups};
-  if (dx.defined()) p.dx = dx.raw();
-  if (dweight.defined()) p.dweight = dweight.raw();
-  if (dbias.defined()) p.dbias = dbias.raw();
-  kernels::group_norm_grad(x.device(), p);
-  return {dx, dweight, dbias};
+  const Tensors d = gradients_to_fill(b, x, s.c);
+  kernels::group_norm_grad(x.device(), {dy.raw(), x.raw(), raw_or_null(weight), mean.raw(),
+                                        rstd.raw(), raw_or_null(d[0]), raw_or_null(d[1]),
+                                        raw_or_null(d[2]), x.dtype(), s.n, s.c, s.inner, s.groups});
+  return d;
 }
 
 }  // namespace

@@ -140,15 +140,14 @@ Tensor cross_entropy_of_classes(const Tensor& input, const Tensor& target, const
                                 int64_t ignore_index, Reduction reduction, double smoothing) {
   const char* op = "cross_entropy";
   const Classes c = check_classes(op, input, target, ignore_index);
-  const Tensor weight = weight_in.defined() ? contiguous(weight_in) : Tensor();
+  const Tensor weight = contiguous_or_none(weight_in);
   const Tensor x = contiguous(input);
   const Span span = span_at(x.shape(), c.dim);
   Tensor loss = empty(c.index.shape(), x.dtype(), x.device()), lse = empty_like(loss);
   if (loss.numel())
     kernels::cross_entropy(
-        x.device(),
-        {x.raw(), c.index.data<int64_t>(), weight.defined() ? weight.raw() : nullptr, loss.raw(),
-         lse.raw(), x.dtype(), span.outer, span.n, span.inner, ignore_index, smoothing});
+        x.device(), {x.raw(), c.index.data<int64_t>(), raw_or_null(weight), loss.raw(), lse.raw(),
+                     x.dtype(), span.outer, span.n, span.inner, ignore_index, smoothing});
   Tensor divisor;  // undefined: 1
   if (reduction == Reduction::Mean)
     divisor = !weight.defined() && c.kept.defined()
@@ -171,9 +170,9 @@ Tensor cross_entropy_of_classes(const Tensor& input, const Tensor& target, const
         g = cast(div(cast(g, sum_dtype(g.dtype())), divisor, ""), logits.dtype());
       Tensor dx = empty_like(logits);
       kernels::cross_entropy_grad(
-          dx.device(), {logits.raw(), c.index.data<int64_t>(), w.defined() ? w.raw() : nullptr,
-                        lse.raw(), g.raw(), reduction == Reduction::None ? 1 : 0, dx.raw(),
-                        logits.dtype(), span.outer, span.n, span.inner, ignore_index, smoothing});
+          dx.device(), {logits.raw(), c.index.data<int64_t>(), raw_or_null(w), lse.raw(), g.raw(),
+                        reduction == Reduction::None ? 1 : 0, dx.raw(), logits.dtype(), span.outer,
+                        span.n, span.inner, ignore_index, smoothing});
       return {dx};
     };
     record(op, loss, inputs(x), rule);

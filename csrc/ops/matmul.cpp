@@ -127,7 +127,7 @@ Tensor linear_forward(const char* op, const Tensor& x, const Tensor& weight, con
     p.b = weight.raw(), p.b_row = weight.stride(1), p.b_col = weight.stride(0);
     p.c = y.raw(), p.c_row = outputs;
     p.alpha = 1, p.beta = 0, p.batch = 1;
-    p.bias = b.defined() ? b.raw() : nullptr;
+    p.bias = raw_or_null(b);
     p.activation = activation;
     kernels::gemm(y.device(), p);
   }

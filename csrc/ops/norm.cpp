@@ -16,7 +16,7 @@ struct Running {
     dense = empty(t.shape(), t.dtype(), t.device());
     copy_into(dense, t);
   }
-  void* raw() const { return dense.defined() ? dense.raw() : nullptr; }
+  void* raw() const { return raw_or_null(dense); }
   void written() const {
     if (!original.defined()) return;
     if (!original.is_contiguous()) copy_into(original, dense);
@@ -77,18 +77,12 @@ Tensors batch_norm_gradient(Backward& b, const Tensor& x, const Tensor& weight, 
     return grads;
   }
   const Tensor dy = contiguous(b.grad());
-  Tensor dx, dweight, dbias;
-  if (b.needs(0)) dx = empty_like(x);
-  if (b.needs(1)) dweight = empty({s.c}, x.dtype(), x.device());
-  if (b.needs(2)) dbias = empty({s.c}, x.dtype(), x.device());
-  BatchNormGrad p{dy.raw(),  x.raw(), raw_or_null(weight), mean.raw(), rstd.raw(), nullptr,
-                  nullptr,   nullptr, x.dtype(),           s.n,        s.c,        s.inner,
-                  s.training};
-  if (dx.defined()) p.dx = dx.raw();
-  if (dweight.defined()) p.dweight = dweight.raw();
-  if (dbias.defined()) p.dbias = dbias.raw();
-  kernels::batch_norm_grad(x.device(), p);
-  return {dx, dweight, dbias};
+  const Tensors d = gradients_to_fill(b, x, s.c);
+  kernels::batch_norm_grad(
+      x.device(),
+      {dy.raw(), x.raw(), raw_or_null(weight), mean.raw(), rstd.raw(), raw_or_null(d[0]),
+       raw_or_null(d[1]), raw_or_null(d[2]), x.dtype(), s.n, s.c, s.inner, s.training});
+  return d;
 }
 
 // The gradient of the recorded node: inputs x (rows n), weight (n), bias (n).
@@ -103,17 +97,11 @@ Tensors layer_norm_gradient(Backward& b, const Tensor& x, const Tensor& weight, 
     return grads;
   }
   const Tensor dy = contiguous(b.grad());
-  Tensor dx, dweight, dbias;
-  if (b.needs(0)) dx = empty_like(x);
-  if (b.needs(1)) dweight = empty({n}, x.dtype(), x.device());
-  if (b.needs(2)) dbias = empty({n}, x.dtype(), x.device());
-  LayerNormGrad p{dy.raw(), x.raw(), raw_or_null(weight), mean.raw(), rstd.raw(), nullptr,
-                  nullptr,  nullptr, x.dtype(),           rows,       n};
-  if (dx.defined()) p.dx = dx.raw();
-  if (dweight.defined()) p.dweight = dweight.raw();
-  if (dbias.defined()) p.dbias = dbias.raw();
-  kernels::layer_norm_grad(x.device(), p);
-  return {dx, dweight, dbias};
+  const Tensors d = gradients_to_fill(b, x, n);
+  kernels::layer_norm_grad(
+      x.device(), {dy.raw(), x.raw(), raw_or_null(weight), mean.raw(), rstd.raw(),
+                   raw_or_null(d[0]), raw_or_null(d[1]), raw_or_null(d[2]), x.dtype(), rows, n});
+  return d;
 }
 
 // x (rows n), weight and bias (n) or none.

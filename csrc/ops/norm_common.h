@@ -6,8 +6,6 @@
 namespace gs::ops {
 
 inline DType compute_dtype(DType t) { return t == DType::Float64 ? t : DType::Float32; }
-inline const void* raw_or_null(const Tensor& t) { return t.defined() ? t.raw() : nullptr; }
-inline Tensor contiguous_or_none(const Tensor& t) { return t.defined() ? contiguous(t) : Tensor(); }
 inline Tensor mean_over(const Tensor& x, const Dims& dims) {
   return mean(x, dims, true, std::nullopt);
 }
@@ -27,6 +25,13 @@ inline Tensor affine(Tensor y, const Tensor& weight, const Tensor& bias, const S
 inline Tensor standardized(const Tensor& x, const Dims& dims, double eps) {
   const Tensor d = sub(x, mean_over(x, dims), 1);
   return mul(d, rsqrt(add(mean_over(square(d), dims), eps, 1)));
+}
+
+// What the gradient's kernel writes, as far as it is asked for: of x, and of weight and bias (n).
+inline Tensors gradients_to_fill(const Backward& b, const Tensor& x, int64_t n) {
+  const auto parameter = [&] { return empty({n}, x.dtype(), x.device()); };
+  return {b.needs(0) ? empty_like(x) : Tensor(), b.needs(1) ? parameter() : Tensor(),
+          b.needs(2) ? parameter() : Tensor()};
 }
 
 }  // namespace gs::ops
