@@ -65,12 +65,9 @@ void integral(const Binary& p) {
 }  // namespace
 
 void binary(const Binary& p) {
-  const DType t = p.loop.operands[0].dtype;
-  if (t == DType::Float32) return floating<float>(p);
-  if (t == DType::Float64) return floating<double>(p);
-  if (t == DType::Float16) return floating<Half>(p);
-  if (t == DType::BFloat16) return floating<BFloat16>(p);
-  integral(p);
+  const DType dtype = p.loop.operands[0].dtype;
+  if (!is_floating(dtype)) return integral(p);
+  visit_floating(dtype, [&](auto tag) { floating<typename decltype(tag)::type>(p); });
 }
 
 }  // namespace gs::cuda

@@ -78,41 +78,59 @@ struct ConvTile {
   }
 };
 
-// The same on tensor cores for 16-bit floats, sums in float; each warp makes WarpM x WarpN of C. A
-// lies along K, and so does B where that is how it is loaded.
-template <class T, int M, int N, int WarpM, int WarpN, bool kBAlongK>
-struct ConvTensorTile {
+// The same on tensor cores, sums in float: each warp makes WarpM x WarpN of C, in products of 16
+// x 8.
+template <int M, int N, int WarpM, int WarpN>
+struct ConvWarpTile {
   using C = float;
-  using Element = T;
-  static constexpr int kM = M, kN = N, kK = 32;
+  static constexpr int kM = M, kN = N;
   static constexpr int kRows = WarpM / 8, kColumns = WarpN / 4;  // sums of a thread
   static constexpr int kLanes = 2;                               // neighbours among them
   static constexpr int kWarpsN = N / WarpN, kThreads = M / WarpM * kWarpsN * 32;
-  static constexpr int kBlocks = 512 / kThreads;
-  static constexpr int kPad = 8;  // eight lines of a fragment fall into all banks
-  static_assert(WarpM % 16 == 0 && WarpN % 16 == 0);
-
-  struct Operands {
-    T a[kM][kK + kPad];
-    T b[kBAlongK ? kN : kK][(kBAlongK ? kK : kN) + kPad];
-    GS_DEVICE T& a_at(int m, int k) { return a[m][k]; }
-    GS_DEVICE T& b_at(int n, int k) { return kBAlongK ? b[n][k] : b[k][n]; }
-  };
   using Sums = float[kRows][kColumns];
 
   int row, column, lane;  // first of the warp
 
-  GS_DEVICE ConvTensorTile() {
+  GS_DEVICE ConvWarpTile() {
     const int warp = static_cast<int>(threadIdx.x) / 32;
     lane = static_cast<int>(threadIdx.x) % 32;
     row = warp / kWarpsN * WarpM;
     column = warp % kWarpsN * WarpN;
   }
-  // A product of a warp is 16 x 8: lane 4 g + t holds columns 2 t, 2 t + 1 of rows g and g + 8.
+  // Of a product, lane 4 g + t holds columns 2 t, 2 t + 1 of rows g and g + 8.
   GS_DEVICE int row_of(int i) const { return row + i * 8 + lane / 4; }
   GS_DEVICE int column_of(int j) const { return column + j / 2 * 8 + lane % 4 * 2 + j % 2; }
 
-  GS_DEVICE void add_product(const Operands& from, Sums& sums) const {
+  // multiply(d) adds to the sums of product (i, j).
+  template <class Multiply>
+  static GS_DEVICE void add_to(Sums& sums, int i, int j, const Multiply& multiply) {
+    float d[4] = {sums[2 * i][2 * j], sums[2 * i][2 * j + 1], sums[2 * i + 1][2 * j],
+                  sums[2 * i + 1][2 * j + 1]};
+    multiply(d);
+    sums[2 * i][2 * j] = d[0], sums[2 * i][2 * j + 1] = d[1];
+    sums[2 * i + 1][2 * j] = d[2], sums[2 * i + 1][2 * j + 1] = d[3];
+  }
+};
+
+// Of 16-bit floats. A lies along K, and so does B where that is how it is loaded.
+template <class T, int M, int N, int WarpM, int WarpN, bool kBAlongK>
+struct ConvTensorTile : ConvWarpTile<M, N, WarpM, WarpN> {
+  using Warps = ConvWarpTile<M, N, WarpM, WarpN>;
+  using Warps::row, Warps::column, Warps::lane;
+  using Element = T;
+  static constexpr int kK = 32;
+  static constexpr int kBlocks = 512 / Warps::kThreads;
+  static constexpr int kPad = 8;  // eight lines of a fragment fall into all banks
+  static_assert(WarpM % 16 == 0 && WarpN % 16 == 0);
+
+  struct Operands {
+    T a[M][kK + kPad];
+    T b[kBAlongK ? N : kK][(kBAlongK ? kK : N) + kPad];
+    GS_DEVICE T& a_at(int m, int k) { return a[m][k]; }
+    GS_DEVICE T& b_at(int n, int k) { return kBAlongK ? b[n][k] : b[k][n]; }
+  };
+
+  GS_DEVICE void add_product(const Operands& from, typename Warps::Sums& sums) const {
     const int of_8 = lane % 8, low = lane / 8 % 2 * 8, high = lane / 16 * 8;
     GS_UNROLL for (int k = 0; k < kK; k += 16) {
       uint32_t a[WarpM / 16][4], b[WarpN / 16][4];
@@ -127,11 +145,7 @@ struct ConvTensorTile {
       }
       GS_UNROLL for (int i = 0; i < WarpM / 16; ++i) GS_UNROLL for (int j = 0; j < WarpN / 8; ++j) {
         const uint32_t pair[2] = {b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]};
-        float d[4] = {sums[2 * i][2 * j], sums[2 * i][2 * j + 1], sums[2 * i + 1][2 * j],
-                      sums[2 * i + 1][2 * j + 1]};
-        ptx::multiply_16x8x16<T>(d, a[i], pair);
-        sums[2 * i][2 * j] = d[0], sums[2 * i][2 * j + 1] = d[1];
-        sums[2 * i + 1][2 * j] = d[2], sums[2 * i + 1][2 * j + 1] = d[3];
+        Warps::add_to(sums, i, j, [&](float (&d)[4]) { ptx::multiply_16x8x16<T>(d, a[i], pair); });
       }
     }
   }

@@ -121,20 +121,14 @@ void integral(const Unary& p) {
 }  // namespace
 
 void unary(const Unary& p) {
-  const DType t = p.loop.operands[0].dtype;
-  if (t == DType::Float32) return floating<float>(p);
-  if (t == DType::Float64) return floating<double>(p);
-  if (t == DType::Float16) return floating<Half>(p);
-  if (t == DType::BFloat16) return floating<BFloat16>(p);
-  integral(p);
+  const DType dtype = p.loop.operands[0].dtype;
+  if (!is_floating(dtype)) return integral(p);
+  visit_floating(dtype, [&](auto tag) { floating<typename decltype(tag)::type>(p); });
 }
 
 void unary_grad(const UnaryGrad& p) {
-  const DType t = p.loop.operands[0].dtype;
-  if (t == DType::Float32) return floating_gradient<float>(p);
-  if (t == DType::Float64) return floating_gradient<double>(p);
-  if (t == DType::Float16) return floating_gradient<Half>(p);
-  if (t == DType::BFloat16) return floating_gradient<BFloat16>(p);
+  visit_floating(p.loop.operands[0].dtype,
+                 [&](auto tag) { floating_gradient<typename decltype(tag)::type>(p); });
 }
 
 }  // namespace gs::cuda
