@@ -13,13 +13,11 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/conv.h"
 
 namespace gs {
 namespace {
-
-using cpu::Isa;
 
 ConvShape make_shape(int64_t n, int64_t c, int64_t h, int64_t w, int64_t o, int64_t r, int64_t s,
                      int64_t stride = 1, int64_t pad = 0, int64_t dilation = 1,
@@ -102,8 +100,7 @@ void expect_close(const std::vector<T>& got, const Expected& expected, const cha
 // number.
 template <class T, class F>
 void check_runs(size_t count, const Expected& expected, const char* what, F&& call) {
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
+  for (Isa isa : isas()) {
     SCOPED_TRACE(cpu::name_of(isa));
     std::vector<T> first;
     for (int threads : {1, 2, 3}) {

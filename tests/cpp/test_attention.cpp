@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/attention.h"
 
 namespace gs::cpu {
@@ -19,13 +19,6 @@ namespace {
 
 using Values = std::vector<double>;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-std::vector<Isa> all_isas() {
-  std::vector<Isa> isas;
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512})
-    if (isa <= best_isa()) isas.push_back(isa);
-  return isas;
-}
 
 enum class Mask { None, Shared, PerBatch, Full };
 
@@ -226,7 +219,7 @@ TEST(Attention, AgainstPlainLoops) {
       {1, 1, 3, 200, 65, 64, false, Mask::Full},     {4, 4, 31, 31, 15, 17, true, Mask::Shared},
       {1, 1, 1, 33, 64, 64, false, Mask::None},      {1, 2, 5, 0, 4, 4, false, Mask::None},
       {3, 3, 5, 0, 4, 4, true, Mask::None},          {0, 3, 5, 4, 4, 4, true, Mask::None}};
-  for (Isa isa : all_isas())
+  for (Isa isa : isas())
     for (const Case& c : cases) {
       SCOPED_TRACE(testing::Message() << name_of(isa) << " T " << c.t << " U " << c.u << " D "
                                       << c.d << " mask " << int(c.mask));
@@ -260,7 +253,7 @@ TEST(Attention, PlainGradientAgainstFiniteDifferences) {
 }
 
 TEST(Attention, NarrowFloats) {
-  for (Isa isa : all_isas())
+  for (Isa isa : isas())
     for (const Case& c :
          {Case{2, 2, 33, 65, 16, 7, false, Mask::Full}, {1, 9, 70, 70, 8, 8, true, Mask::None}}) {
       const Inputs in(c);
@@ -280,13 +273,13 @@ TEST(Attention, LargeScoresDoNotOverflow) {
   Case c{1, 1, 20, 150, 4, 4, false, Mask::None};
   Inputs in(c);
   for (double& e : in.q) e *= 100;
-  for (Isa isa : all_isas())
+  for (Isa isa : isas())
     expect_near("out", run<float>(isa, c, in).out, plain_forward(c, in).out, 1e-3);
 }
 
 TEST(Attention, SameBitsForAnyThreads) {
   const int threads = num_threads();
-  for (Isa isa : all_isas())
+  for (Isa isa : isas())
     for (const Case& c : {Case{3, 4, 100, 100, 32, 32, true, Mask::None},
                           {1, 3, 150, 200, 32, 24, false, Mask::Full}}) {
       const Inputs in(c);

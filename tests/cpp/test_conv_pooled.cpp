@@ -9,14 +9,12 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/conv.h"
 #include "kernels/params/pool.h"
 
 namespace gs {
 namespace {
-
-using cpu::Isa;
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -85,8 +83,7 @@ void expect_same(const std::vector<float>& got, const std::vector<float>& expect
 
 template <class F>
 void for_each_isa(F&& f) {
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
+  for (Isa isa : isas()) {
     SCOPED_TRACE(cpu::name_of(isa));
     f(isa);
   }

@@ -123,8 +123,7 @@ TEST(ConvWinograd, InfinityAndOverflow) {
     std::vector<float> x(v.n * v.c * v.h * v.w, 1.0f);
     x[5 * v.w + 4] = special;                                 // image 0, channel 0
     if (special == 3e38f) x[(5 + v.h) * v.w + 4] = -special;  // channel 1 cancels it
-    for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
-      if (isa > cpu::best_isa()) continue;
+    for (Isa isa : isas()) {
       std::vector<float> y(v.n * v.o * v.p * v.q), dx(x.size());
       cpu::table(isa).conv2d({v, x.data(), weight.data(), nullptr, y.data(), Activation::None});
       cpu::table(isa).conv2d_input_grad({v, x.data(), weight.data(), dx.data()});
@@ -156,8 +155,7 @@ TEST(ConvWinograd, WeightGradInfinity) {
        {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     std::vector<float> x(v.n * v.c * v.h * v.w, 1.0f);
     x[0] = special;  // the corner: the last row and column of weights do not see it
-    for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
-      if (isa > cpu::best_isa()) continue;
+    for (Isa isa : isas()) {
       std::vector<float> dweight(v.o * v.c * 9), dbias(v.o);
       cpu::table(isa).conv2d_weight_grad({v, x.data(), dy.data(), dweight.data(), dbias.data()});
       for (int64_t i = 0; i < v.o * v.c * 9; ++i) {

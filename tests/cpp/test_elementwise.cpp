@@ -4,11 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <random>
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/functors.h"
 #include "kernels/params/binary.h"
 #include "kernels/params/unary.h"
@@ -16,45 +15,8 @@
 namespace gs {
 namespace {
 
-using cpu::Isa;
-using cpu::KernelTable;
-
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-template <class F>
-void on_every_isa(F f) {
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
-    SCOPED_TRACE(cpu::name_of(isa));
-    f(cpu::table(isa));
-  }
-}
-
-// A loop over dense operands, all of them with n elements of one dtype unless set otherwise
-// afterwards.
-Loop dense_loop(DType dtype, int64_t n, std::initializer_list<const void*> data) {
-  Loop loop;
-  loop.count = static_cast<int>(data.size());
-  loop.ndim = 1;
-  loop.numel = loop.shape[0] = n;
-  int k = 0;
-  for (const void* p : data) {
-    loop.operands[k].data = static_cast<char*>(const_cast<void*>(p));
-    loop.operands[k].dtype = dtype;
-    loop.operands[k++].strides[0] = size_of(dtype);
-  }
-  return loop;
-}
-
-template <class T>
-std::vector<T> random_values(int64_t n, double low, double high, int seed = 1) {
-  std::mt19937_64 engine(seed);
-  std::uniform_real_distribution<double> draw(low, high);
-  std::vector<T> v(n);
-  for (auto& x : v) x = static_cast<T>(static_cast<float>(draw(engine)));
-  return v;
-}
 
 template <class F>
 void each_unary(F f) {

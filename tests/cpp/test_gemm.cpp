@@ -11,22 +11,11 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/gemm.h"
 
 namespace gs {
 namespace {
-
-using cpu::Isa;
-
-template <class F>
-void for_each_isa(F&& f) {
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
-    SCOPED_TRACE(cpu::name_of(isa));
-    f(cpu::table(isa));
-  }
-}
 
 template <class T>
 std::vector<T> random_values(size_t n, uint32_t seed) {
@@ -135,7 +124,7 @@ void check(const Case& s) {
       size[i * s.n + j] = magnitude;
     }
 
-  for_each_isa([&](const cpu::KernelTable& table) {
+  on_every_isa([&](const cpu::KernelTable& table) {
     std::vector<T> first;
     for (int threads : {1, 2, 3, 5}) {  // few threads pack for themselves, more share
       set_num_threads(threads);
@@ -289,7 +278,7 @@ TEST(Gemm, Integers) {
 }
 
 TEST(Gemm, IntegersWrapAndBoolIsAnyOfAnd) {
-  for_each_isa([](const cpu::KernelTable& table) {
+  on_every_isa([](const cpu::KernelTable& table) {
     const uint8_t a[] = {200, 100}, b[] = {2, 3};
     uint8_t c[1];
     Gemm g{};
@@ -321,7 +310,7 @@ TEST(Gemm, Batches) {
       g.c_row = n;
       g.a_batch_stride = m * k, g.b_batch_stride = 0, g.c_batch_stride = m * n;
       if (offsets) g.a_batch_offsets = a_at.data(), g.b_batch_offsets = b_at.data();
-      for_each_isa([&](const cpu::KernelTable& table) {
+      on_every_isa([&](const cpu::KernelTable& table) {
         std::vector<float> first;
         for (int threads : {1, 2, 3}) {
           set_num_threads(threads);
@@ -359,7 +348,7 @@ TEST(Gemm, NanAndInfinityPass) {
       g.a = a.data(), g.a_row = size, g.a_col = 1, g.b = b.data(), g.b_row = size, g.b_col = 1,
       g.c_row = size;
       g.alpha = t, g.activation = Activation::Relu;
-      for_each_isa([&](const cpu::KernelTable& table) {
+      on_every_isa([&](const cpu::KernelTable& table) {
         std::vector<float> c(size * size, nan);
         g.c = c.data();
         table.gemm(g);

@@ -5,13 +5,11 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/image.h"
 
 namespace gs {
 namespace {
-
-using cpu::Isa;
 
 struct Case {
   int64_t n, c, in_h, in_w, out_h, out_w;
@@ -74,8 +72,7 @@ void check(const Case& s) {
                      pixel,
                      77};
   const std::vector<float> want = expected(p);
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
+  for (Isa isa : isas()) {
     for (int threads : {1, 2, 3}) {
       set_num_threads(threads);
       std::fill(out.begin(), out.end(), -1.0f);

@@ -7,20 +7,11 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/index.h"
 
 namespace gs {
 namespace {
-
-using cpu::Isa;
-
-std::vector<Isa> isas() {
-  std::vector<Isa> out;
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512})
-    if (isa <= cpu::best_isa()) out.push_back(isa);
-  return out;
-}
 
 std::mt19937 engine(1);
 

@@ -6,20 +6,11 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/optimizer.h"
 
 namespace gs {
 namespace {
-
-using cpu::Isa;
-
-std::vector<Isa> isas() {
-  std::vector<Isa> out;
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512})
-    if (isa <= cpu::best_isa()) out.push_back(isa);
-  return out;
-}
 
 // One parameter in float64: what PyTorch's single-tensor code computes.
 struct Reference {

@@ -8,18 +8,11 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/pool.h"
 
 namespace gs::cpu {
 namespace {
-
-std::vector<Isa> all_isas() {
-  std::vector<Isa> isas;
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512})
-    if (isa <= best_isa()) isas.push_back(isa);
-  return isas;
-}
 
 // Values that repeat, so that the first of equal maxima matters, and some NaN.
 template <class T>
@@ -69,7 +62,7 @@ TYPED_TEST_SUITE(Pool, Types);
 
 TYPED_TEST(Pool, MaximumAndItsGradient) {
   using T = TypeParam;
-  for (Isa isa : all_isas()) {
+  for (Isa isa : isas()) {
     for (const Case& c : kCases) {
       for (bool with_nan : {false, true}) {
         const PoolShape s = make_shape(dtype_of<T>::value, c.planes, c.h, c.w, c.kernel, c.stride,
@@ -118,7 +111,7 @@ TYPED_TEST(Pool, MaximumAndItsGradient) {
 TYPED_TEST(Pool, AverageAndItsGradient) {
   using T = TypeParam;
   const double tolerance = sizeof(T) == 8 ? 1e-12 : sizeof(T) == 4 ? 1e-5 : 0.05;
-  for (Isa isa : all_isas()) {
+  for (Isa isa : isas()) {
     for (const Case& c : kCases) {
       for (int mode = 0; mode < 3; ++mode) {
         if (c.dilation > 1) continue;
@@ -160,7 +153,7 @@ TYPED_TEST(Pool, Adaptive) {
   const double tolerance = sizeof(T) == 8 ? 1e-12 : sizeof(T) == 4 ? 1e-5 : 0.05;
   const int64_t sizes[][4] = {{7, 7, 1, 1}, {33, 31, 1, 1}, {1, 3, 1, 1},  {4, 4, 1, 1},
                               {8, 9, 3, 4}, {5, 3, 7, 7},   {17, 65, 4, 5}};
-  for (Isa isa : all_isas()) {
+  for (Isa isa : isas()) {
     for (const auto& [h, w, p, q] : sizes) {
       const int64_t planes = p == 1 ? 37 : 3;
       const DType dtype = dtype_of<T>::value;
@@ -200,7 +193,7 @@ TEST(PoolThreads, SameBitsForAnyThreads) {
   const PoolShape s = make_shape(DType::Float32, 64, 57, 59, 3, 2, 1, 1);
   const auto x = sample<float>(s.planes * s.h * s.w, 7);
   const int threads = num_threads();
-  for (Isa isa : all_isas()) {
+  for (Isa isa : isas()) {
     std::vector<float> y[3], dx[3];
     for (int n = 0; n < 3; ++n) {
       set_num_threads(n + 1);

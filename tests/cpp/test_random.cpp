@@ -7,21 +7,12 @@
 
 #include "core/parallel.h"
 #include "core/random.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/random.h"
 #include "kernels/params/reduce.h"
 
 namespace gs {
 namespace {
-
-using cpu::Isa;
-
-std::vector<Isa> isas() {
-  std::vector<Isa> out;
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512})
-    if (isa <= cpu::best_isa()) out.push_back(isa);
-  return out;
-}
 
 template <class T>
 std::vector<T> draw(Isa isa, RandomOp op, int64_t n, double a, double b, int64_t low = 0,

@@ -11,20 +11,13 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/recurrent.h"
 
 namespace gs::cpu {
 namespace {
 
 using Values = std::vector<double>;
-
-std::vector<Isa> all_isas() {
-  std::vector<Isa> isas;
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512})
-    if (isa <= best_isa()) isas.push_back(isa);
-  return isas;
-}
 
 struct Case {
   CellKind kind;
@@ -257,7 +250,7 @@ Values inner(const std::vector<T>& v, const Case& c) {  // out without its other
 }
 
 TEST(Recurrent, ForwardAgainstPlainLoops) {
-  for (Isa isa : all_isas())
+  for (Isa isa : isas())
     for (CellKind kind : kKinds)
       for (const auto& [hidden, inputs] : {std::pair<int64_t, int64_t>{1, 1},
                                            {3, 40},
@@ -305,7 +298,7 @@ TEST(Recurrent, GradientsAgainstFiniteDifferences) {
                      dh0 = finite_differences(c, in, &Inputs::h0),
                      dc0 = finite_differences(c, in, &Inputs::c0);
         const double tolerance = kind == CellKind::RnnRelu ? 1e-5 : 1e-7;
-        for (Isa isa : all_isas()) {
+        for (Isa isa : isas()) {
           SCOPED_TRACE(testing::Message() << name_of(isa) << " kind " << int(kind) << " T " << steps
                                           << " B " << batch << " variant " << variant);
           const auto r = run<double>(isa, c, in);
@@ -319,7 +312,7 @@ TEST(Recurrent, GradientsAgainstFiniteDifferences) {
 }
 
 TEST(Recurrent, NarrowFloats) {
-  for (Isa isa : all_isas())
+  for (Isa isa : isas())
     for (CellKind kind : kKinds) {
       const Case c{kind, true, true, false, true, 3, 17, 9, 20};
       const Inputs in(c);
@@ -335,7 +328,7 @@ TEST(Recurrent, NarrowFloats) {
 }
 
 TEST(Recurrent, NothingToDo) {
-  for (Isa isa : all_isas())
+  for (Isa isa : isas())
     for (CellKind kind : kKinds) {
       const Case empty_time{kind, false, true, true, true, 0, 2, 3, 5};
       const Inputs in(empty_time);
@@ -352,7 +345,7 @@ TEST(Recurrent, NothingToDo) {
 
 // Depths of several pieces, and blocks of unlike rows.
 TEST(Recurrent, LargeWeights) {
-  for (Isa isa : all_isas())
+  for (Isa isa : isas())
     for (CellKind kind : {CellKind::Lstm, CellKind::Gru})
       for (int64_t batch : {33, 65}) {
         const Case c{kind, true, true, true, true, 2, batch, 201, 530};
@@ -364,7 +357,7 @@ TEST(Recurrent, LargeWeights) {
 }
 
 TEST(Recurrent, NoInputs) {
-  for (Isa isa : all_isas())
+  for (Isa isa : isas())
     for (CellKind kind : kKinds)
       for (int64_t batch : {2, 17}) {
         const Case c{kind, false, true, true, true, 3, batch, 5, 0};
@@ -375,7 +368,7 @@ TEST(Recurrent, NoInputs) {
 
 TEST(Recurrent, SameBitsForAnyThreads) {
   const int threads = num_threads();
-  for (Isa isa : all_isas())
+  for (Isa isa : isas())
     for (CellKind kind : kKinds)
       for (const auto& [batch, inputs] :
            {std::pair<int64_t, int64_t>{7, 100}, {13, 100}, {50, 20}, {50, 600}}) {

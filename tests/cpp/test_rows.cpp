@@ -6,36 +6,14 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <random>
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/reduce.h"
 
 namespace gs {
 namespace {
-
-using cpu::Isa;
-using cpu::KernelTable;
-
-template <class F>
-void on_every_isa(F f) {
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
-    SCOPED_TRACE(cpu::name_of(isa));
-    f(cpu::table(isa));
-  }
-}
-
-template <class T>
-std::vector<T> random_values(int64_t n, double low, double high) {
-  std::mt19937_64 engine(3);
-  std::uniform_real_distribution<double> draw(low, high);
-  std::vector<T> v(n);
-  for (auto& x : v) x = static_cast<T>(static_cast<float>(draw(engine)));
-  return v;
-}
 
 template <class T>
 std::vector<double> reduce_rows(const KernelTable& table, ReduceOp op, const std::vector<T>& x,
@@ -60,7 +38,7 @@ void check_reductions(double relative) {
   for (int64_t rows : {1, 5, 16, 17, 70, 300})
     for (int64_t n : {1, 2, 3, 4, 5, 8, 10, 15, 16, 17, 31, 33, 64, 65, 100, 127, 1024, 1025}) {
       if (rows * n > 70000) continue;
-      const auto x = random_values<T>(rows * n, 1, 3);
+      const auto x = random_values<T>(rows * n, 1, 3, 3);
       on_every_isa([&](const KernelTable& table) {
         const auto sums = reduce_rows(table, ReduceOp::Sum, x, rows, n);
         const auto means = reduce_rows(table, ReduceOp::Mean, x, rows, n);
@@ -102,7 +80,7 @@ TEST(Rows, Reductions) {
 
 TEST(Rows, ReductionsOf16Bits) {
   for (int64_t n : {3, 20, 64, 100}) {
-    const auto x = random_values<Half>(80 * n, 0, 1);
+    const auto x = random_values<Half>(80 * n, 0, 1, 3);
     on_every_isa([&](const KernelTable& table) {
       Reduce p = {};
       std::vector<Half> out(80);
@@ -161,7 +139,7 @@ template <class T>
 void check_extremes_and_moments(double relative) {
   for (int64_t rows : {15, 16, 70, 300})
     for (int64_t n : {2, 3, 10, 16, 17, 64}) {
-      auto x = random_values<T>(rows * n, 0, 9);
+      auto x = random_values<T>(rows * n, 0, 9, 3);
       for (int64_t r = 0; r < rows; ++r) x[r * n + n - 1] = x[r * n];  // ties
       on_every_isa([&](const KernelTable& table) {
         std::vector<T> values(rows), mean(rows), m2(rows);
@@ -199,7 +177,7 @@ TEST(Rows, ExtremesAndMoments) {
 template <class T>
 void check_scan(int64_t rows, int64_t n, double relative) {
   const bool whole = std::is_integral_v<T>;
-  const auto x = random_values<T>(rows * n, whole ? -9 : 0.9, whole ? 9 : 1.1);
+  const auto x = random_values<T>(rows * n, whole ? -9 : 0.9, whole ? 9 : 1.1, 3);
   on_every_isa([&](const KernelTable& table) {
     for (bool reverse : {false, true})
       for (ScanOp op : {ScanOp::Sum, ScanOp::Prod}) {
@@ -256,7 +234,7 @@ TEST(Rows, RunningSumsKeepNanAndInfinity) {
 }
 
 TEST(Rows, SameBitsForAnyNumberOfThreads) {
-  const auto x = random_values<float>(300000, -1, 1);
+  const auto x = random_values<float>(300000, -1, 1, 3);
   const int before = num_threads();
   on_every_isa([&](const KernelTable& table) {
     std::vector<float> first;

@@ -4,37 +4,15 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <random>
 #include <vector>
 
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/params/cross_entropy.h"
 #include "kernels/params/softmax.h"
 
 namespace gs {
 namespace {
-
-using cpu::Isa;
-using cpu::KernelTable;
-
-template <class F>
-void on_every_isa(F f) {
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
-    SCOPED_TRACE(cpu::name_of(isa));
-    f(cpu::table(isa));
-  }
-}
-
-template <class T>
-std::vector<T> random_values(int64_t n, double low, double high, int seed = 1) {
-  std::mt19937_64 engine(seed);
-  std::uniform_real_distribution<double> draw(low, high);
-  std::vector<T> v(n);
-  for (auto& x : v) x = static_cast<T>(static_cast<float>(draw(engine)));
-  return v;
-}
 
 struct Sizes {
   int64_t outer, n, inner;

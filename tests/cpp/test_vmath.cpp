@@ -15,14 +15,12 @@
 #include <string>
 #include <vector>
 
-#include "cpu/isa.h"
+#include "kernel_test.h"
 #include "kernels/functors.h"
 #include "kernels/params/unary.h"
 
 namespace gs {
 namespace {
-
-using cpu::Isa;
 
 // Largest errors allowed. `of_input`: in ulp of x, for functions that are x times a factor whose
 // digits the result loses.
@@ -81,8 +79,7 @@ void measure(UnaryOp op, const Bound& bound, const std::vector<T>& x, Worst* wor
     exact[i] =
         Functor::template value<ScalarMath<Wide>>(static_cast<Wide>(x[i]), Wide(c.a), Wide(c.b));
   std::vector<T> y(n);
-  for (Isa isa : {Isa::Baseline, Isa::Avx2, Isa::Avx512}) {
-    if (isa > cpu::best_isa()) continue;
+  for (Isa isa : isas()) {
     Unary p{op, {}, c.a, c.b};
     p.loop.count = 2;
     p.loop.ndim = 1;
