@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,8 @@ from gradstone.optim.optimizer import number
 from gradstone.training import batches, random_state
 from gradstone.training.callbacks import monitored
 from gradstone.training.evaluation import evaluate
-from gradstone.training.position import rest_of_pass
 from gradstone.training.progress import Progress
+from gradstone.utils.data import DataLoader
 
 if TYPE_CHECKING:
     from gradstone.training.trainer import Trainer
@@ -210,3 +211,13 @@ def length(loader: Any) -> int | None:
         return len(loader)
     except (TypeError, NotImplementedError):
         return None
+
+
+def rest_of_pass(loader: Any, done: int) -> Iterator[Any]:
+    """A pass that begins with the random numbers as they are now, without its first `done` batches.
+    Of a loader that is not ours they are loaded and dropped before this returns."""
+    if isinstance(loader, DataLoader) and type(loader).__iter__ is DataLoader.__iter__:
+        return loader.iter_from(done)
+    batches = iter(loader)
+    deque(islice(batches, done), maxlen=0)
+    return batches

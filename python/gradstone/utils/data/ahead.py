@@ -21,16 +21,25 @@ MOST_UNWATCHED = 64  # batches between two looks at a loop that leaves no CPU id
 
 
 class Batches:
-    """The batches of one pass over a data set that gathers."""
+    """The batches of one pass over a data set that gathers.
+
+    `pinned`: written into pinned memory, by data sets that gather later. `position` in the pass is
+    that of the first batch's first item.
+    """
 
     def __init__(
-        self, dataset: Any, draws: Draws, indices: Iterator[Tensor], pinned: bool = False
+        self,
+        dataset: Any,
+        draws: Draws,
+        indices: Iterator[Tensor],
+        pinned: bool = False,
+        position: int = 0,
     ) -> None:
         self._dataset = dataset
-        self._pinned = pinned  # written into pinned memory, by data sets that gather later
+        self._pinned = pinned
         self._draws = draws
         self._indices = indices
-        self._position = 0  # of the next batch's first item
+        self._position = position  # of the next batch's first item
 
     def one_by_one(self, most: int | None = None) -> Iterator[list[Any]]:
         """Each batch when it is asked for; all that are left, or so many."""

@@ -4,7 +4,9 @@ workers."""
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from gradstone import _C
@@ -154,24 +156,37 @@ class DataLoader:
         return len(index)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
-        if not self.pin_memory:
-            return self._batches()
-        if _C._cuda_device_count() == 0:
+        return self._pass(0)
+
+    def iter_from(self, batch: int) -> Iterator[Any]:
+        """A pass without its first `batch` batches: what ``iter(loader)`` gives behind them, to the
+        bit, from the same state of the random numbers. For going on in the middle of a pass.
+
+        For `batch` > 0 the seed of the pass and its order are drawn before this returns. What is
+        left out is not loaded and draws nothing, with two exceptions: workers, whose random numbers
+        depend on what they did before, and an ``IterableDataset``, whose order is nobody's to skip.
+        There it is loaded and dropped.
+        """
+        return self._pass(whole("DataLoader.iter_from", "batch", batch))
+
+    def _pass(self, start: int) -> Iterator[Any]:
+        pinned = self.pin_memory and _C._cuda_device_count() > 0
+        if self.pin_memory and not pinned:
             warnings.warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device "
                 "pinned memory won't be used.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-            return self._batches()
-        return pinned_batches(self._batches(True))
-
-    def _batches(self, pinned: bool = False) -> Iterator[Any]:
         if not self._iterable and self._gathers():
-            return self._iterate_gathered(pinned)
-        if self.num_workers:
-            return self._iterate_workers()
-        return self._iterate_here()
+            batches = self._gathered(self._seed(), start, pinned)
+        elif self.num_workers:
+            batches = _behind(start, self._by_workers(self._seed()))
+        elif self._iterable:
+            batches = _behind(start, self._streamed(self._seed()))
+        else:
+            batches = self._item_by_item(self._seed(), start)
+        return pinned_batches(batches) if pinned else batches
 
     def _fetch(self) -> ItemFetch | StreamFetch:
         if self._iterable:
@@ -192,20 +207,27 @@ class DataLoader:
 
     # ------------------------------------------------------------------------- here, or in workers
 
-    def _iterate_here(self) -> Iterator[Any]:
-        fetch, position = self._fetch(), 0
-        fetch.begin(self._seed())
+    def _item_by_item(self, seed: int, start: int) -> Iterator[Any]:
+        fetch, batched = self._fetch(), self._batched
+        fetch.begin(seed)
         indices = self._indices()
-        if indices is None:
-            while not isinstance(batch := fetch(None, 0), End):
-                yield batch
-            return
-        for index in indices:
-            yield fetch(index, position)
-            position += len(index) if self._batched else 1
+        assert indices is not None
 
-    def _iterate_workers(self) -> Iterator[Any]:
-        seed, pool = self._seed(), self._pool
+        def batches(position: int) -> Iterator[Any]:
+            for index in indices:
+                yield fetch(index, position)
+                position += len(index) if batched else 1
+
+        return batches(sum(len(index) if batched else 1 for index in islice(indices, start)))
+
+    def _streamed(self, seed: int) -> Iterator[Any]:
+        fetch = self._fetch()
+        fetch.begin(seed)
+        while not isinstance(batch := fetch(None, 0), End):
+            yield batch
+
+    def _by_workers(self, seed: int) -> Iterator[Any]:
+        pool = self._pool
         if pool is None or not pool.usable():
             pool = WorkerPool(
                 self.num_workers,
@@ -239,24 +261,27 @@ class DataLoader:
         except Exception:
             return False  # item by item shows the data set's own error
 
-    def _iterate_gathered(self, pinned: bool) -> Iterator[Any]:
-        draws, order = Draws(self._seed()), self._whole_order()
+    def _gathered(self, seed: int, start: int, pinned: bool) -> Iterator[Any]:
+        draws, order = Draws(seed), self._whole_order()
         if order is not None:
-            yield from Batches(self.dataset, draws, self._parts(order), pinned).ahead()
-            return
+            assert self.batch_size is not None
+            first = start * self.batch_size
+            parts = self._parts(order, first)
+            return Batches(self.dataset, draws, parts, pinned, first).ahead()
         # Somebody's sampler: it may draw numbers, or look at what the loop did.
         assert self.batch_sampler is not None
         lists = iter(self.batch_sampler)
+        first = sum(len(index) for index in islice(lists, start))
         vectors = (_C.tensor_from_data(list(index), _C.int64, "cpu") for index in lists)
-        yield from Batches(self.dataset, draws, vectors, pinned).one_by_one()
+        return Batches(self.dataset, draws, vectors, pinned, first).one_by_one()
 
-    def _parts(self, order: Tensor) -> Iterator[Tensor]:
-        """The order cut into batches."""
+    def _parts(self, order: Tensor, first: int) -> Iterator[Tensor]:
+        """The order cut into batches, from position `first` on."""
         size = self.batch_size
         assert size is not None
         count = order.size(0)
         last = count - count % size if self.drop_last else count
-        for start in range(0, last, size):
+        for start in range(first, last, size):
             yield _C.narrow(order, 0, start, min(size, last - start))
 
     def _whole_order(self) -> Tensor | None:
@@ -270,6 +295,12 @@ class DataLoader:
         if isinstance(self.sampler, Sampler) and type(self.sampler) in _DRAWN_AT_ONCE:
             return _C.tensor_from_data(list(self.sampler), _C.int64, "cpu")
         return None
+
+
+def _behind(count: int, batches: Iterator[Any]) -> Iterator[Any]:
+    """Without the first `count`, which are made and dropped now."""
+    deque(islice(batches, count), maxlen=0)
+    return batches
 
 
 __all__ = ["DataLoader", "Sampler"]
