@@ -8,6 +8,8 @@ namespace gs::ops {
 struct Advanced {
   // Checks everything: dtypes, mask shapes, ranges, broadcasting.
   Advanced(const char* op, const Tensor& x, const Tensors& indices);
+  // One dimension, by a vector that has been checked.
+  Advanced(const Tensor& x, int64_t dim, const Tensor& at);
 
   Tensors index;  // per dimension of x: int64, contiguous, non-negative, of shape `common`; or
                   // undefined
@@ -16,12 +18,15 @@ struct Advanced {
   int64_t place;        // where the common dimensions stand in the result
 
   Shape shape(const Tensor& x) const;  // (common..., rest...): the layout rows are moved in
-  // Element offsets of every row from x's first element; rows have *inner elements.
+  // Rows are moved in pieces of as many elements as lie side by side in memory.
+  int64_t piece(const Tensor& x) const;
+  // Element offsets of every piece from x's first element; pieces have *inner elements.
   Tensor offsets(const Tensor& x, int64_t* inner) const;
   Tensor to_result(const Tensor& t) const;    // (common..., rest...) -> the result's order
   Tensor from_result(const Tensor& t) const;  // and back
 
  private:
+  int64_t split(const Tensor& x, int64_t* inner) const;  // dimensions of `rest` before a piece's
   Tensor device_offsets(const Tensor& x, int64_t rows, int64_t tail) const;
 };
 

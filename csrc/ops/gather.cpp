@@ -5,6 +5,7 @@
 #include "kernels/params/copy.h"
 #include "kernels/params/index.h"
 #include "kernels/params/sort.h"
+#include "ops/advanced.h"
 #include "ops/common.h"
 #include "ops/fill.h"
 
@@ -218,6 +219,60 @@ Tensor checked_vector(const char* op, const Tensor& index, int64_t n) {
   return at;
 }
 
+// How to read what `at` names along dimension d of an x that is not contiguous, where the offsets
+// of its pieces take less memory than a copy of x, and less time.
+std::optional<Advanced> without_copy(const Tensor& x, int64_t d, const Tensor& at) {
+  constexpr int64_t kOffset = 96;  // bytes that are copied while an offset is worked out
+  if (x.is_contiguous() || x.numel() == 0) return std::nullopt;
+  Advanced plan(x, d, at);
+  const int64_t each = x.numel() / x.size(d) / plan.piece(x);  // pieces of one row
+  if (at.numel() > x.numel() / kOffset * size_of(x.dtype()) / each) return std::nullopt;
+  return plan;
+}
+
+// Writes y, (at, the other dimensions of x), from where x lies.
+BackgroundTask::Function writer(const Tensor& y, const Tensor& x, const Advanced& plan) {
+  int64_t inner;
+  const Tensor at = plan.offsets(x, &inner);
+  const int64_t size = size_of(x.dtype()), each = at.numel() / std::max<int64_t>(y.size(0), 1);
+  return [=, x = detached(x)](int64_t begin, int64_t end) {
+    kernels::take(y.device(), {x.raw(), at.data<int64_t>() + begin * each,
+                               y.data<char>() + begin * each * inner * size, size,
+                               (end - begin) * each, inner});
+  };
+}
+
+// index_select without a gradient.
+Tensor selected(const Tensor& x, int64_t d, const Tensor& at) {
+  autograd::GradGuard no_grad(false);
+  constexpr int64_t kLarge = 4096;  // elements; fewer are copied in the time of two permutations
+  if (!x.is_contiguous() && x.numel() >= kLarge && at.numel() < x.size(d)) {
+    // Selected in the order in which x lies in memory, where rows are dense, and then brought into
+    // its own: that moves what is selected alone.
+    Dims order, back(x.dim(), 0);
+    for (int64_t i = 0; i < x.dim(); ++i) order.push_back(i);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return x.stride(a) > x.stride(b); });
+    for (int64_t i = 0; i < x.dim(); ++i) back[order[i]] = i;
+    if (!std::is_sorted(order.begin(), order.end()))
+      return contiguous(permute(selected(permute(x, order), back[d], at), back));
+  }
+  if (const auto plan = without_copy(x, d, at)) {
+    const Tensor y = empty(plan->shape(x), x.dtype(), x.device());
+    if (y.numel()) writer(y, x, *plan)(0, y.size(0));
+    return contiguous(plan->to_result(y));
+  }
+  Shape shape = x.shape();
+  shape[d] = at.numel();
+  Tensor y = empty(shape, x.dtype(), x.device());
+  if (y.numel() == 0) return y;
+  const Tensor from = contiguous(x);
+  const Span s = span_at(x.shape(), d);
+  kernels::index_select(x.device(), {from.raw(), at.data<int64_t>(), y.raw(), size_of(x.dtype()),
+                                     s.outer, s.n, at.numel(), s.inner});
+  return y;
+}
+
 }  // namespace
 
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
@@ -226,16 +281,7 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
   const int64_t d = wrap_dim(dim, x.dim(), "index_select");
   const Tensor at = checked_vector("index_select", index, x.dim() ? x.size(d) : 1);
   if (x.dim() == 0) return clone(x);
-  Shape shape = x.shape();
-  shape[d] = at.numel();
-  Tensor y = empty(shape, x.dtype(), x.device());
-  if (y.numel()) {
-    autograd::GradGuard no_grad(false);
-    const Tensor from = contiguous(x);
-    const Span s = span_at(x.shape(), d);
-    kernels::index_select(x.device(), {from.raw(), at.data<int64_t>(), y.raw(), size_of(x.dtype()),
-                                       s.outer, s.n, at.numel(), s.inner});
-  }
+  Tensor y = selected(x, d, at);
   if (is_floating(x.dtype()) && needs_grad(x)) {
     record("index_select", y, inputs(x),
            [d, at = Saved(at), shape = x.shape()](Backward& b) -> Tensors {
@@ -251,11 +297,12 @@ Rows rows_of_select(const Tensor& x, const Tensor& index, bool pinned) {
   check_same_device("index_select", {&x, &index});
   autograd::GradGuard no_grad(false);
   const Tensor at = checked_vector("index_select", index, x.size(0));
-  const Tensor from = detached(contiguous(x));
   Shape shape = x.shape();
   shape[0] = at.numel();
   const Tensor y = pinned && x.device().is_cpu() ? empty_pinned(shape, x.dtype())
                                                  : empty(shape, x.dtype(), x.device());
+  if (const auto plan = without_copy(x, 0, at)) return {y, writer(y, x, *plan)};
+  const Tensor from = detached(contiguous(x));
   const Span s = span_at(x.shape(), 0);
   const auto write = [=, size = size_of(x.dtype())](int64_t begin, int64_t end) {
     kernels::index_select(

@@ -119,18 +119,35 @@ Advanced::Advanced(const char* op, const Tensor& x, const Tensors& indices) {
   place = advanced.back() - advanced[0] == advanced.size() - 1 ? advanced[0] : 0;
 }
 
+Advanced::Advanced(const Tensor& x, int64_t dim, const Tensor& at)
+    : common({at.numel()}), place(dim) {
+  index.resize(static_cast<size_t>(x.dim()));
+  index[static_cast<size_t>(dim)] = at;
+  for (int64_t d = 0; d < x.dim(); ++d) (d == dim ? advanced : rest).push_back(d);
+}
+
 Shape Advanced::shape(const Tensor& x) const {
   Shape out = common;
   for (int64_t d : rest) out.push_back(x.size(d));
   return out;
 }
 
-Tensor Advanced::offsets(const Tensor& x, int64_t* inner) const {
-  // Trailing dimensions that are dense in memory are moved as one row.
+int64_t Advanced::split(const Tensor& x, int64_t* inner) const {
   int64_t tail = rest.size();
   *inner = 1;
   while (tail > 0 && (x.stride(rest[tail - 1]) == *inner || x.size(rest[tail - 1]) == 1))
     *inner *= x.size(rest[--tail]);
+  return tail;
+}
+
+int64_t Advanced::piece(const Tensor& x) const {
+  int64_t inner;
+  split(x, &inner);
+  return inner;
+}
+
+Tensor Advanced::offsets(const Tensor& x, int64_t* inner) const {
+  const int64_t tail = split(x, inner);
   if (tail == 0 && advanced.size() == 1 && x.stride(advanced[0]) == 1)
     return index[static_cast<size_t>(advanced[0])];
   int64_t per_index = 1, rows = 1;
@@ -164,9 +181,11 @@ Tensor Advanced::offsets(const Tensor& x, int64_t* inner) const {
 
 // The same out of operations: what the indices contribute, and what a place within a row does.
 Tensor Advanced::device_offsets(const Tensor& x, int64_t rows, int64_t tail) const {
-  Tensor out = zeros({rows, 1}, DType::Int64, x.device());
-  for (int64_t d : advanced)
-    out = add(out, mul(reshape(index[static_cast<size_t>(d)], {rows, 1}), x.stride(d)), 1);
+  Tensor out;
+  for (int64_t d : advanced) {
+    const Tensor part = mul(reshape(index[static_cast<size_t>(d)], {rows, 1}), x.stride(d));
+    out = out.defined() ? add(out, part, 1) : part;
+  }
   for (int64_t k = 0; k < tail; ++k) {
     const int64_t n = x.size(rest[k]), stride = x.stride(rest[k]);
     const Tensor steps = mul(arange(0, n, 1, DType::Int64, x.device()), stride);

@@ -30,6 +30,12 @@ py::tuple next_functions(const Node& node) {
   return py::tuple(out);
 }
 
+py::tuple output_shapes(const Node& node) {
+  py::list out;
+  for (const autograd::OutputInfo& info : node.outputs) out.append(own(size_object(info.shape)));
+  return py::tuple(out);
+}
+
 PyObject* register_hook(PyObject* self, PyObject* hook) {
   GS_CHECK(PyCallable_Check(hook), Type, "register_hook", "expected a callable, got ",
            type_name(hook), ".");
@@ -78,6 +84,8 @@ void add_graph_types(py::module_& m) {
       .def_property_readonly(
           "next_functions", &next_functions,
           "Where the gradients of its inputs go: (node or None, output number) pairs.")
+      .def_property_readonly("output_shapes", &output_shapes,
+                             "The shape of each result, () in the place of one that is None.")
       .def("__repr__", [](const Node& node) { return "<" + node_title(node) + ">"; });
   py::class_<HookHandle>(m, "RemovableHandle", "Takes a hook away again.")
       .def("remove", &HookHandle::remove)
