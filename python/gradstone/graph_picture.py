@@ -1,10 +1,9 @@
 """The graph of operations behind a tensor, as text in the DOT language.
 
-    from gradstone.graph_picture import make_dot, record_shapes
+    from gradstone.graph_picture import make_dot
 
-    with record_shapes() as shapes:
-        loss = criterion(model(x), y)
-    Path("graph.dot").write_text(make_dot(loss, model, shapes=shapes))
+    loss = criterion(model(x), y)
+    Path("graph.dot").write_text(make_dot(loss, model))
 
 ``dot -Tsvg graph.dot -o graph.svg`` (Graphviz) draws it, and so do many editors and web pages. The
 language: https://graphviz.org/doc/info/lang.html.
@@ -12,19 +11,13 @@ language: https://graphviz.org/doc/info/lang.html.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from gradstone._C import Node, Tensor
-from gradstone._watched_operations import watched
 from gradstone.autograd.grad_mode import enable_grad
-from gradstone.model_summary.inputs import tensors_in
 from gradstone.nn import Module
 
-__all__ = ["make_dot", "record_shapes"]
-
-Shapes = dict[Node, tuple[int, ...]]
+__all__ = ["make_dot"]
 
 _LEAF = 'fillcolor="lightblue"'
 _OUTPUT = 'fillcolor="palegreen"'
@@ -55,36 +48,19 @@ def _node_of(tensor: Tensor) -> Node:
     return leaf
 
 
-@contextmanager
-def record_shapes() -> Iterator[Shapes]:
-    """Inside the block, notes the shape of every operation's result, for :func:`make_dot`; of an
-    operation with several results the first one's. What it gives keeps the graph alive."""
-    shapes: Shapes = {}
-
-    def see(name: str, args: Any, kwargs: Any, result: Any) -> None:
-        for tensor in tensors_in(result):
-            if tensor.grad_fn is not None:
-                shapes.setdefault(tensor.grad_fn, tuple(tensor.shape))
-
-    with watched(see):
-        yield shapes
-
-
 def make_dot(
     outputs: Tensor | Sequence[Tensor],
     names: Module | Mapping[str, Tensor] | None = None,
     *,
-    shapes: Shapes | None = None,
     direction: str = "TB",
 ) -> str:
     """DOT text of the operations that led to the outputs: a box for each operation, a blue one for
-    each leaf, a green one for each output; arrows go the way the values went.
+    each leaf, a green one for each output, with their shapes; arrows go the way the values went.
 
     names: the model, whose parameters are then shown with their names, or tensors by name, leaves
-    or results. Named tensors and outputs show their shapes; for those of all operations compute the
-    outputs inside :func:`record_shapes` and pass what it gives. An arrow from a later output of an
-    operation than the first carries that output's number. direction: "TB" (from top to bottom),
-    "LR", "BT" or "RL".
+    or results. Of an operation with several outputs the box shows the first one's shape; an arrow
+    from a later one carries its number and its shape. direction: "TB" (from top to bottom), "LR",
+    "BT" or "RL".
 
     ValueError for an output that no gradient leads back from, or another direction.
     """
@@ -98,11 +74,11 @@ def make_dot(
     if direction not in _DIRECTIONS:
         raise ValueError(f"[make_dot] expected direction to be one of {_DIRECTIONS}.")
     # Nodes are told apart by identity: these are held until the text is made.
-    told: dict[Node, list[str]] = {node: [str(shape)] for node, shape in (shapes or {}).items()}
+    name_of: dict[Node, str] = {}
     given = dict(names.named_parameters() if isinstance(names, Module) else names or {})
     for name, tensor in given.items():
         if tensor.requires_grad:
-            told[_node_of(tensor)] = [name, str(tuple(tensor.shape))]
+            name_of[_node_of(tensor)] = name
     nodes = _nodes([_node_of(root) for root in roots])
     number = {node: i for i, node in enumerate(nodes)}
     lines = [
@@ -111,17 +87,18 @@ def make_dot(
         '  node [shape=box, style=filled, fillcolor="white", fontname="sans-serif"];',
     ]
     for node, i in number.items():
-        title = node.name()
-        leaf = title == "AccumulateGrad"
-        label = (
-            told.get(node, []) if leaf else [title.removesuffix("Backward"), *told.get(node, [])]
-        )
-        style = f", {_LEAF}" if leaf else ""
-        lines.append(f"  n{i} [label={quoted(chr(10).join(label or ['leaf']))}{style}];")
+        title, name = node.name(), name_of.get(node)
+        if title == "AccumulateGrad":
+            label, style = [name or "leaf"], f", {_LEAF}"
+        else:
+            label, style = [title.removesuffix("Backward"), *([name] if name else [])], ""
+        text = quoted("\n".join([*label, _shape(node, 0)]))
+        lines.append(f"  n{i} [label={text}{style}];")
     for node, i in number.items():
         for source, slot in node.next_functions:
             if source is not None:
-                lines.append(f"  n{number[source]} -> n{i}{_slot(slot)};")
+                label = f" [label={quoted(f'{slot}: {_shape(source, slot)}')}]" if slot else ""
+                lines.append(f"  n{number[source]} -> n{i}{label};")
     for k, root in enumerate(roots):
         title = "output" if len(roots) == 1 else f"output {k}"
         text = quoted(f"{title}\n{tuple(root.shape)}")
@@ -130,8 +107,8 @@ def make_dot(
     return "\n".join([*lines, "}", ""])
 
 
-def _slot(slot: int) -> str:
-    return f' [label="{slot}"]' if slot else ""
+def _shape(node: Node, output: int) -> str:
+    return str(tuple(node.output_shapes[output]))
 
 
 def _nodes(roots: list[Node]) -> list[Node]:

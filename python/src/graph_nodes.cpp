@@ -85,7 +85,7 @@ void add_graph_types(py::module_& m) {
           "next_functions", &next_functions,
           "Where the gradients of its inputs go: (node or None, output number) pairs.")
       .def_property_readonly("output_shapes", &output_shapes,
-                             "The shape of each result, () in the place of one that is None.")
+                             "The shape of each result; () in the place of one without a gradient.")
       .def("__repr__", [](const Node& node) { return "<" + node_title(node) + ">"; });
   py::class_<HookHandle>(m, "RemovableHandle", "Takes a hook away again.")
       .def("remove", &HookHandle::remove)

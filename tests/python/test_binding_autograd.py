@@ -34,6 +34,19 @@ def test_backward_and_grad():
     same(x.grad, np.float32([4, 6, 8]))
 
 
+def test_a_node_tells_the_shapes_of_its_outputs():
+    x = tensor([[1.0, 2.0, 3.0]] * 4, requires_grad=True)
+    y = x.sum(1)
+    assert y.grad_fn.output_shapes == ((4,),)
+    ((leaf, _),) = y.grad_fn.next_functions
+    assert leaf.output_shapes == ((4, 3),)
+    values, indices = x.max(1)
+    assert values.grad_fn.output_shapes[0] == tuple(indices.shape)
+    y.sum().backward()
+    del x
+    assert leaf.output_shapes == ((4, 3),)  # also when the leaf is gone
+
+
 def test_second_derivatives():
     x = tensor([1.0, 2.0], _C.float64, requires_grad=True)
     (g,) = _C.grad([(x**3).sum()], [x], create_graph=True)
