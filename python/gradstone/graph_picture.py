@@ -87,21 +87,19 @@ def make_dot(
         '  node [shape=box, style=filled, fillcolor="white", fontname="sans-serif"];',
     ]
     for node, i in number.items():
-        title, name = node.name(), name_of.get(node)
-        if title == "AccumulateGrad":
-            label, style = [name or "leaf"], f", {_LEAF}"
-        else:
-            label, style = [title.removesuffix("Backward"), *([name] if name else [])], ""
-        text = quoted("\n".join([*label, _shape(node, 0)]))
-        lines.append(f"  n{i} [label={text}{style}];")
+        leaf = node.name() == "AccumulateGrad"
+        title = [] if leaf else [node.name().removesuffix("Backward")]
+        title += [name_of[node]] if node in name_of else ["leaf"] if leaf else []
+        text = quoted("\n".join([*title, _shape(node, 0)]))
+        lines.append(f"  n{i} [label={text}{', ' + _LEAF if leaf else ''}];")
     for node, i in number.items():
         for source, slot in node.next_functions:
             if source is not None:
-                label = f" [label={quoted(f'{slot}: {_shape(source, slot)}')}]" if slot else ""
-                lines.append(f"  n{number[source]} -> n{i}{label};")
+                later = f" [label={quoted(f'{slot}: {_shape(source, slot)}')}]" if slot else ""
+                lines.append(f"  n{number[source]} -> n{i}{later};")
     for k, root in enumerate(roots):
-        title = "output" if len(roots) == 1 else f"output {k}"
-        text = quoted(f"{title}\n{tuple(root.shape)}")
+        which = "output" if len(roots) == 1 else f"output {k}"
+        text = quoted(f"{which}\n{tuple(root.shape)}")
         lines.append(f"  out{k} [label={text}, {_OUTPUT}];")
         lines.append(f"  n{number[_node_of(root)]} -> out{k};")
     return "\n".join([*lines, "}", ""])

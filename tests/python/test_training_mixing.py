@@ -9,6 +9,8 @@ import pytest
 
 import gradstone as gs
 from gradstone import nn
+from gradstone.nn import functional as F
+from gradstone.training import Accuracy, Trainer
 from gradstone.training.mixing import CutMix, MixUp
 from gradstone.training.weighting import WeightedLoss, class_weights
 
@@ -215,6 +217,74 @@ def test_mixed_batches_train():
 def kind_of_task():
     targets = gs.arange(64) % 2
     return gs.randn(64, 2) * 0.3 + (targets * 2.0 - 1.0).unsqueeze(1), targets
+
+
+class Seen:
+    """A metric that keeps what it is shown."""
+
+    def reset(self):
+        self.outputs, self.targets = [], []
+
+    def update(self, output, target):
+        self.outputs.append(output)
+        self.targets.append(target)
+
+    def compute(self):
+        return len(self.targets)
+
+
+def trained_for_one_epoch(mix, batches, validation=None, loss=None, metrics=None):
+    """With a model that gives its inputs back."""
+    model = nn.Linear(4, 4)
+    with gs.no_grad():
+        model.weight.copy_(gs.eye(4))
+        model.bias.zero_()
+    trainer = Trainer(
+        model, gs.optim.SGD(model.parameters(), lr=0.0), loss or nn.CrossEntropyLoss(),
+        metrics or {"accuracy": Accuracy()}, mix=mix, progress=False,
+    )  # fmt: skip
+    return trainer, trainer.fit(batches, 1, validation)
+
+
+@pytest.mark.parametrize("kind", [MixUp, CutMix])
+def test_metrics_compare_with_the_class_that_has_the_largest_share(kind):
+    # Inputs that say what each image consists of: who reads the larger part is always right.
+    targets = gs.from_numpy(np.random.default_rng(0).integers(0, 4, (40, 32)))
+    batches = [(F.one_hot(y, 4).float(), y) for y in targets]
+    images = kind(4, alpha=1.0, seed=0)
+
+    def mix(x, y):
+        x, y = images(x[:, :, None, None] * gs.ones(8, 8), y)
+        return x.mean((2, 3)), y
+
+    seen = Seen()
+    _, history = trained_for_one_epoch(
+        mix, batches, batches, metrics={"accuracy": Accuracy(), "seen": seen}
+    )
+    assert history["accuracy"] == [1.0]
+    assert history["val_accuracy"] == [1.0]
+    shown = gs.stack(seen.targets)
+    assert shown.dtype == gs.int64
+    # Half of MixUp's shares are below 1/2; CutMix's boxes are cut off at the borders.
+    least = 0.2 if kind is MixUp else 0.02
+    assert least < (shown != targets).float().mean().item() < 0.6
+
+
+def test_metrics_see_mixed_numbers_and_what_is_not_mixed_as_it_is():
+    x, numbers = gs.randn(6, 4), gs.randn(6, 4)
+    soft = F.softmax(gs.randn(6, 4), 1)
+    classes = gs.tensor([0, 1, 2, 3, 0, 1])
+    pairs = lambda x, y: (x, (y, y.flip(0), 0.3))
+    two = lambda output, target: F.cross_entropy(output, target[0])
+    for given, mix, loss, shown in (
+        (numbers, lambda x, y: (x, y * 2), nn.MSELoss(), numbers * 2),
+        (soft, lambda x, y: (x, y.flip(0)), None, soft.flip(0)),
+        (classes, lambda x, y: (x, y.flip(0)), None, classes.flip(0)),
+        (classes, pairs, two, classes),
+    ):
+        seen = Seen()
+        trained_for_one_epoch(mix, [(x, given)], None, loss, {"seen": seen})
+        assert gs.equal(seen.targets[0], shown)
 
 
 def test_mixes_that_make_no_sense():

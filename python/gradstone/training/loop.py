@@ -12,6 +12,7 @@ from gradstone.optim.optimizer import number
 from gradstone.training import batches, random_state
 from gradstone.training.callbacks import monitored
 from gradstone.training.evaluation import evaluate
+from gradstone.training.mixing import measured
 from gradstone.training.progress import Progress
 from gradstone.utils.data import DataLoader
 
@@ -143,6 +144,8 @@ class Loop:
         averages.samples += size
         averages.add("loss", loss, size)
         if averages.metrics:
+            if trainer.mix is not None:
+                targets = measured(trainer.targets, targets)
             averages.measure(trainer.output, targets)
         if compute.penalised:
             penalty = compute.penalty()

@@ -177,6 +177,20 @@ class CutMix(_Mix):
         return out, 1.0 - area / max(height * width, 1)
 
 
+def measured(mixed: Any, targets: Any) -> Any:
+    """What metrics compare the output for mixed inputs with: the mixed targets in the form that
+    `targets` had. Classes (N, ...) become those with the largest share in probabilities (N, C,
+    ...); a mix of another form than these, which metrics cannot know, leaves `targets`."""
+    if not isinstance(mixed, Tensor) or not isinstance(targets, Tensor):
+        return targets
+    soft, was_soft = mixed.dtype.is_floating_point, targets.dtype.is_floating_point
+    if soft == was_soft and mixed.shape == targets.shape:
+        return mixed
+    if soft and not was_soft and mixed.dim() == targets.dim() + 1:
+        return _C.argmax(mixed.detach(), 1)
+    return targets
+
+
 def _span(place: float, side: float, size: int) -> tuple[int, int]:
     """First and last + 1 of `side` * size positions round the one at `place` of size, inside."""
     centre, length = int(place * size), int(side * size)

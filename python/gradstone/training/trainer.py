@@ -47,7 +47,8 @@ class Trainer:
     - `ema`: decay of an exponential moving average of the weights, or an EMA object; ``evaluate``,
       ``predict`` and the validation then use the averaged weights.
     - `mix`: MixUp, CutMix, or another function of (inputs, targets) that gives both anew, for each
-      training batch; metrics see the targets as they were.
+      training batch. There metrics compare with the mixed targets, in the form of those given:
+      where these are classes, with the class that has the largest share. Validation is not mixed.
     - `checkpoint_dir`: folder for last.gs and best.gs (see Checkpoint), `checkpoint_every`: write
       last.gs after each so many batches too.
     - `seed`: seeds all random numbers when a fit begins. The model's weights are drawn before:
