@@ -3,9 +3,11 @@
 An image is a PIL image, a uint8 array (H, W) or (H, W, C), or a tensor (C, H, W); what comes out
 has the same form. Tensors with more dimensions are batches: every image has random numbers of its
 own. ``batch`` takes (N, C, H, W), or grey images (N, H, W), at once. No transform needs Pillow but
-for PIL images; bytes come out as Pillow's own operations give them.
+for PIL images; bytes come out as Pillow's own operations give them. ``functional`` has what they do
+as functions.
 """
 
+from gradstone.vision.transforms import functional
 from gradstone.vision.transforms._interpolation import InterpolationMode
 from gradstone.vision.transforms.affine import RandomAffine, RandomRotation
 from gradstone.vision.transforms.colour import ColorJitter, Grayscale, RandomGrayscale
@@ -61,5 +63,6 @@ __all__ = [
     "Resize",
     "ToPILImage",
     "ToTensor",
+    "functional",
     "takes_any_form",
 ]

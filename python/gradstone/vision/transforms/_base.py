@@ -83,6 +83,27 @@ def few(count: int, size: int) -> Iterator[slice]:
         yield slice(start, start + step)
 
 
+def same_form(img: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """What `change` makes of images (N, C, H, W): for a PIL image, an array (H, W) or (H, W, C), or
+    a tensor (..., C, H, W) or (H, W), in the form in which it came."""
+    if isinstance(img, Tensor):
+        if img.dim() < 2:
+            raise TypeError(f"Tensor is not a torch image: its shape is {tuple(img.shape)}.")
+        if img.dim() == 2:
+            return change(img.unsqueeze(0).unsqueeze(0))[0, 0]
+        if img.dim() == 3:
+            return change(img.unsqueeze(0))[0]
+        if img.dim() == 4:
+            return change(img)
+        out = change(img.reshape(-1, *img.shape[-3:]))
+        return out.reshape(*img.shape[:-3], *out.shape[1:])
+    planes = as_tensor(img)
+    out = change(planes.unsqueeze(0))[0]
+    # A channel of its own is kept where the image came with one.
+    array = as_array(out, flat=np.ndim(img) == 2 or is_pil(img) or planes.size(0) > 1)
+    return as_pil(array) if is_pil(img) else array
+
+
 class ImageTransform:
     """A transform of PIL images, arrays (H, W) and (H, W, C), tensors (..., C, H, W).
 
@@ -100,24 +121,12 @@ class ImageTransform:
         raise NotImplementedError
 
     def __call__(self, img: Any) -> Any:
-        if isinstance(img, Tensor):
-            return self._of_tensor(img)
-        planes = as_tensor(img)
-        out = self.apply(planes.unsqueeze(0), Dice.for_one())[0]
-        # A channel of its own is kept where the image came with one.
-        array = as_array(out, flat=np.ndim(img) == 2 or is_pil(img) or planes.size(0) > 1)
-        return as_pil(array) if is_pil(img) else array
+        many = isinstance(img, Tensor) and img.dim() > 3
 
-    def _of_tensor(self, img: Tensor) -> Tensor:
-        if img.dim() < 2:
-            raise TypeError(f"Tensor is not a torch image: its shape is {tuple(img.shape)}.")
-        if img.dim() > 3:
-            many = img.reshape(-1, *img.shape[-3:])
-            out = self.apply(many, Dice.for_many(many.size(0)))
-            return out.reshape(*img.shape[:-3], *out.shape[1:])
-        planes = img if img.dim() == 3 else img.unsqueeze(0)
-        out = self.apply(planes.unsqueeze(0), Dice.for_one())[0]
-        return out if img.dim() == 3 else out[0]
+        def change(images: Tensor) -> Tensor:
+            return self.apply(images, Dice.for_many(images.size(0)) if many else Dice.for_one())
+
+        return same_form(img, change)
 
     def batch(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W), or grey ones (N, H, W), at once; each with random numbers of its

@@ -1,4 +1,4 @@
-"""Random rotations and affine maps."""
+"""Rotations and affine maps."""
 
 from __future__ import annotations
 
@@ -11,11 +11,139 @@ import numpy as np
 
 from gradstone._C import Tensor
 from gradstone.vision.transforms import _warp
-from gradstone.vision.transforms._base import ImageTransform, tensor_like, values
+from gradstone.vision.transforms._base import ImageTransform, same_form, tensor_like, values
 from gradstone.vision.transforms._dice import Dice
 from gradstone.vision.transforms._interpolation import InterpolationMode, mode_of
 
 WARPS = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR)
+
+
+def rotate(
+    img: Any,
+    angle: float,
+    interpolation: Any = InterpolationMode.NEAREST,
+    expand: bool = False,
+    center: Sequence[float] | None = None,
+    fill: Any = 0,
+) -> Any:
+    """An image turned counter-clockwise by `angle` degrees about its middle, or `center` (x, y).
+
+    `expand` makes room for the whole turned image. What was outside becomes `fill`, a number or one
+    for each channel. Values are those of Pillow's rotate.
+    """
+    mode, center = mode_of(interpolation, WARPS), _checked(center)
+    fill = 0 if fill is None else fill
+
+    def change(images: Tensor) -> Tensor:
+        angles = np.full(images.size(0), float(angle))
+        return _rotated(images, angles, mode, expand, center, fill)
+
+    return same_form(img, change)
+
+
+def _rotated(
+    images: Tensor,
+    angle: np.ndarray,
+    mode: InterpolationMode,
+    expand: bool,
+    center: Sequence[float] | None,
+    fill: Any,
+) -> Tensor:
+    """Each image (N, C, H, W) by its own angle."""
+    pixels = values(images)
+    height, width = size = pixels.shape[-2:]
+    middle = (width / 2, height / 2) if center is None else tuple(center)
+    maps = _warp.rotation(angle, (middle[0], middle[1]))
+    if expand and len(angle):
+        if (angle != angle[0]).any():
+            raise ValueError(
+                "RandomRotation with expand=True gives every image another size: it takes "
+                f"single images, not a batch of {len(pixels)}."
+            )
+        if center is None and angle[0] % 90 == 0:  # no pixel comes between two others
+            return tensor_like(np.rot90(pixels, int(angle[0] // 90), (-2, -1)), images)
+        size, maps = _expanded(size, maps)
+    return tensor_like(_warp.warp(pixels, maps, size, mode, fill), images)
+
+
+def _expanded(size: tuple[int, int], maps: np.ndarray) -> tuple[tuple[int, int], np.ndarray]:
+    """The size that holds the whole turned image, and the maps, which are all the same, from
+    there."""
+    height, width = size
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+    # The inverse of a rotation is its transpose; here the map that Pillow uses is applied to the
+    # corners, which gives a box of the same size.
+    places = corners @ maps[0, :, :2].T + maps[0, :, 2]
+    low, high = places.min(0), places.max(0)
+    new_width, new_height = (
+        math.ceil(high[k]) - math.floor(low[k]) for k in range(2)
+    )  # as Pillow rounds
+    back = np.array([(new_width - width) / 2, (new_height - height) / 2])
+    moved = maps.copy()
+    moved[:, :, 2] -= maps[:, :, :2] @ back
+    return (new_height, new_width), moved
+
+
+def affine(
+    img: Any,
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: Any,
+    interpolation: Any = InterpolationMode.NEAREST,
+    fill: Any = 0,
+    center: Sequence[float] | None = None,
+) -> Any:
+    """An image scaled, sheared by `shear` (of x, or of x and y, in degrees), turned clockwise by
+    `angle` degrees about its middle or `center` (x, y), and moved by `translate` (x, y) pixels.
+
+    What was outside becomes `fill`, a number or one for each channel. Values are those of Pillow's
+    affine transform.
+    """
+    if len(translate) != 2:
+        raise ValueError(f"translate is (x, y), got {translate!r}.")
+    if not scale > 0:
+        raise ValueError(f"scale should be positive, got {scale}.")
+    shears: list[Any] = [shear] if isinstance(shear, numbers.Number) else list(shear)
+    if len(shears) not in (1, 2):
+        raise ValueError(f"shear is one number or (x, y), got {shear!r}.")
+    mode, center = mode_of(interpolation, WARPS), _checked(center)
+    fill = 0 if fill is None else fill
+
+    def change(images: Tensor) -> Tensor:
+        def each(value: float) -> np.ndarray:
+            return np.full(images.size(0), float(value))
+
+        moved = np.stack([each(by) for by in translate], 1)
+        along = each(shears[0]), each([*shears, 0.0][1])
+        return _mapped(images, each(angle), moved, each(scale), along, mode, center, fill)
+
+    return same_form(img, change)
+
+
+def _mapped(
+    images: Tensor,
+    angle: np.ndarray,
+    moved: np.ndarray,
+    scale: np.ndarray,
+    shear: tuple[np.ndarray, np.ndarray],
+    mode: InterpolationMode,
+    center: Sequence[float] | None,
+    fill: Any,
+) -> Tensor:
+    """Each image (N, C, H, W) by its own numbers."""
+    pixels = values(images)
+    height, width = pixels.shape[-2:]
+    linear = _warp.affine_inverse(angle, scale, *shear)
+    middle = (width / 2, height / 2) if center is None else center
+    maps = _warp.around(linear, middle, moved)
+    return tensor_like(_warp.warp(pixels, maps, (height, width), mode, fill), images)
+
+
+def _checked(center: Sequence[float] | None) -> Sequence[float] | None:
+    if center is not None and len(center) != 2:
+        raise ValueError(f"center is (x, y), got {center!r}.")
+    return center
 
 
 def _range(name: str, given: Any, lengths: Sequence[int] = (2,)) -> list[float]:
@@ -54,9 +182,7 @@ class RandomRotation(ImageTransform):
         self.degrees = _range("degrees", degrees)
         self.interpolation = mode_of(interpolation, WARPS)
         self.expand = expand
-        if center is not None and len(center) != 2:
-            raise ValueError(f"center is (x, y), got {center!r}.")
-        self.center = center
+        self.center = _checked(center)
         self.fill = 0 if fill is None else fill
 
     @property
@@ -64,23 +190,8 @@ class RandomRotation(ImageTransform):
         return not self.expand
 
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
-        pixels = values(images)
-        height, width = pixels.shape[-2:]
-        middle = (width / 2, height / 2) if self.center is None else tuple(self.center)
         angle = dice.uniform(*self.degrees)
-        maps = _warp.rotation(angle, (middle[0], middle[1]))
-        size = (height, width)
-        if self.expand:
-            if len(pixels) != 1:
-                raise ValueError(
-                    "RandomRotation with expand=True gives every image another size: it takes "
-                    f"single images, not a batch of {len(pixels)}."
-                )
-            if self.center is None and angle[0] % 90 == 0:  # no pixel comes between two others
-                return tensor_like(np.rot90(pixels, int(angle[0] // 90), (-2, -1)), images)
-            size, maps = _expanded(size, maps)
-        out = _warp.warp(pixels, maps, size, self.interpolation, self.fill)
-        return tensor_like(out, images)
+        return _rotated(images, angle, self.interpolation, self.expand, self.center, self.fill)
 
     def __repr__(self) -> str:
         text = f"RandomRotation(degrees={self.degrees}, interpolation={self.interpolation.value}"
@@ -88,23 +199,6 @@ class RandomRotation(ImageTransform):
         if self.center is not None:
             text += f", center={self.center}"
         return text + f", fill={self.fill})"
-
-
-def _expanded(size: tuple[int, int], maps: np.ndarray) -> tuple[tuple[int, int], np.ndarray]:
-    """The size that holds the whole turned image, and the map from there."""
-    height, width = size
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
-    # The inverse of a rotation is its transpose; here the map that Pillow uses is applied to the
-    # corners, which gives a box of the same size.
-    places = corners @ maps[0, :, :2].T + maps[0, :, 2]
-    low, high = places.min(0), places.max(0)
-    new_width, new_height = (
-        math.ceil(high[k]) - math.floor(low[k]) for k in range(2)
-    )  # as Pillow rounds
-    back = np.array([(new_width - width) / 2, (new_height - height) / 2])
-    moved = maps.copy()
-    moved[0, :, 2] -= maps[0, :, :2] @ back
-    return (new_height, new_width), moved
 
 
 class RandomAffine(ImageTransform):
@@ -134,18 +228,15 @@ class RandomAffine(ImageTransform):
             raise ValueError(f"translation values should be between 0 and 1, got {translate}.")
         if scale is not None and (len(scale) != 2 or not 0 < scale[0] <= scale[1]):
             raise ValueError(f"scale values should be positive, the lower one first, got {scale}.")
-        if center is not None and len(center) != 2:
-            raise ValueError(f"center is (x, y), got {center!r}.")
         self.translate = translate
         self.scale = scale
         self.shear = None if shear is None else _range("shear", shear, (2, 4))
         self.interpolation = mode_of(interpolation, WARPS)
         self.fill = 0 if fill is None else fill
-        self.center = center
+        self.center = _checked(center)
 
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
-        pixels = values(images)
-        height, width = pixels.shape[-2:]
+        height, width = images.shape[-2:]
         end = dice.place + self.streams
         angle = dice.uniform(*self.degrees)
         share = self.translate or (0.0, 0.0)
@@ -153,13 +244,11 @@ class RandomAffine(ImageTransform):
         moved = np.stack([np.rint(dice.uniform(-m, m)) for m in most], 1)
         scale = dice.uniform(*(self.scale or (1.0, 1.0)))
         shear = [*(self.shear or (0.0, 0.0)), 0.0, 0.0][:4]
-        shear_x, shear_y = dice.uniform(*shear[:2]), dice.uniform(*shear[2:])
+        shears = dice.uniform(*shear[:2]), dice.uniform(*shear[2:])
         dice.place = end
-        middle = (width / 2, height / 2) if self.center is None else self.center
-        linear = _warp.affine_inverse(angle, scale, shear_x, shear_y)
-        maps = _warp.around(linear, middle, moved)
-        out = _warp.warp(pixels, maps, (height, width), self.interpolation, self.fill)
-        return tensor_like(out, images)
+        return _mapped(
+            images, angle, moved, scale, shears, self.interpolation, self.center, self.fill
+        )
 
     def __repr__(self) -> str:
         parts = [f"degrees={self.degrees}"]

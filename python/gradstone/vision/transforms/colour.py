@@ -1,9 +1,9 @@
-"""Transforms of brightness and colour."""
+"""Brightness and colour of images, changed by a number or at random."""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,81 @@ import numpy as np
 from gradstone._C import Tensor
 from gradstone._sampling import check_probability
 from gradstone.vision.transforms import _colour
-from gradstone.vision.transforms._base import ImageTransform, tensor_like, values
+from gradstone.vision.transforms._base import ImageTransform, same_form, tensor_like, values
 from gradstone.vision.transforms._dice import Dice
+
+
+def _adjusted(img: Any, change: Callable[..., np.ndarray], *factor: float) -> Any:
+    """One of the changes of _colour, by the same factor for every image."""
+    factors = [np.array([f]) for f in factor]
+    return same_form(img, lambda x: tensor_like(change(values(x), *factors), x))
+
+
+def _not_negative(name: str, factor: float) -> float:
+    if not factor >= 0:
+        raise ValueError(f"{name} ({factor}) is not non-negative.")
+    return factor
+
+
+def adjust_brightness(img: Any, brightness_factor: float) -> Any:
+    """0 gives black, 1 the image, 2 twice its brightness."""
+    return _adjusted(img, _colour.brightness, _not_negative("brightness_factor", brightness_factor))
+
+
+def adjust_contrast(img: Any, contrast_factor: float) -> Any:
+    """0 gives the grey of the mean, 1 the image, more has more contrast."""
+    return _adjusted(img, _colour.contrast, _not_negative("contrast_factor", contrast_factor))
+
+
+def adjust_saturation(img: Any, saturation_factor: float) -> Any:
+    """0 gives a grey image, 1 the image, more is more colourful."""
+    return _adjusted(img, _colour.saturation, _not_negative("saturation_factor", saturation_factor))
+
+
+def adjust_sharpness(img: Any, sharpness_factor: float) -> Any:
+    """0 gives a smoothed image, 1 the image, more is sharper."""
+    return _adjusted(img, _colour.sharpness, _not_negative("sharpness_factor", sharpness_factor))
+
+
+def adjust_hue(img: Any, hue_factor: float) -> Any:
+    """The hue turned by `hue_factor` of a whole circle, from -0.5 to 0.5; grey images stay."""
+    if not -0.5 <= hue_factor <= 0.5:
+        raise ValueError(f"hue_factor ({hue_factor}) is not in [-0.5, 0.5].")
+    return _adjusted(img, _colour.hue, hue_factor)
+
+
+def posterize(img: Any, bits: int) -> Any:
+    """Bytes with their upper `bits` bits alone, 0 to 8."""
+    if not 0 <= bits <= 8:
+        raise ValueError(f"a byte has 0 to 8 bits, got bits={bits}.")
+    return _adjusted(img, _colour.posterize, bits)
+
+
+def solarize(img: Any, threshold: float) -> Any:
+    """Bytes of `threshold` or more turned to their negative."""
+    return _adjusted(img, _colour.solarize, threshold)
+
+
+def autocontrast(img: Any) -> Any:
+    """Bytes of each channel stretched, so that the least becomes 0 and the greatest 255."""
+    return _adjusted(img, _colour.autocontrast)
+
+
+def equalize(img: Any) -> Any:
+    """Bytes of each channel mapped so that they are spread evenly."""
+    return _adjusted(img, _colour.equalize)
+
+
+def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
+    """An RGB image in grey, with 1 channel or 3 equal ones: 0.299 R + 0.587 G + 0.114 B (ITU-R
+    BT.601). Grey ones stay grey."""
+    _check_channels(num_output_channels)
+    return _adjusted(img, lambda x: np.repeat(_colour.grey(x), num_output_channels, 1))
+
+
+def _check_channels(num_output_channels: int) -> None:
+    if num_output_channels not in (1, 3):
+        raise ValueError(f"num_output_channels should be 1 or 3, got {num_output_channels}.")
 
 
 class Grayscale(ImageTransform):
@@ -20,13 +93,11 @@ class Grayscale(ImageTransform):
     BT.601). Grey ones stay grey."""
 
     def __init__(self, num_output_channels: int = 1) -> None:
-        if num_output_channels not in (1, 3):
-            raise ValueError(f"num_output_channels should be 1 or 3, got {num_output_channels}.")
+        _check_channels(num_output_channels)
         self.num_output_channels = num_output_channels
 
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
-        grey = _colour.grey(values(images))
-        return tensor_like(np.repeat(grey, self.num_output_channels, 1), images)
+        return rgb_to_grayscale(images, self.num_output_channels)
 
     def __repr__(self) -> str:
         return f"Grayscale(num_output_channels={self.num_output_channels})"

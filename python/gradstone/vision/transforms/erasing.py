@@ -1,4 +1,4 @@
-"""Random erasing."""
+"""Rectangles of images written over."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ import numpy as np
 
 from gradstone._C import Tensor
 from gradstone._sampling import check_probability
-from gradstone.vision.transforms._base import ImageTransform, is_pil, tensor_like, values
+from gradstone.vision.transforms._base import ImageTransform, is_pil, tensor_like
 from gradstone.vision.transforms._dice import Dice
+
+
+def erase(img: Tensor, i: int, j: int, h: int, w: int, v: Any, inplace: bool = False) -> Tensor:
+    """A tensor (..., C, H, W) with `v`, a number or a tensor that broadcasts, in the (h, w) window
+    whose corner is at row `i` and column `j`. `inplace` writes into `img`."""
+    if not isinstance(img, Tensor):
+        raise TypeError(f"erase takes tensors (..., C, H, W), got {type(img).__name__}.")
+    out = img if inplace else img.clone()
+    out[..., i : i + h, j : j + w] = v
+    return out
 
 
 class RandomErasing(ImageTransform):
@@ -58,23 +68,19 @@ class RandomErasing(ImageTransform):
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
         n, channels, height, width = images.shape
         boxes, end = self._boxes(n, height, width, dice), dice.place + 1
-        out = values(images)
-        in_place = self.inplace and images.device.type == "cpu"
-        out = out if in_place or not boxes else out.copy()
         if boxes:
-            fill = self._fill(channels, out.dtype)
+            fill = self._fill(images)
             if fill is None:
                 # All images draw the whole plane: their numbers are the same alone and together.
-                noise = dice.only(np.array([box[0] for box in boxes])).normal(
-                    (channels, height, width)
-                )
+                drawn = dice.only(np.array([box[0] for box in boxes]))
+                noise = tensor_like(drawn.normal((channels, height, width)), images)
+            if not self.inplace:
+                images = images.clone()
             for k, (i, top, left, h, w) in enumerate(boxes):
-                window = out[i, :, top : top + h, left : left + w]
-                window[...] = noise[k, :, :h, :w] if fill is None else fill
+                value = noise[k, :, :h, :w] if fill is None else fill
+                erase(images[i], top, left, h, w, value, inplace=True)
         dice.place = end
-        if in_place:
-            return images
-        return tensor_like(out, images) if boxes else images
+        return images
 
     def _boxes(
         self, n: int, height: int, width: int, dice: Dice
@@ -101,19 +107,19 @@ class RandomErasing(ImageTransform):
         erased = np.flatnonzero(chosen & ~open_)
         return [(i, int(top[i]), int(left[i]), int(h[i]), int(w[i])) for i in erased.tolist()]
 
-    def _fill(self, channels: int, dtype: np.dtype) -> np.ndarray | None:
+    def _fill(self, images: Tensor) -> Tensor | None:
         """(C, 1, 1), or None for random numbers."""
         if isinstance(self.value, str):
-            if dtype.kind != "f":
-                raise TypeError(f"value='random' erases images of floats, got dtype {dtype}.")
+            if not images.dtype.is_floating_point:
+                raise TypeError(f"value='random' erases images of floats, got {images.dtype}.")
             return None
-        fill = np.atleast_1d(np.asarray(self.value)).astype(dtype)
-        if fill.shape not in ((1,), (channels,)):
+        fill = np.atleast_1d(np.asarray(self.value))
+        if fill.shape not in ((1,), (images.size(1),)):
             raise ValueError(
                 "If value is a sequence, it should have either a single value or "
-                f"{channels} (number of input channels), got {self.value!r}."
+                f"{images.size(1)} (number of input channels), got {self.value!r}."
             )
-        return fill.reshape(-1, 1, 1)
+        return tensor_like(fill.reshape(-1, 1, 1), images)
 
     def __repr__(self) -> str:
         return (

@@ -14,16 +14,24 @@ from gradstone.vision.transforms import _resample
 from gradstone.vision.transforms._base import (
     ImageTransform,
     is_pil,
+    same_form,
     size_of,
     tensor_like,
     values,
 )
 from gradstone.vision.transforms._dice import Dice
 from gradstone.vision.transforms._interpolation import InterpolationMode, mode_of, number_of
+from gradstone.vision.transforms.geometry import crop
 
 
-class Resize(ImageTransform):
-    """Images in another size: (height, width), or one number for the shorter side, which then
+def resize(
+    img: Any,
+    size: Any,
+    interpolation: Any = InterpolationMode.BILINEAR,
+    max_size: int | None = None,
+    antialias: bool | None = True,
+) -> Any:
+    """An image in another size: (height, width), or one number for the shorter side, which then
     keeps the longer one to `max_size`.
 
     PIL images are resized by Pillow; tensors and arrays by the same filters, first along the rows
@@ -31,6 +39,80 @@ class Resize(ImageTransform):
     roundings differ). `antialias` False, for tensors and arrays, keeps the filter narrow when an
     image shrinks.
     """
+    _check_size(size, max_size)
+    mode = _mode(interpolation)
+    if by_pillow(img):
+        height, width = new_size(img.height, img.width, size, max_size)
+        return img.resize((width, height), number_of(mode))
+
+    def change(images: Tensor) -> Tensor:
+        wanted = new_size(images.size(-2), images.size(-1), size, max_size)
+        return tensor_like(
+            _resample.resize(values(images), wanted, mode, antialias is not False), images
+        )
+
+    return same_form(img, change)
+
+
+def by_pillow(img: Any) -> bool:
+    """Whether Pillow resizes it: a PIL image whose values are colours."""
+    return is_pil(img) and img.mode not in ("1", "P")
+
+
+def new_size(height: int, width: int, size: Any, max_size: int | None = None) -> tuple[int, int]:
+    """(height, width) of an image after resizing."""
+    if not isinstance(size, numbers.Integral) and len(size) == 2:
+        return int(size[0]), int(size[1])
+    short, long = min(height, width), max(height, width)
+    new_short = size_of(size)[0]
+    new_long = int(new_short * long / short)
+    if max_size is not None and new_long > max_size:
+        new_short, new_long = int(max_size * new_short / new_long), max_size
+    new_short, new_long = max(new_short, 1), max(new_long, 1)
+    return (new_long, new_short) if width <= height else (new_short, new_long)
+
+
+def _check_size(size: Any, max_size: int | None) -> None:
+    if not isinstance(size, numbers.Integral):
+        if not isinstance(size, Sequence):
+            raise TypeError(f"Size should be int or sequence. Got {type(size)}")
+        if len(size) not in (1, 2):
+            raise ValueError("If size is a sequence, it should have 1 or 2 values")
+    one = isinstance(size, numbers.Integral) or len(size) == 1
+    if max_size is not None and (not one or max_size <= size_of(size)[0]):
+        raise ValueError(
+            f"max_size = {max_size} goes with one number as size, which is smaller; got {size}."
+        )
+    if min(size_of(size)) < 1:
+        raise ValueError(f"an image has at least one pixel each way, got size {size}.")
+
+
+def _mode(interpolation: Any) -> InterpolationMode:
+    return mode_of(InterpolationMode.BILINEAR if interpolation is None else interpolation)
+
+
+def resized_crop(
+    img: Any,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    size: Any,
+    interpolation: Any = InterpolationMode.BILINEAR,
+    antialias: bool | None = True,
+) -> Any:
+    """The (height, width) window whose corner is at row `top` and column `left`, in another
+    size."""
+    if by_pillow(img):
+        window = img.crop((left, top, left + width, top + height))
+    else:
+        window = crop(img, top, left, height, width)
+    return resize(window, size, interpolation, antialias=antialias)
+
+
+class Resize(ImageTransform):
+    """``resize`` as a transform: images in another size, (height, width) or one number for the
+    shorter side, which then keeps the longer one to `max_size`."""
 
     def __init__(
         self,
@@ -39,48 +121,21 @@ class Resize(ImageTransform):
         max_size: int | None = None,
         antialias: bool | None = True,
     ) -> None:
-        if not isinstance(size, numbers.Integral):
-            if not isinstance(size, Sequence):
-                raise TypeError(f"Size should be int or sequence. Got {type(size)}")
-            if len(size) not in (1, 2):
-                raise ValueError("If size is a sequence, it should have 1 or 2 values")
-        one = isinstance(size, numbers.Integral) or len(size) == 1
-        if max_size is not None and (not one or max_size <= size_of(size)[0]):
-            raise ValueError(
-                f"max_size = {max_size} goes with one number as size, which is smaller; got {size}."
-            )
-        if min(size_of(size)) < 1:
-            raise ValueError(f"an image has at least one pixel each way, got size {size}.")
+        _check_size(size, max_size)
         self.size = size
-        self.interpolation = mode_of(
-            InterpolationMode.BILINEAR if interpolation is None else interpolation
-        )
+        self.interpolation = _mode(interpolation)
         self.max_size = max_size
         self.antialias = antialias
 
     def new_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) of an image after resizing."""
-        if not isinstance(self.size, numbers.Integral) and len(self.size) == 2:
-            return int(self.size[0]), int(self.size[1])
-        short, long = min(height, width), max(height, width)
-        new_short = size_of(self.size)[0]
-        new_long = int(new_short * long / short)
-        if self.max_size is not None and new_long > self.max_size:
-            new_short, new_long = int(self.max_size * new_short / new_long), self.max_size
-        new_short, new_long = max(new_short, 1), max(new_long, 1)
-        return (new_long, new_short) if width <= height else (new_short, new_long)
+        return new_size(height, width, self.size, self.max_size)
 
     def __call__(self, img: Any) -> Any:
-        if not is_pil(img) or img.mode in ("1", "P"):
-            return super().__call__(img)
-        height, width = self.new_size(img.height, img.width)
-        return img.resize((width, height), number_of(self.interpolation))
+        return resize(img, self.size, self.interpolation, self.max_size, self.antialias)
 
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
-        size = self.new_size(images.size(-2), images.size(-1))
-        pixels = values(images)
-        out = _resample.resize(pixels, size, self.interpolation, self.antialias is not False)
-        return tensor_like(out, images)
+        return self(images)
 
     def __repr__(self) -> str:
         return (
@@ -152,12 +207,10 @@ class RandomResizedCrop(ImageTransform):
         return (height - h) // 2, (width - w) // 2, h, w
 
     def __call__(self, img: Any) -> Any:
-        if not is_pil(img) or img.mode in ("1", "P"):
+        if not by_pillow(img):
             return super().__call__(img)
-        windows = self.windows(img.height, img.width, Dice.for_one())
-        top, left, h, w = windows[0].tolist()
-        box = img.crop((left, top, left + w, top + h))
-        return box.resize((self.size[1], self.size[0]), number_of(self.interpolation))
+        top, left, h, w = self.windows(img.height, img.width, Dice.for_one())[0].tolist()
+        return resized_crop(img, top, left, h, w, self.size, self.interpolation, self.antialias)
 
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
         pixels = values(images)
