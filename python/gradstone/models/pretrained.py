@@ -35,7 +35,8 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
     FileNotFoundError, or RuntimeError with the reason. No code in a file is ever run.
     """
-    from gradstone import serialization
+    from gradstone.serialization import load
+    from gradstone.serialization.format import FORMAT
 
     path = Path(path)
     with path.open("rb") as file:
@@ -46,7 +47,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         try:
             with safetensors.safe_open(path, "numpy") as weights:
                 if "format" not in (weights.metadata() or {}) or (
-                    weights.metadata()["format"] != serialization._FORMAT
+                    weights.metadata()["format"] != FORMAT
                 ):
                     # offset_keys: the file's order.
                     return {k: _tensor(weights.get_tensor(k)) for k in weights.offset_keys()}
@@ -54,7 +55,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             raise RuntimeError(
                 f"[load_pretrained] {path} is truncated or damaged: {error}."
             ) from None
-    state = serialization.load(path, map_location="cpu")
+    state = load(path, map_location="cpu")
     for key in ("model", "state_dict", "model_state_dict"):
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
