@@ -135,6 +135,10 @@ def test_written_files_are_read_back(tmp_path):
         audio.write_wav(tmp_path / "b.wav", gs.zeros(1, 2, 3), 8000)
     with pytest.raises(ValueError, match="1 Hz"):
         audio.write_wav(tmp_path / "b.wav", x, 0)
+    with pytest.raises(ValueError, match="1 Hz"):
+        audio.write_wav(tmp_path / "b.wav", x, 1 << 33)
+    with pytest.raises(TypeError, match=r"floats in \[-1, 1\], got gradstone.int16"):
+        audio.write_wav(tmp_path / "b.wav", gs.tensor([100], dtype=gs.int16), 8000)
     assert not (tmp_path / "b.wav").exists()
 
 
@@ -365,9 +369,11 @@ def test_spoken_digits_of_an_archive(digits, tmp_path, ending):
     with tarfile.open(path, f"w:{ending}") as archive:
         archive.add(digits / "recordings", "free-spoken-digit-dataset-1.0.9/recordings")
     assert [len(s) for s in audio.SpokenDigits(tmp_path / "packed", None).samples] == [4, 5, 74, 75]
-    path.write_bytes(path.read_bytes()[:-60])
-    with pytest.raises(RuntimeError, match="is damaged"):
-        audio.SpokenDigits(tmp_path / "packed", None)
+    whole = path.read_bytes()
+    for length in (len(whole) - 60, len(whole) // 2, len(whole) // 4):
+        path.write_bytes(whole[:length])
+        with pytest.raises(RuntimeError, match="is damaged"):
+            audio.SpokenDigits(tmp_path / "packed", None)
 
 
 def test_missing_digits(tmp_path, digits):

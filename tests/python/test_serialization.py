@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import io
 import os
 import pickle
@@ -206,3 +207,10 @@ def test_headers_of_every_length():
         gs.save(state, file)
         file.seek(0)
         assert list(gs.load(file)) == list(state)
+
+
+def test_text_of_an_enumeration():
+    class Colour(str, enum.Enum):  # noqa: UP042
+        RED = "red"
+
+    assert round_trip({Colour.RED: Colour.RED}) == {"red": "red"}

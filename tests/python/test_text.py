@@ -79,6 +79,13 @@ def test_vocab_is_saved_as_json(tmp_path):
     (tmp_path / "other.json").write_text("[1, 2]")
     with pytest.raises(ValueError, match=r"other\.json is not a vocabulary"):
         text.Vocab.load(tmp_path / "other.json")
+    for state in ('"ab", "specials": []', '5, "specials": []', '["a"], "specials": "xy"'):
+        (tmp_path / "other.json").write_text(f'{{"tokens": {state}, "unk": null}}')
+        with pytest.raises(ValueError, match=r"other\.json is not a vocabulary"):
+            text.Vocab.load(tmp_path / "other.json")
+    with pytest.raises(UnicodeEncodeError):
+        text.Vocab(["\ud800"]).save(tmp_path / "vocab.json")
+    assert text.Vocab.load(tmp_path / "vocab.json").itos == vocab.itos
 
 
 def test_character_blocks_are_shifted_by_one():

@@ -7,6 +7,7 @@ here; it writes them.
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import wave
@@ -17,6 +18,7 @@ import numpy as np
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._replace import write_file
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _BITS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}
@@ -102,25 +104,36 @@ def _samples(name: str, body: bytes, coding: int, channels: int, bits: int) -> T
 
 
 def write_wav(path: str | os.PathLike[str], samples: Tensor, sample_rate: int) -> None:
-    """Writes (channels, frames) or (frames,) in [-1, 1] as 16-bit PCM; louder values are cut off.
+    """Writes floats (channels, frames) or (frames,) in [-1, 1] as 16-bit PCM; louder values are cut
+    off.
 
-    ValueError for another shape, values that are not finite or no positive rate; nothing is then
-    written.
+    TypeError for other dtypes; ValueError for another shape, values that are not finite, or a rate
+    or a size that the format has no room for; nothing is then written.
     """
-    values = samples.detach().numpy()
+    if not samples.dtype.is_floating_point:
+        raise TypeError(f"[write_wav] expected floats in [-1, 1], got {samples.dtype}.")
+    values = samples.detach().cpu().to(_C.float64).numpy()
     if values.ndim == 1:
         values = values[None]
-    if values.ndim != 2 or values.shape[0] == 0:
+    if values.ndim != 2 or not 0 < values.shape[0] < 1 << 15:
         raise ValueError(
             f"[write_wav] expected samples (channels, frames), got {tuple(samples.shape)}."
         )
     if not np.isfinite(values).all():
         raise ValueError("[write_wav] the samples hold values that are not finite.")
-    if not isinstance(sample_rate, int) or sample_rate <= 0:
-        raise ValueError(f"[write_wav] expected a rate of at least 1 Hz, got {sample_rate!r}.")
+    # The header has 32 bits for the bytes of a second.
+    most = ((1 << 32) - 1) // (2 * values.shape[0])
+    if not isinstance(sample_rate, int) or not 0 < sample_rate <= most:
+        raise ValueError(
+            f"[write_wav] expected a rate of at least 1 Hz and at most {most}, got {sample_rate!r}."
+        )
     coded = np.clip(np.rint(values * 32768.0), -32768, 32767).astype("<i2")
-    with wave.open(os.fspath(path), "wb") as file:
+    if coded.nbytes > (1 << 32) - 64:
+        raise ValueError(f"[write_wav] {coded.nbytes} bytes are more than a WAV file holds.")
+    whole_file = io.BytesIO()
+    with wave.open(whole_file, "wb") as file:
         file.setnchannels(values.shape[0])
         file.setsampwidth(2)
         file.setframerate(sample_rate)
         file.writeframes(coded.T.tobytes())
+    write_file(path, whole_file.getvalue())

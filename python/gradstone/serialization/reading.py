@@ -91,7 +91,7 @@ class _Reader:
 def _placer(map_location: MapLocation) -> Callable[[Tensor, str], Tensor]:
     """Where a tensor goes that was on the named device."""
     if map_location is None:
-        return lambda t, device: t if device == "cpu" else _C._to_device(t, device)
+        return _where_it_was
     if isinstance(map_location, dict):
         table = {str(k): str(v) for k, v in map_location.items()}
         return lambda t, device: _C._to_device(t, table.get(device, device))
@@ -103,6 +103,16 @@ def _placer(map_location: MapLocation) -> Callable[[Tensor, str], Tensor]:
         return t if moved is None else moved
 
     return call
+
+
+def _where_it_was(t: Tensor, device: str) -> Tensor:
+    try:
+        return t if device == "cpu" else _C._to_device(t, device)
+    except (RuntimeError, ValueError) as error:
+        raise RuntimeError(
+            f"[load] the file has a tensor of device {device!r}, which is not here ({error}) "
+            'map_location="cpu" loads it on the CPU.'
+        ) from None
 
 
 def load(

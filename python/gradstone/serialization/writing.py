@@ -6,15 +6,14 @@ import base64
 import json
 import math
 import os
-import tempfile
 from collections import Counter, OrderedDict
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._replace import write_file
 from gradstone.serialization.format import FORMAT, digest, dtype_name, typed
 
 
@@ -50,8 +49,10 @@ class _Writer:
 
     def encode(self, value: Any, path: str) -> Any:
         """The JSON for a value; `path` names it in errors and in the file."""
-        if value is None or isinstance(value, (bool, str)):
-            return value if value is None or type(value) in (bool, str) else str(value)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return str.__str__(value)  # of a str that is an Enum, its text
         if isinstance(value, np.bool_):
             return bool(value)
         if isinstance(value, (int, np.integer)):
@@ -205,34 +206,11 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
     `obj`: tensors (on any device; views and shared memory are kept), parameters, numbers, text,
     None, dtypes, devices, and dicts, lists, tuples and sets of them. TypeError for anything else,
     before anything is written. A path is replaced at once: the data goes to a temporary file beside
-    it, reaches the disk, and takes the name; a crash leaves the old file or the new one.
+    it, reaches the disk, and takes the name; a crash leaves the old file or the new one. Behind a
+    link it is the file that is replaced, and a pipe or a device is written to.
     """
     data = _serialize(obj)
     if not isinstance(f, (str, os.PathLike)):
         f.write(data)
         return
-    path = Path(f)
-    folder = path.parent
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_file(f, data)

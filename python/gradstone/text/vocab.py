@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from gradstone._replace import write_file
+
 
 class Vocab:
     """A list of distinct tokens: ``itos[i]`` is token i, ``stoi[token]`` its number.
@@ -100,10 +102,10 @@ class Vocab:
         return [t for t in out if t not in self.specials] if skip_specials else out
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the vocabulary as JSON (UTF-8)."""
+        """Writes the vocabulary as JSON (UTF-8); an old file stays until the new one is whole."""
         state = {"tokens": self.itos, "specials": list(self.specials), "unk": self.unk}
         text = json.dumps(state, ensure_ascii=False, indent=0)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        write_file(path, f"{text}\n".encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Vocab:
@@ -111,9 +113,11 @@ class Vocab:
         try:
             state = json.loads(Path(path).read_text(encoding="utf-8"))
             tokens, specials, unk = state["tokens"], state["specials"], state["unk"]
-        except (ValueError, KeyError, TypeError):
+            if not isinstance(specials, list):
+                raise TypeError("specials are no list")
+            return cls(tokens, specials, unk)
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise ValueError(f"[Vocab] {path} is not a vocabulary saved by Vocab.save.") from None
-        return cls(tokens, specials, unk)
 
     def __repr__(self) -> str:
         return f"Vocab({len(self)} tokens, specials={list(self.specials)}, unk={self.unk!r})"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
 from pathlib import Path
 from typing import Any
+
+from gradstone._replace import write_file
 
 # Kept in every epoch's record, but no curves.
 _NO_CURVE = ("epoch", "seconds", "samples_per_second")
@@ -70,7 +73,7 @@ class History:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes JSON; nan and infinities, which JSON does not know, as text."""
         text = json.dumps(_plain(self.state_dict()), indent=1, allow_nan=False)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        write_file(path, f"{text}\n".encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:
@@ -79,16 +82,17 @@ class History:
             state = _numbers(json.loads(Path(path).read_text(encoding="utf-8")))
             history = cls()
             history.load_state_dict(state)
-        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} is no history: {type(error).__name__}: {error}.") from None
         return history
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """A table with a line for each epoch and a column for each name."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.names)
-            writer.writeheader()
-            writer.writerows(self.epochs)
+        file = io.StringIO(newline="")
+        writer = csv.DictWriter(file, self.names)
+        writer.writeheader()
+        writer.writerows(self.epochs)
+        write_file(path, file.getvalue().encode())
 
     # ----------------------------------------------------------------------------------- picture
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradstone._C import Tensor
+from gradstone._replace import write_file
 from gradstone.training.callbacks import Callback
 
 if TYPE_CHECKING:
@@ -79,14 +81,11 @@ class CSVLogger(Callback):
 
     def _write(self, columns: list[str], rows: list[dict[str, str]]) -> None:
         """The file anew, at once: a crash leaves the old one or the new one."""
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        with open(temporary, "w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, columns, restval="", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, self.path)
+        out = io.StringIO(newline="")
+        writer = csv.DictWriter(out, columns, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_file(self.path, out.getvalue().encode())
         self._columns = columns
 
 

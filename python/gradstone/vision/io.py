@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 from enum import Enum
 from typing import Any
 
+import numpy as np
+
 from gradstone._C import Tensor
+from gradstone._replace import write_file
 from gradstone.vision.transforms._base import as_array, as_pil, as_tensor
 
 
@@ -28,7 +32,8 @@ def read_image(
     """An image file as uint8 (C, H, W): 1 channel grey, 2 grey with alpha, 3 RGB or 4 RGBA.
 
     `mode` may be a name, "RGB" or "gray". `apply_exif_orientation` turns a photograph as its camera
-    says. FileNotFoundError, or RuntimeError for a file that is no image.
+    says. Of 16-bit values the upper 8 bits are taken. FileNotFoundError, or RuntimeError for a file
+    that is no image, or has values of 32 bits.
     """
     wanted = _mode(mode)
     try:
@@ -38,8 +43,10 @@ def read_image(
     try:
         with Image.open(path) as file:
             image: Any = file
+            kind = file.format
             if apply_exif_orientation:
                 image = ImageOps.exif_transpose(image)
+            image = eight_bits(image, kind)
             if wanted is ImageReadMode.UNCHANGED:
                 image = _plain(image)
             else:
@@ -47,7 +54,7 @@ def read_image(
             return as_tensor(image)
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # its decoders say what is wrong in many ways
         raise RuntimeError(f"{path} could not be read as an image: {error}") from None
 
 
@@ -60,13 +67,28 @@ def _mode(mode: ImageReadMode | str) -> ImageReadMode:
     return ImageReadMode[name]
 
 
+def eight_bits(image: Any, kind: str | None = None) -> Any:
+    """A PIL image whose values have at most 8 bits: of 16 the upper ones, where Pillow's
+    ``convert`` would make 255 of all above. ValueError for 32 bits, of which nobody knows the
+    range. `kind` is the file's format."""
+    # Grey PNG and PGM files of 16 bits come as 32-bit integers from some versions of Pillow.
+    wide = image.mode == "I" and (kind or image.format) in ("PNG", "PPM")
+    if wide or image.mode.startswith("I;16"):
+        from PIL import Image
+
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its values have 32 bits (mode {image.mode!r}), and no known range")
+    return image
+
+
 def _plain(image: Any) -> Any:
     """The image in a mode whose channels are bytes of grey, RGB and alpha."""
     if image.mode in ("L", "LA", "RGB", "RGBA"):
         return image
     if image.mode == "P":
         return image.convert("RGBA" if "transparency" in image.info else "RGB")
-    return image.convert("L" if image.mode in ("1", "I", "I;16", "F") else "RGB")
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
 def _write(input: Tensor, filename: str | os.PathLike[str], format: str, **options: Any) -> None:
@@ -76,7 +98,9 @@ def _write(input: Tensor, filename: str | os.PathLike[str], format: str, **optio
     if input.dim() != 3 or input.size(0) not in (1, 3):
         raise ValueError(f"expected an image (1 or 3, H, W), got shape {tuple(input.shape)}.")
     image = as_pil(as_array(input.detach().cpu(), flat=True))
-    image.save(os.fspath(filename), format=format, **options)
+    file = io.BytesIO()
+    image.save(file, format=format, **options)
+    write_file(filename, file.getvalue())
 
 
 def write_png(input: Tensor, filename: str | os.PathLike[str], compression_level: int = 6) -> None:
