@@ -130,3 +130,59 @@ def test_other_archives():
         made.writestr("readme.txt", "nothing")
     with pytest.raises(RuntimeError, match=r"without data\.pkl"):
         gs.load(io.BytesIO(file.getvalue()))
+
+
+def doubled(close, levels):
+    """A pickle's code for a list (or tuple) that holds the one before it twice, and so on."""
+    code = b"]q\0"
+    for i in range(levels):
+        code += b"(h" + bytes([i]) + b"h" + bytes([i]) + close + b"q" + bytes([i + 1])
+    return code
+
+
+def test_what_is_held_many_times_is_read_once():
+    found = gs.load(io.BytesIO(archive(b"\x80\x02" + doubled(b"l", 60) + b".")))
+    for _ in range(60):
+        assert found[0] is found[1]
+        found = found[0]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"}%sK\1s.",  # a dict's key
+        b"(%sctorch\nByteStorage\nU\x010U\3cpuK\1tQ.",  # what a storage is
+        b"(U\7storagectorch\nByteStorage\n%sU\3cpuK\1tQ.",  # its name
+        b"ctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch\nByteStorage\nU\x010U\3cpuK\1tQ"
+        b"K\0%s%stR.",  # a size
+        b"ccollections\nOrderedDict\n(]%sK\1\x86atR.",
+        b"cnumpy\ndtype\n(%stR.",
+        b"c_codecs\nencode\n(U\1a%stR.",
+        b"%s%s\x93.",  # a name
+    ],
+)
+def test_nested_tuples_are_neither_hashed_nor_printed(code):
+    nested = b"(" + doubled(b"t", 60).replace(b"]", b")", 1) + b"t0"  # into the memo alone
+    payload = b"\x80\x04" + nested + code.replace(b"%s", b"h\x3c")
+    with pytest.raises(RuntimeError, match="damaged: "):
+        gs.load(io.BytesIO(archive(payload)))
+
+
+def test_a_device_that_is_not_here():
+    with zipfile.ZipFile(FILES / "linear.pt") as made:
+        payload = made.read("linear/data.pkl")
+        storages = {n.rsplit("/", 1)[1]: made.read(n) for n in made.namelist() if "/data/" in n}
+    moved = archive(payload.replace(b"X\3\0\0\0cpu", b"X\3\0\0\0mps"), storages)
+    with pytest.raises(
+        RuntimeError, match=r"device 'mps', which is not here.*map_location=\"cpu\""
+    ):
+        gs.load(io.BytesIO(moved))
+    assert gs.load(io.BytesIO(moved), map_location="cpu")["bias"].tolist() == [0, 0]
+
+
+def test_encrypted_archives():
+    data = bytearray(archive(pickle.dumps([1])))
+    for signature, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(signature) + place] |= 1
+    with pytest.raises(RuntimeError, match="encrypted"):
+        gs.load(io.BytesIO(data))

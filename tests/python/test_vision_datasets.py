@@ -11,6 +11,7 @@ import pickle
 import struct
 import tarfile
 import threading
+import tracemalloc
 from hashlib import md5
 from pathlib import Path
 
@@ -401,3 +402,88 @@ def test_cifar10_as_jpeg(tmp_path):
     assert test.data.shape == (10_000, 32, 32, 3)
     assert np.bincount(test.targets).tolist() == [1000] * 10
     assert test.classes[0] == "airplane"
+
+
+def idx(shape, content=b"", kind=8):
+    return bytes([0, 0, kind, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + content
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (idx((1 << 16,) * 4), "header says 18446744073709551636"),
+        (idx((2, 3), b"12345"), "17 bytes where its header says 18"),
+        (idx((2, 3), b"1234567"), "19 bytes where"),
+        (idx((1,) * 200, b"1"), "not an IDX file"),
+        (idx((2,)), "12 bytes|8 bytes where"),
+        (b"\0\0\x08\x02\0\0", "header is not complete"),
+        (b"", "not an IDX file"),
+    ],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_idx_files_that_are_wrong(tmp_path, data, message, pack):
+    (tmp_path / "x").write_bytes(pack(data))
+    with pytest.raises(RuntimeError, match=f"x .*({message})"):
+        datasets.read_idx(tmp_path / "x")
+
+
+def test_packed_idx_files(tmp_path):
+    data = idx((3, 1000), bytes(range(200)) * 15)
+    packed = gzip.compress(data)
+    (tmp_path / "x").write_bytes(packed)
+    np.testing.assert_array_equal(datasets.read_idx(tmp_path / "x").ravel(), list(data[12:]))
+    # Two members, one after the other, are one file.
+    (tmp_path / "x").write_bytes(gzip.compress(data[:100]) + gzip.compress(data[100:]))
+    np.testing.assert_array_equal(datasets.read_idx(tmp_path / "x").ravel(), list(data[12:]))
+    for place in range(10, len(packed)):
+        changed = bytearray(packed)
+        changed[place] ^= 0x55
+        for wrong in (bytes(changed), packed[:place]):
+            (tmp_path / "x").write_bytes(wrong)
+            with pytest.raises(RuntimeError, match="x is"):
+                datasets.read_idx(tmp_path / "x")
+
+
+def test_a_small_file_that_unpacks_to_a_large_one(tmp_path):
+    (tmp_path / "x").write_bytes(gzip.compress(idx((4,)) + bytes(1 << 24)))
+    tracemalloc.start()
+    with pytest.raises(RuntimeError, match="damaged"):
+        datasets.read_idx(tmp_path / "x")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (idx((2, 3, 3), bytes(18)), idx((2,), b"\0\x0a"), "labels from 0 to 10 for 10 classes"),
+        (idx((2, 3, 3), bytes(72), 13), idx((2,), b"\0\1"), "bytes, got float32 and uint8"),
+        (idx((2, 3, 3), bytes(18)), idx((1,), b"\0"), "do not belong together"),
+    ],
+)
+def test_mnist_files_that_are_wrong(tmp_path, images, labels, message):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(images)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels)
+    with pytest.raises(RuntimeError, match=message):
+        datasets.MNIST(tmp_path)
+
+
+@pytest.mark.parametrize("member", [0, 1, 2])
+def test_a_tar_that_breaks_off_is_not_half_a_data_set(tmp_path, member):
+    pil = pytest.importorskip("PIL.Image")
+    image = io.BytesIO()
+    pil.new("RGB", (4, 4)).save(image, "PNG")
+    content = {f"train/a/{i}.png": image.getvalue() for i in range(3)}
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, data in content.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    whole = path.read_bytes()
+    assert len(datasets.read_image_tar(path).images) == 3
+    start = 1024 * member  # of its header
+    for wrong in (whole[: start + 1024], whole[:start] + b"x" + whole[start + 1 :]):
+        path.write_bytes(wrong)
+        with pytest.raises(RuntimeError, match=r"x\.tar could not be read"):
+            datasets.read_image_tar(path)

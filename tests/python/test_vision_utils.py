@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gradstone as gs
+from gradstone.vision.datasets.folder import pil_loader
 from gradstone.vision.io import ImageReadMode, read_image, write_jpeg, write_png
 from gradstone.vision.utils import make_grid, save_image
 
@@ -141,3 +142,23 @@ def test_files_that_are_no_images(tmp_path):
         read_image(tmp_path / "bad.png")
     with pytest.raises(ValueError, match="mode is one of UNCHANGED, GRAY"):
         read_image(tmp_path / "bad.png", "purple")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "pgm"])
+def test_the_upper_bits_of_16(tmp_path, ending):
+    pil = pytest.importorskip("PIL.Image")
+    path = tmp_path / f"x.{ending}"
+    values = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
+    pil.fromarray(values).save(path)
+    assert read_image(path).tolist() == [[[0, 0, 1, 128, 255]]]
+    assert read_image(path, "rgb", True)[2].tolist() == [[0, 0, 1, 128, 255]]
+    assert np.asarray(pil_loader(path))[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_images_of_32_bits_are_refused(tmp_path, dtype):
+    pil = pytest.importorskip("PIL.Image")
+    pil.fromarray(np.ones((2, 2), dtype)).save(tmp_path / "x.tif")
+    for read in (read_image, pil_loader):
+        with pytest.raises(RuntimeError, match=r"x\.tif .*32 bits"):
+            read(tmp_path / "x.tif")

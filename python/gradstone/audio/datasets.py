@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import re
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from gradstone._C import Tensor
 from gradstone.audio.wav import parse_wav, read_wav
 from gradstone.utils.data import Dataset
 from gradstone.vision._download import fetch
+from gradstone.vision._extract import DAMAGE, check_end
 
 HOMEPAGE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 _RECORDING = re.compile(r"(\d)_([a-z]+)_(\d+)\.wav")
@@ -126,7 +125,8 @@ def _packed(path: Path) -> Iterator[tuple[str, Callable[[], tuple[Tensor, int]]]
                 if member.isfile() and member.name.endswith(".wav"):
                     file = archive.extractfile(member)
                     assert file is not None
-                    name = member.name.rpartition("/")[2]
-                    yield name, lambda file=file, name=name: parse_wav(name, file.read())  # type: ignore[misc]
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
+                    name, data = member.name.rpartition("/")[2], file.read()
+                    yield name, lambda name=name, data=data: parse_wav(f"{path}: {name}", data)  # type: ignore[misc]
+            check_end(archive)
+    except DAMAGE as error:
         raise RuntimeError(f"{path} is damaged: {error}. Delete it and fetch it again.") from None

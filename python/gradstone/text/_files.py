@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gradstone.vision._download import fetch
+from gradstone.vision._extract import gunzip
+
+_MOST = 1 << 30  # bytes of text
 
 
 def find(
@@ -44,9 +46,14 @@ def download(
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file, gzipped or not, with its line ends as they are. RuntimeError when damaged."""
+    """A UTF-8 file, gzipped or not, with its line ends as they are. RuntimeError when damaged, or
+    when it unpacks to more than 1 GiB."""
     data = path.read_bytes()
     try:
-        return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        if data[:2] == b"\x1f\x8b":
+            data = gunzip(data, _MOST + 1)
+            if len(data) > _MOST:
+                raise RuntimeError(f"{path} unpacks to more than {_MOST} bytes: it is not read.")
+        return data.decode("utf-8-sig")
+    except ValueError as error:
         raise RuntimeError(f"{path} is damaged: {error}. Delete it and fetch it again.") from None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import pickletools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -32,7 +33,7 @@ class _DType:
 
     def __init__(self, code: str) -> None:
         kinds = ("b1", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8")
-        if code not in kinds:
+        if expect(code, str) not in kinds:
             raise UnsafePickleError(f"holds an array of dtype {code!r}")
         self.dtype = np.dtype(code)
 
@@ -59,6 +60,7 @@ _TEXTS = {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SH
 _BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "BINUNICODE8"}
 _VALUES = _NUMBERS | _TEXTS | _BYTES
 _MARK = object()
+_SIMPLE = (type(None), bool, int, float, str, bytes)
 
 
 def read_plain_pickle(path: str | os.PathLike[str]) -> Any:
@@ -135,7 +137,7 @@ class Machine:
             stack.append(self.name(argument))
         elif name == "STACK_GLOBAL":
             attribute, module = stack.pop(), stack.pop()
-            stack.append(self.name(f"{module} {attribute}"))
+            stack.append(self.name(f"{expect(module, str)} {expect(attribute, str)}"))
         elif name == "REDUCE":
             arguments, what = stack.pop(), stack.pop()
             stack.append(self.made(expect(what, Name).kind, expect(arguments, tuple)))
@@ -185,14 +187,28 @@ def expect(value: Any, kind: type) -> Any:
 
 
 def _pairs(items: list[Any]) -> dict[Any, Any]:
-    return dict(zip(items[::2], items[1::2], strict=True))
+    return keyed(zip(items[::2], items[1::2], strict=True))
+
+
+def keyed(pairs: Iterable[Any]) -> dict[Any, Any]:
+    """A dict whose keys are simple values or tuples of them. A hundred bytes make a tuple of
+    tuples of tuples that takes years to hash (or to print, which is why messages quote no more than
+    simple values)."""
+    made = {}
+    for key, value in pairs:
+        if not all(type(part) in _SIMPLE for part in (key if type(key) is tuple else (key,))):
+            raise ValueError(
+                f"a dict has a key that is no text and no number: {type(key).__name__}"
+            )
+        made[key] = value
+    return made
 
 
 def _made(kind: str, arguments: tuple[Any, ...]) -> Any:
     """What a call of a known name would give."""
     if kind == "encode":  # how Python 3 writes bytes for Python 2
         text, encoding = arguments
-        if encoding not in ("latin1", "latin-1"):
+        if expect(encoding, str) not in ("latin1", "latin-1"):
             raise ValueError(f"encoding {encoding!r}")
         return expect(text, str).encode("latin-1")
     if kind == "no bytes" and not arguments:
@@ -215,7 +231,7 @@ def _build(target: Any, state: tuple[Any, ...]) -> None:
         shape, dtype, fortran, values = state[-4:]
         target.value = _values(dtype, shape, bool(fortran), values)
     elif type(target) is _DType:
-        if state[1] not in ("<", ">", "|", "="):
+        if expect(state[1], str) not in ("<", ">", "|", "="):
             raise ValueError(f"byte order {state[1]!r}")
         target.dtype = target.dtype.newbyteorder(state[1])
     else:
@@ -226,7 +242,7 @@ def _values(dtype: Any, shape: Any, fortran: bool, values: Any) -> np.ndarray:
     data = values.encode("latin-1") if isinstance(values, str) else bytes(_expect_bytes(values))
     kind = expect(dtype, _DType).dtype
     if any(type(n) is not int or n < 0 for n in expect(shape, tuple)):
-        raise ValueError(f"an array's shape is {shape}")
+        raise ValueError("an array's shape is not one of whole numbers")
     array = np.frombuffer(data, kind).reshape(shape, order="F" if fortran else "C")
     return array.astype(kind.newbyteorder("="), order="C")
 

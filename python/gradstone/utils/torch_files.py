@@ -16,7 +16,7 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
-from gradstone.utils.plain_pickle import Machine, Name, UnsafePickleError, expect
+from gradstone.utils.plain_pickle import Machine, Name, UnsafePickleError, expect, keyed
 
 _DTYPES = {
     "FloatStorage": "float32",
@@ -52,7 +52,7 @@ class _View:
     def __init__(self, storage: _Storage, offset: Any, size: Any, stride: Any) -> None:
         for numbers in ((offset,), size, stride):
             if any(type(n) is not int or n < 0 for n in expect(numbers, tuple)):
-                raise ValueError(f"a tensor has size {size}, stride {stride}, offset {offset}")
+                raise ValueError("a tensor's size, stride or offset is no whole number >= 0")
         if len(size) != len(stride):
             raise ValueError(f"a tensor has size {size} and stride {stride}")
         last = offset + sum((n - 1) * step for n, step in zip(size, stride))
@@ -86,7 +86,7 @@ class _TorchMachine(Machine):
 
     def made(self, kind: str, arguments: tuple[Any, ...]) -> Any:
         if kind == "dict":
-            return dict(*(map(tuple, arguments[0]) for _ in arguments[:1]))
+            return keyed(arguments[0] if arguments else ())
         if kind == "tuple":
             return tuple(*arguments)
         if kind == "tensor":
@@ -103,13 +103,13 @@ class _TorchMachine(Machine):
     def persistent(self, identity: Any) -> Any:
         what, kind, key, location, count = expect(identity, tuple)[:5]
         dtype = _DTYPES.get(expect(kind, Name).kind)
-        if what != "storage" or dtype is None or type(count) is not int or count < 0:
+        if expect(what, str) != "storage" or dtype is None or type(count) is not int or count < 0:
             raise UnsafePickleError(f"refers to {what!r} outside of it")
         if len(identity) > 5 and identity[5] is not None:
             raise ValueError("it holds views of storages, as PyTorch wrote before 0.4")
-        found = self.storages.get(key)
+        found = self.storages.get(expect(key, str))
         if found is None:
-            found = self.storages[expect(key, str)] = _Storage(dtype, count, str(location))
+            found = self.storages[key] = _Storage(dtype, count, expect(location, str))
         if (found.dtype, found.count) != (dtype, count):
             raise ValueError(f"storage {key} is described in two ways")
         return found
@@ -129,7 +129,7 @@ def read_torch_file(data: bytes, where: str, from_bytes: FromBytes, place: Place
         storage.values = place(from_bytes(values, storage.dtype), storage.location)
 
     try:
-        return _with_tensors(read(data, fill))
+        return _with_tensors(read(data, fill), {})
     except UnsafePickleError as error:
         raise UnsafePickleError(
             f"[load] {where} {error}: it is not read, only tensors and plain data are."
@@ -144,6 +144,7 @@ def read_torch_file(data: bytes, where: str, from_bytes: FromBytes, place: Place
         EOFError,
         struct.error,
         zipfile.BadZipFile,
+        NotImplementedError,  # of zipfile, for a form that it does not know
     ) as error:
         raise RuntimeError(f"[load] {where} is truncated or damaged: {error}.") from None
 
@@ -154,8 +155,10 @@ def _archive(data: bytes, fill: Callable[[_Storage, bytes], None]) -> Any:
         if len(names) != 1:
             raise ValueError("it is a zip archive without data.pkl, not one of torch.save")
         # A few packed bytes may unpack to more than there is memory; torch.save packs nothing.
-        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-            raise ValueError("its parts are compressed, which torch.save never does")
+        if any(
+            i.compress_type != zipfile.ZIP_STORED or i.flag_bits & 1 for i in archive.infolist()
+        ):
+            raise ValueError("its parts are compressed or encrypted, which torch.save never does")
         folder = names[0].removesuffix("data.pkl")
         order = folder + "byteorder"
         if order in archive.namelist() and archive.read(order) != b"little":
@@ -171,26 +174,32 @@ def _legacy(data: bytes, fill: Callable[[_Storage, bytes], None]) -> Any:
     file = io.BytesIO(data)
     Machine().run(file)  # what it is
     protocol, system = Machine().run(file), Machine().run(file)
-    if protocol != 1001 or not system.get("little_endian"):
+    if expect(protocol, int) != 1001 or not expect(system, dict).get("little_endian"):
         raise ValueError(f"its protocol is {protocol}, or its numbers are big-endian")
     storages: dict[str, _Storage] = {}
     value = _TorchMachine(storages).run(file)
     for key in expect(Machine().run(file), list):
         (count,) = struct.unpack("<q", file.read(8))
-        storage = storages[key]
+        storage = storages[expect(key, str)]
         if count != storage.count:
             raise ValueError(f"storage {key} has {count} values, {storage.count} were expected")
         fill(storage, file.read(storage.bytes))
     return value
 
 
-def _with_tensors(value: Any) -> Any:
-    if type(value) is _View:
-        return value.tensor()
-    if type(value) is dict:
-        return {k: _with_tensors(v) for k, v in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_with_tensors(v) for v in value)
+def _with_tensors(value: Any, done: dict[int, Any]) -> Any:
+    """`value` with its tensors; what is in it more than once is made once."""
     if type(value) is _Storage:
         raise ValueError("it holds a storage without a tensor")
-    return value
+    if type(value) not in (_View, dict, list, tuple):
+        return value
+    if id(value) not in done:
+        made: Any
+        if type(value) is _View:
+            made = value.tensor()
+        elif type(value) is dict:
+            made = {k: _with_tensors(v, done) for k, v in value.items()}
+        else:
+            made = type(value)(_with_tensors(v, done) for v in value)
+        done[id(value)] = made
+    return done[id(value)]

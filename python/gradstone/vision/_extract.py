@@ -1,14 +1,45 @@
-"""Archives unpacked below one folder, and nowhere else."""
+"""Archives unpacked below one folder, and nowhere else; gzip unpacked so far and no further."""
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
+
+# What the standard library's readers say of damaged archives, and of forms they do not know.
+DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+)
+
+
+def gunzip(data: bytes, most: int) -> bytes:
+    """What gzip packed, its first `most` bytes if there are more: a few packed bytes may unpack to
+    a thousand times as many. ValueError when it is damaged up to there."""
+    parts = []
+    try:
+        while data and most > 0:
+            stream = zlib.decompressobj(wbits=31)
+            parts.append(stream.decompress(data, most))
+            most -= len(parts[-1])
+            if not stream.eof and most > 0:
+                raise ValueError("it ends in the middle")
+            data = stream.unused_data.lstrip(b"\0")
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    return b"".join(parts)
 
 
 def safe_name(name: str, archive: str | os.PathLike[str]) -> PurePosixPath:
@@ -43,7 +74,7 @@ def extract(archive: str | os.PathLike[str], folder: str | os.PathLike[str]) -> 
                     shutil.copyfileobj(source, out, 1 << 20)
                 os.replace(temporary, target)
                 written.append(target)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except DAMAGE as error:
         raise RuntimeError(f"{archive} could not be unpacked: {error}") from error
     return written
 
@@ -77,7 +108,8 @@ class _opened:
 
 
 def tar_members(file: tarfile.TarFile, archive: Any) -> Iterator[tuple[str, tarfile.TarInfo]]:
-    """The plain files; folders come with them. RuntimeError at a link or device."""
+    """The plain files; folders come with them. RuntimeError at a link or device, TarError where the
+    archive breaks off."""
     for member in file:
         if member.isfile():
             yield member.name, member
@@ -86,11 +118,23 @@ def tar_members(file: tarfile.TarFile, archive: Any) -> Iterator[tuple[str, tarf
                 f"{archive}: its member {member.name!r} is a link or a device; only plain files "
                 "are unpacked."
             )
+    check_end(file)
+
+
+def check_end(file: tarfile.TarFile) -> None:
+    """TarError unless an archive that was read to its end has one: tarfile takes a damaged header,
+    and a missing one, for the end."""
+    assert file.fileobj is not None
+    file.fileobj.seek(file.offset)
+    if file.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("what follows its last readable member is not an archive's end")
 
 
 def _zip_members(file: zipfile.ZipFile, archive: Any) -> Iterator[tuple[str, zipfile.ZipInfo]]:
     for member in file.infolist():
         if (member.external_attr >> 16) & 0o170000 == 0o120000:
             raise RuntimeError(f"{archive}: its member {member.filename!r} is a link.")
+        if member.flag_bits & 1:
+            raise RuntimeError(f"{archive}: its member {member.filename!r} is encrypted.")
         if not member.is_dir():
             yield member.filename, member

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradstone.vision._extract import safe_name, tar_members
+from gradstone.vision._extract import DAMAGE, safe_name, tar_members
 from gradstone.vision.datasets.arrays import ImageArrays
 from gradstone.vision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension
+from gradstone.vision.io import eight_bits
 
 
 class ImagesInTar(NamedTuple):
@@ -64,7 +65,7 @@ def _decoded(source: Path, split: str) -> ImagesInTar:
                     file = tar.extractfile(member)
                     assert file is not None
                     files.append((folders[-1], last, file.read()))
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except DAMAGE as error:
         raise RuntimeError(f"{source} could not be read: {error}") from error
     if not files:
         raise RuntimeError(f"{source} holds no images {'/'.join([*inner, '<class>', '<name>'])}.")
@@ -90,8 +91,8 @@ def _pixels(source: Path, entry: tuple[str, str, bytes]) -> np.ndarray:
     except ImportError:
         raise ImportError("image files need Pillow: pip install 'gradstone[vision]'") from None
     try:
-        return np.asarray(Image.open(io.BytesIO(entry[2])).convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+        return np.asarray(eight_bits(Image.open(io.BytesIO(entry[2]))).convert("RGB"))
+    except Exception as error:  # its decoders say what is wrong in many ways
         raise RuntimeError(f"{source}: {entry[0]}/{entry[1]} is no image: {error}") from None
 
 

@@ -136,16 +136,24 @@ class CIFAR10(ImageArrays):
         """Pixels (N, 3072), red first, then green and blue, and labels (N)."""
         found = read_plain_pickle(path)
         try:
-            pixels, labels = found["data"], np.asarray(found[self._label_key])
-        except (KeyError, TypeError):
-            raise RuntimeError(f"{path} holds no data and {self._label_key}.") from None
+            pixels, labels = found["data"], found[self._label_key]
+            if isinstance(labels, np.ndarray):
+                labels = labels.tolist()
+            if type(labels) is not list or not all(type(label) is int for label in labels):
+                raise TypeError
+            labels = np.array(labels, np.int64)
+        except (KeyError, TypeError, IndexError, OverflowError):
+            raise RuntimeError(
+                f"{path} is damaged: it holds no data with a list of whole numbers "
+                f"{self._label_key!r}."
+            ) from None
         fits = isinstance(pixels, np.ndarray) and pixels.ndim == 2 and pixels.shape[1] == _PIXELS
         if not fits or pixels.dtype != np.uint8 or labels.shape != (len(pixels),):
             raise RuntimeError(
                 f"{path} is damaged: expected bytes (N, {_PIXELS}) and N labels, got "
                 f"{getattr(pixels, 'shape', type(pixels).__name__)} and {labels.shape}."
             )
-        return pixels, labels.astype(np.int64)
+        return pixels, labels
 
     def _read_binary(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         """The same from records of label bytes and 3072 bytes of pixels."""
@@ -165,9 +173,12 @@ class CIFAR10(ImageArrays):
         path = folder / (text if binary else name)
         try:
             if binary:
-                return path.read_text().split()
-            return [str(label) for label in read_plain_pickle(path)[key]]
-        except (OSError, KeyError, TypeError) as error:
+                return path.read_text(encoding="utf-8").split()
+            names = read_plain_pickle(path)[key]
+            if type(names) is not list or not all(type(name) is str for name in names):
+                raise TypeError(f"{key!r} is no list of names")
+            return names
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise RuntimeError(f"{path} does not give the names of the classes: {error}") from None
 
 

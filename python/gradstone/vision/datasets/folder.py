@@ -9,6 +9,7 @@ from typing import Any
 
 from gradstone.utils.data import Dataset
 from gradstone.vision.datasets.arrays import describe
+from gradstone.vision.io import eight_bits
 
 IMG_EXTENSIONS = (
     ".jpg",
@@ -78,19 +79,17 @@ def make_dataset(
 
 
 def pil_loader(path: str) -> Any:
-    """A file as a PIL image, RGB. ImportError without Pillow, RuntimeError that names a file which
-    is no image."""
+    """A file as a PIL image, RGB; of 16-bit values the upper 8 bits. ImportError without Pillow,
+    RuntimeError that names a file which is no image."""
     try:
         from PIL import Image
     except ImportError:
         raise ImportError("image files need Pillow: pip install 'gradstone[vision]'") from None
-    try:
-        with open(path, "rb") as file:
-            return Image.open(file).convert("RGB")
-    except FileNotFoundError:
-        raise
-    except (OSError, SyntaxError, ValueError) as error:
-        raise RuntimeError(f"{path} could not be read as an image: {error}") from None
+    with open(path, "rb") as file:
+        try:
+            return eight_bits(Image.open(file)).convert("RGB")
+        except Exception as error:  # its decoders say what is wrong in many ways
+            raise RuntimeError(f"{path} could not be read as an image: {error}") from None
 
 
 default_loader = pil_loader

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import math
 import os
 import struct
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import numpy as np
 
 from gradstone import _C
 from gradstone.vision._download import fetch
+from gradstone.vision._extract import gunzip
 from gradstone.vision.datasets.arrays import ImageArrays, check_pairs
 
 _IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -23,26 +24,34 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     damaged."""
     name = Path(path)
     data = name.read_bytes()
-    if data[:2] == b"\x1f\x8b":
+    packed = data[:2] == b"\x1f\x8b"
+
+    def content(most: int) -> bytes:
+        if not packed:
+            return data[:most]
         try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
+            return gunzip(data, most)
+        except ValueError as error:
             raise RuntimeError(
                 f"{name} is damaged: {error}. Delete it and fetch it again."
             ) from None
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_TYPES:
+
+    head = content(4 + 4 * 255)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_TYPES or head[3] > 32:
         raise RuntimeError(f"{name} is not an IDX file.")
-    dtype, ndim = np.dtype(_IDX_TYPES[data[2]]), data[3]
-    if len(data) < 4 + 4 * ndim:
+    dtype, start = np.dtype(_IDX_TYPES[head[2]]), 4 + 4 * head[3]
+    if len(head) < start:
         raise RuntimeError(f"{name} is truncated: its header is not complete.")
-    shape = struct.unpack(f">{ndim}I", data[4 : 4 + 4 * ndim])
-    wanted = 4 + 4 * ndim + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if len(data) != wanted:
+    shape = struct.unpack(f">{head[3]}I", head[4:start])
+    wanted = start + math.prod(shape) * dtype.itemsize
+    # One byte more shows whether there are more; gzip packs at most 1032 bytes in one.
+    found = content(min(wanted + 1, 1032 * len(data)))
+    if len(found) != wanted:
         raise RuntimeError(
-            f"{name} is damaged: {len(data)} bytes where its header says {wanted} for shape "
-            f"{shape}."
+            f"{name} is damaged: {len(found)} bytes where its header says {wanted} "
+            f"for shape {shape}."
         )
-    array = np.frombuffer(data, dtype, offset=4 + 4 * ndim).reshape(shape)
+    array = np.frombuffer(found, dtype, offset=start).reshape(shape)
     return array.astype(dtype.newbyteorder("="))
 
 
@@ -98,6 +107,7 @@ class MNIST(ImageArrays):
         images = read_idx(self._find(f"{part}-images-idx3-ubyte"))
         labels = read_idx(self._find(f"{part}-labels-idx1-ubyte"))
         check_pairs(type(self).__name__, images, labels, 3)
+        _check_values(self, images, labels)
         self.data = _C.from_numpy(np.ascontiguousarray(images))
         self.targets = _C.from_numpy(labels.astype(np.int64))
 
@@ -137,6 +147,20 @@ class MNIST(ImageArrays):
 
     def _facts(self) -> list[str]:
         return [f"Split: {'Train' if self.train else 'Test'}"]
+
+
+def _check_values(data: MNIST, images: np.ndarray, labels: np.ndarray) -> None:
+    """RuntimeError unless the images are bytes and the labels numbers of classes."""
+    if images.dtype != np.uint8 or labels.dtype.kind not in "iu":
+        raise RuntimeError(
+            f"{type(data).__name__}: expected images and labels of bytes, got {images.dtype} and "
+            f"{labels.dtype}."
+        )
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(data.classes):
+        raise RuntimeError(
+            f"{type(data).__name__} is damaged: labels from {labels.min()} to {labels.max()} for "
+            f"{len(data.classes)} classes."
+        )
 
 
 class FashionMNIST(MNIST):
