@@ -301,3 +301,28 @@ def test_what_callbacks_know():
     assert known["model"] is model
     assert (known["epochs"], known["steps"], known["verbose"]) == (1, 3, 0)
     assert known["batches"] == [(i, ["accuracy", "loss"]) for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("weights", ["text"]),
+        ("weights", None),
+        ("paths", []),
+        ("trainable", None),
+        ("model", {"class_name": "Dense", "config": {}}),
+        ("optimizer", {}),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, part, value):
+    model = classifier()
+    model.fit(*data(), verbose=0)
+    path = tmp_path / "model.gs"
+    model.save(path)
+    gs.save({**gs.load(path), part: value}, path)
+    with pytest.raises(ValueError, match=r"model\.gs"):
+        keras.models.load_model(path)
+    with open(path, "wb") as file:
+        file.truncate()
+    with pytest.raises(RuntimeError, match=r"model\.gs is empty"):
+        keras.models.load_model(path)

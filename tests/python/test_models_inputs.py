@@ -84,6 +84,8 @@ def test_wrong_inputs_are_named(name, wrong, error, message):
         (lambda: models.BertConfig(hidden_size=10), "divisible by num_attention_heads"),
         (lambda: models.LSTMClassifier(4, 4, 2, padding_idx=0), "needs vocab_size"),
         (lambda: models.PositionalEncoding(5), "even d_model"),
+        (lambda: models.BertConfig(num_attention_heads=0), "num_attention_heads to be at least 1"),
+        (lambda: build("gpt2").generate(gs.tensor([[1]]), -1), "max_new_tokens to be at least 0"),
         (lambda: build("gpt2").generate(gs.tensor([[1]]), 2, temperature=-1), "temperature"),
         (lambda: build("gpt2").generate(gs.tensor([[1]]), 2, top_k=0), "top_k"),
         (lambda: build("gpt2").generate(gs.tensor([[1]]), 2, top_p=0.0), "top_p"),

@@ -198,3 +198,8 @@ def test_files_that_are_not_read(tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     with pytest.raises(RuntimeError, match="empty"):
         load_pretrained(model, tmp_path / "empty")
+    from safetensors.numpy import save_file
+
+    save_file({"fc1.weight": np.ones((2, 3), np.uint16)}, tmp_path / "u.safetensors")
+    with pytest.raises(RuntimeError, match=r"u\.safetensors: fc1\.weight is of dtype U16"):
+        load_pretrained(model, tmp_path / "u.safetensors")

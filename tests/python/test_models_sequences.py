@@ -7,7 +7,8 @@ import pytest
 
 import gradstone as gs
 from gradstone import models
-from models_pins.ours import build
+from gradstone.models._next_token import choose
+from models_pins.ours import arguments, build
 
 
 @pytest.mark.parametrize(
@@ -117,3 +118,28 @@ def test_sequences_are_translated_greedily():
                 assert row[t] == token
                 if token in (0, 2):  # the end; or padding, which the whole run would leave out
                     break
+
+
+def test_a_temperature_near_0_is_the_most_likely():
+    logits = gs.tensor([[1.0, 5.0, 4.0], [-3e38, -2.9e38, 3e38]])
+    for temperature in (1e-3, 1e-30, 1e-44):
+        assert choose(logits, temperature).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lstm", "gru", "seq2seq", "encoder_pre", "decoder_post", "transformer_pre", "gpt2", "bert"],
+)
+def test_no_sequence_at_all(name):
+    outputs = build(name).double()(*(x if x is None else x[:0] for x in arguments(name)))
+    for output in outputs if isinstance(outputs, tuple) else (outputs,):
+        assert output is None or output.size(0) == 0
+
+
+def test_attention_over_no_sequence():
+    layer = gs.nn.MultiheadAttention(8, 2, batch_first=True)
+    x = gs.zeros(0, 3, 8)
+    for need in (True, False):
+        out, weights = layer(x, x, x, need_weights=need)
+        assert out.shape == (0, 3, 8)
+        assert weights is None or weights.shape == (0, 3, 3)

@@ -1,5 +1,6 @@
 """Files of torch.save: tests/torch_files/make_files.py wrote them with PyTorch."""
 
+import collections
 import io
 import pickle
 import zipfile
@@ -186,3 +187,23 @@ def test_encrypted_archives():
         data[data.index(signature) + place] |= 1
     with pytest.raises(RuntimeError, match="encrypted"):
         gs.load(io.BytesIO(data))
+
+
+def test_the_milestones_of_a_schedule():
+    code = b"ccollections\nCounter\n(}(K\3K\1K\5K\2utR."
+    found = gs.load(io.BytesIO(archive(b"\x80\2" + code)))
+    assert (found, found[4]) == (collections.Counter({3: 1, 5: 2}), 0)
+
+
+def test_tensors_that_are_not_here_or_not_as_they_are_stored():
+    with zipfile.ZipFile(FILES / "linear.pt") as made:
+        payload = made.read("linear/data.pkl")
+        storages = {n.rsplit("/", 1)[1]: made.read(n) for n in made.namelist() if "/data/" in n}
+    other = payload.replace(b"torch\nFloatStorage", b"torch\nComplexFloatStorage")
+    with pytest.raises(UnsafePickleError, match=r"not here \(torch\.ComplexFloatStorage\)"):
+        gs.load(io.BytesIO(archive(other, storages)))
+    # The seventh argument of the first tensor: its sign bit.
+    end = payload.index(b"tq\x0c")
+    turned = payload[:end] + b"}X\3\0\0\0neg\x88s" + payload[end:]
+    with pytest.raises(RuntimeError, match="sign turned"):
+        gs.load(io.BytesIO(archive(turned, storages)))

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from gradstone._C import Tensor
 from gradstone.keras._config import deserialize, serialize
 from gradstone.keras._symbolic import Graph, KerasTensor, leaves, map_leaves
 from gradstone.keras._tensor import Base, array
@@ -141,11 +142,23 @@ def load_model(
         raise ValueError(
             f"{os.fspath(filepath)} holds weights alone: make the model and use load_weights()."
         )
+    try:
+        return _made(state, os.fspath(filepath), custom_objects, compile)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{os.fspath(filepath)} does not describe a model that can be made here: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _made(
+    state: dict[str, Any], name: str, custom_objects: Mapping[str, Any] | None, compile: bool
+) -> Any:
     model = deserialize(state["model"], custom_objects)
     if state["build_shape"] is not None and model._graph is None:
         model.built = False
         model.build(state["build_shape"])
-    _write_weights(model, state, os.fspath(filepath))
+    _write_weights(model, state, name)
     for layer, flag in zip(model._flatten_layers(), state["trainable"]):
         layer._trainable = flag
         for weight in layer._own_weights()[0]:
@@ -183,6 +196,10 @@ def _read(filepath: Any) -> dict[str, Any]:
     state = serialization.load(filepath)
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
         raise ValueError(f"{os.fspath(filepath)} is not a file that gradstone.keras wrote.")
+    weights, paths = state.get("weights"), state.get("paths")
+    lists = isinstance(weights, list) and isinstance(paths, list) and len(weights) == len(paths)
+    if not lists or not all(isinstance(w, Tensor) for w in weights or ()):
+        raise ValueError(f"{os.fspath(filepath)} is damaged: it holds no list of weights.")
     return state
 
 

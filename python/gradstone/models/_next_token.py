@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradstone import _C
 from gradstone._C import Generator, Tensor
+from gradstone._checks import whole
 from gradstone._sampling import multinomial
 
 
@@ -11,8 +12,8 @@ def check_sampling(op: str, temperature: float, top_k: int | None, top_p: float 
     """ValueError for what cannot be sampled with."""
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"[{op}] expected temperature >= 0, got {temperature}.")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"[{op}] expected top_k >= 1, got {top_k}.")
+    if top_k is not None:
+        whole(op, "top_k", top_k, 1)
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"[{op}] expected 0 < top_p <= 1, got {top_p}.")
 
@@ -44,5 +45,8 @@ def choose(
     """One token for each row of logits (N, V): (N) int64. Temperature 0 takes the most likely."""
     if temperature == 0:
         return logits.argmax(1)
-    weights = restrict(logits.float() / temperature, top_k, top_p).softmax(1)
+    # The most likely at 0: no temperature is so low that the others' quotients overflow upwards.
+    logits = logits.float()
+    logits = (logits - logits.amax(1, True)) / temperature
+    weights = restrict(logits, top_k, top_p).softmax(1)
     return multinomial(weights, 1, generator=generator).squeeze(1)

@@ -14,6 +14,8 @@ from gradstone.nn import functional as F
 def check_lengths(op: str, lengths: Tensor, batch: int, longest: int) -> None:
     """(N) integers from 1 to the padded length."""
     check_shape(op, "lengths", lengths, (batch,))
+    if batch == 0:
+        return
     low, high = int(lengths.min().item()), int(lengths.max().item())
     if lengths.dtype.is_floating_point or low < 1 or high > longest:
         raise ValueError(

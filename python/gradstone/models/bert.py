@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gradstone import nn
 from gradstone._C import Tensor
+from gradstone._checks import whole
 from gradstone._creation import arange, zeros
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.models._inputs import check_shape, check_tokens
@@ -38,6 +39,11 @@ class BertConfig:
     pad_token_id: int = 0
 
     def __post_init__(self) -> None:
+        for name in (
+            "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+            "intermediate_size", "max_position_embeddings", "type_vocab_size",
+        ):  # fmt: skip
+            whole("BertConfig", name, getattr(self, name), 1)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 "[BertConfig] hidden_size must be divisible by num_attention_heads, got "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gradstone import _C, nn
 from gradstone._C import Generator, Tensor
+from gradstone._checks import whole
 from gradstone._creation import arange, empty, zeros
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.models._inputs import check_tokens
@@ -38,8 +39,7 @@ class GPT2Config:
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"[GPT2Config] expected {name} >= 1, got {getattr(self, name)}.")
+            whole("GPT2Config", name, getattr(self, name), 1)
         if self.n_embd % self.n_head:
             raise ValueError(
                 f"[GPT2Config] n_embd must be divisible by n_head, got {self.n_embd} and "
@@ -217,6 +217,7 @@ class GPT2(nn.Module):
         """
         check_tokens("GPT2.generate", tokens)
         check_sampling("GPT2.generate", temperature, top_k, top_p)
+        whole("GPT2.generate", "max_new_tokens", max_new_tokens)
         longest, was_training = self.config.n_positions, self.training
         self.eval()
         try:

@@ -50,7 +50,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
                     weights.metadata()["format"] != FORMAT
                 ):
                     # offset_keys: the file's order.
-                    return {k: _tensor(weights.get_tensor(k)) for k in weights.offset_keys()}
+                    return {k: _tensor(weights, k, path) for k in weights.offset_keys()}
         except safetensors.SafetensorError as error:
             raise RuntimeError(
                 f"[load_pretrained] {path} is truncated or damaged: {error}."
@@ -67,8 +67,15 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _tensor(array: Any) -> Tensor:
-    return _C.from_numpy(array)
+def _tensor(weights: Any, name: str, path: Path) -> Tensor:
+    from gradstone import serialization
+
+    dtype = weights.get_slice(name).get_dtype()
+    if dtype not in serialization._SAFETENSORS:
+        raise RuntimeError(
+            f"[load_pretrained] {path}: {name} is of dtype {dtype}, which there is not here."
+        )
+    return _C.from_numpy(weights.get_tensor(name))
 
 
 def match_names(

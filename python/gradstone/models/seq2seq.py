@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from gradstone import _C, nn
 from gradstone._C import Tensor
+from gradstone._checks import whole
 from gradstone._creation import full
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.models._inputs import check_tokens
@@ -114,6 +115,7 @@ class AttentionSeq2Seq(nn.Module):
         """The most likely word at every step: tokens (N, steps) int64, without `start`, `end` at
         and behind the end of each; and alignments (N, steps, S). Call eval() first, or dropout is
         active."""
+        whole("AttentionSeq2Seq.generate", "max_new_tokens", max_new_tokens, 1)
         annotations, state, padding = self.encode(src)
         projected = self.attention.U_a(annotations)
         word = full((src.size(0),), start, dtype=_C.int64, device=src.device)

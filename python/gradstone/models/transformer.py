@@ -13,6 +13,7 @@ import numpy as np
 
 from gradstone import _C, nn
 from gradstone._C import Tensor
+from gradstone._checks import whole
 from gradstone._creation import full, tensor
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.models._inputs import check_tokens
@@ -257,6 +258,7 @@ class TransformerSeq2Seq(nn.Module):
     def generate(self, src: Tensor, start: int, end: int, max_new_tokens: int = 50) -> Tensor:
         """The most likely token at every step: (N, 1 + steps) int64, `start` first; behind `end` a
         sequence holds `end`. Call eval() first, or dropout is active."""
+        whole("TransformerSeq2Seq.generate", "max_new_tokens", max_new_tokens)
         memory, padding = self.encode(src)
         out = full((src.size(0), 1), start, dtype=_C.int64, device=src.device)
         done = out[:, 0] != start

@@ -9,8 +9,10 @@ names anything else, a whole module for instance, is refused.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -74,6 +76,7 @@ class _TorchMachine(Machine):
     known = {
         **Machine.known,
         "collections OrderedDict": "dict",
+        "collections Counter": "counter",
         "torch Size": "tuple",
         "torch._utils _rebuild_tensor_v2": "tensor",
         "torch._utils _rebuild_parameter": "parameter",
@@ -84,13 +87,28 @@ class _TorchMachine(Machine):
         super().__init__()
         self.storages = storages
 
+    def name(self, name: str) -> Name:
+        kin = name.startswith("torch._utils _rebuild_") or re.fullmatch(r"torch \w+Storage", name)
+        if kin and name not in self.known:
+            raise UnsafePickleError(
+                f"holds tensors of a kind that there is not here ({name.replace(' ', '.')})"
+            )
+        return super().name(name)
+
     def made(self, kind: str, arguments: tuple[Any, ...]) -> Any:
         if kind == "dict":
             return keyed(arguments[0] if arguments else ())
+        if kind == "counter":  # the milestones of a learning rate
+            counts = expect(arguments[0], dict) if arguments else {}
+            if any(type(n) is not int for n in counts.values()):
+                raise ValueError("a Counter holds more than whole numbers")
+            return Counter(counts)
         if kind == "tuple":
             return tuple(*arguments)
         if kind == "tensor":
             storage, offset, size, stride = arguments[:4]
+            if len(arguments) > 6 and arguments[6]:
+                raise ValueError("a tensor is stored with its sign turned, or is more than values")
             return _View(expect(storage, _Storage), offset, size, stride)
         if kind == "parameter":
             return expect(arguments[0], _View)

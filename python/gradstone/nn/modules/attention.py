@@ -180,7 +180,7 @@ class MultiheadAttention(Module):
         n, t, e = query.shape
         s = key.size(1)
         q, k, v = (
-            x.reshape(n, -1, self.num_heads, self.head_dim).transpose(1, 2)
+            x.reshape(n, x.size(1), self.num_heads, self.head_dim).transpose(1, 2)
             for x in self._project(query, key, value)
         )  # N heads length d
         chance = self.dropout if self.training else 0.0
