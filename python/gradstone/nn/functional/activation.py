@@ -58,15 +58,17 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """input where positive, elsewhere weight * input; weight has one element, or one for each
     channel (dim 1)."""
-    if weight.numel() != 1:
-        channels = input.size(1) if input.dim() > 1 else 1
-        if weight.numel() != channels:
-            raise ValueError(
-                f"[prelu] expected 1 or {channels} weights for input of shape "
-                f"{tuple(input.shape)}, got {weight.numel()}."
-            )
+    channels = input.size(1) if input.dim() > 1 else 1
+    if weight.dim() > 1 or weight.numel() not in (1, channels):
+        raise ValueError(
+            f"[prelu] expected weight of shape (1,) or ({channels},) for input of shape "
+            f"{tuple(input.shape)}, got {tuple(weight.shape)}."
+        )
+    if weight.numel() == 1:
+        weight = weight.reshape(())
+    else:
         weight = weight.reshape([-1] + [1] * (input.dim() - 2))
-    return _C.relu(input) - weight * _C.relu(-input)
+    return _C.relu(input) + weight * input.clamp(max=0.0)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -81,10 +83,10 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along dim times the sigmoid of the second."""
-    if input.size(dim) % 2:
+    half, odd = divmod(input.size(dim), 2)
+    if odd:
         raise ValueError(f"[glu] expected an even size along dim {dim}, got {input.size(dim)}.")
-    a, b = _C.chunk(input, 2, dim)
-    return a * sigmoid(b)
+    return _C.narrow(input, dim, 0, half) * sigmoid(_C.narrow(input, dim, half, half))
 
 
 def softsign(input: Tensor) -> Tensor:

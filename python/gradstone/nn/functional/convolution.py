@@ -79,7 +79,14 @@ def pad(
 def unfold(
     input: Tensor, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
 ) -> Tensor:
-    """The patches of (N, C, H, W) as columns: (N, C * kH * kW, L)."""
+    """The patches of (N, C, H, W) or (C, H, W) as columns: (N, C * kH * kW, L), without N when the
+    input has none."""
+    if input.dim() == 3:
+        return unfold(input.unsqueeze(0), kernel_size, dilation, padding, stride).squeeze(0)
+    if input.dim() != 4:
+        raise ValueError(
+            f"[unfold] expected input of shape (N, C, H, W) or (C, H, W), got {tuple(input.shape)}."
+        )
     kh, kw = tuple_of(kernel_size, 2, "unfold", "kernel_size")
     dh, dw = tuple_of(dilation, 2, "unfold", "dilation")
     ph, pw = tuple_of(padding, 2, "unfold", "padding")

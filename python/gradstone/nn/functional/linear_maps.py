@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._functions import broadcast_tensors
 
 linear = _C.linear
 one_hot = _C.one_hot
@@ -12,7 +13,16 @@ scaled_dot_product_attention = _C.scaled_dot_product_attention
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x1 (..., I1), x2 (..., I2), weight (O, I1, I2): x1 W_o x2 for each o, plus bias (O)."""
+    if weight.dim() != 3:
+        raise ValueError(
+            f"[bilinear] expected weight of shape (O, I1, I2), got {tuple(weight.shape)}."
+        )
     o, i1, i2 = weight.shape
+    if (*input1.shape[:-1], i2) != tuple(input2.shape) or input1.shape[-1:] != (i1,):
+        raise ValueError(
+            f"[bilinear] expected inputs of shapes (..., {i1}) and (..., {i2}) to match weight "
+            f"{tuple(weight.shape)}, got {tuple(input1.shape)} and {tuple(input2.shape)}."
+        )
     left = input1.reshape(-1, i1) @ weight.permute(1, 0, 2).reshape(i1, o * i2)
     out = (left.reshape(-1, o, i2) @ input2.reshape(-1, i2, 1)).reshape(*input1.shape[:-1], o)
     return out if bias is None else out + bias
@@ -41,7 +51,8 @@ def embedding(
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim."""
+    """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim of both broadcast to one shape."""
+    x1, x2 = broadcast_tensors(x1, x2)
     n1 = x1.norm(2.0, dim).clamp(min=eps)
     n2 = x2.norm(2.0, dim).clamp(min=eps)
     return (x1 * x2).sum(dim) / (n1 * n2)

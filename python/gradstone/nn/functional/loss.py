@@ -116,10 +116,16 @@ def smooth_l1_loss(
 
 
 def huber_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0
+    input: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Half the square below delta, linear above."""
     _warn_of_shapes("huber_loss", input, target)
+    if weight is not None:
+        return _weighted(_C.huber_loss(input, target, "none", delta), weight, reduction)
     return _C.huber_loss(input, target, reduction, delta)
 
 
@@ -164,16 +170,29 @@ def kl_div(
 
 
 def hinge_embedding_loss(
-    input: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """input where target is 1, max(0, margin - input) where it is -1."""
+    reduction = old_reduction(reduction, size_average, reduce)
     return _C.hinge_embedding_loss(input, target, margin, reduction)
 
 
 def margin_ranking_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """max(0, -target * (input1 - input2) + margin)."""
+    reduction = old_reduction(reduction, size_average, reduce)
     return _reduce("margin_ranking_loss", _C.relu(margin - target * (input1 - input2)), reduction)
 
 
@@ -184,9 +203,16 @@ def triplet_margin_loss(
     margin: float = 1.0,
     p: float = 2.0,
     eps: float = 1e-6,
+    swap: bool = False,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """max(0, |a - p| - |a - n| + margin) over (N, D)."""
+    """max(0, |a - p| - |a - n| + margin) over (N, D); with `swap` |p - n| in the place of |a - n|
+    where it is smaller (Balntas et al., 2016)."""
+    reduction = old_reduction(reduction, size_average, reduce)
     near = (anchor - positive + eps).norm(p, -1)
     far = (anchor - negative + eps).norm(p, -1)
+    if swap:
+        far = _C.minimum(far, (positive - negative + eps).norm(p, -1))
     return _reduce("triplet_margin_loss", _C.relu(near - far + margin), reduction)

@@ -41,11 +41,15 @@ class _MaxPoolNd(Module):
 class MaxPool1d(_MaxPoolNd):
     """Largest value of windows of (N, C, L)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        if self.return_indices:
-            raise NotImplementedError("[MaxPool1d] return_indices is offered by MaxPool2d alone.")
+    def forward(self, input: Tensor) -> Any:
         return F.max_pool1d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
+            self.return_indices,
         )
 
 
