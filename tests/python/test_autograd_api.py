@@ -97,3 +97,11 @@ def test_inference_mode():
         return x * 2
 
     assert not run().requires_grad
+
+
+def test_grad_takes_pytorchs_arguments():
+    x = gs.ones(2, requires_grad=True)
+    got = gs.autograd.grad((x * x).sum(), x, None, None, False, True, True)
+    assert got[0].tolist() == [2.0, 2.0]
+    with pytest.warns(FutureWarning, match="changes nothing"):
+        gs.autograd.grad((x * x).sum(), x, only_inputs=False)

@@ -303,3 +303,19 @@ def test_parameter_is_a_leaf_of_its_own_class():
     assert type(copy.deepcopy(p)) is nn.Parameter
     with pytest.raises(TypeError):
         nn.Parameter([1.0])
+
+
+def test_a_copied_parameter_has_no_gradient():
+    layer = nn.Linear(2, 1)
+    layer(gs.ones(1, 2)).sum().backward()
+    both = copy.deepcopy([layer, layer.weight])
+    assert both[0].weight is both[1] and both[1].grad is None
+    assert layer.weight.grad is not None
+
+
+def test_parameter_dict_orders_a_plain_dict_by_name():
+    """As PyTorch does: an optimizer's state is numbered by that order."""
+    values = {"b": gs.ones(1), "a": gs.ones(2)}
+    assert [n for n, _ in nn.ParameterDict(values).named_parameters()] == ["a", "b"]
+    assert list(nn.ParameterDict(OrderedDict(values))) == ["b", "a"]
+    assert list(nn.ParameterDict(list(values.items()))) == ["b", "a"]

@@ -3,6 +3,7 @@ differences."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 from gradstone import _C
@@ -68,6 +69,7 @@ def grad(
     grad_outputs: Grads = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -76,7 +78,14 @@ def grad(
     ``.grad`` changes.
 
     With `allow_unused` an input that was not used gives None, with `materialize_grads` zeros.
+    `only_inputs` is PyTorch's and changes nothing; False is warned of.
     """
+    if not only_inputs:
+        warnings.warn(
+            "[grad] only_inputs=False changes nothing: backward fills .grad of all leaves.",
+            FutureWarning,
+            stacklevel=2,
+        )
     if is_grads_batched:
         raise NotImplementedError("[grad] batched gradients are not offered.")
     if materialize_grads and allow_unused is False:

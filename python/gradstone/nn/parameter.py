@@ -24,6 +24,14 @@ class Parameter(Tensor):
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
         pass
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        """A parameter with a copy of the values, and without a gradient, as PyTorch has it."""
+        seen = id(self) in memo
+        copy: Parameter = super().__deepcopy__(memo)
+        if not seen:
+            copy.grad = None
+        return copy
+
     def __repr__(self, **kwargs: Any) -> str:
         return "Parameter containing:\n" + super().__repr__()
 

@@ -349,8 +349,12 @@ class ParameterDict(Module):
         return self[key] if key in self else default
 
     def update(self, parameters: Any) -> None:
-        """Adds parameters from a mapping or from (name, parameter) pairs."""
-        for key, value in parameters.items() if hasattr(parameters, "items") else parameters:
+        """Adds parameters from a mapping or from (name, parameter) pairs. Those of a plain dict
+        come in the order of their names, as in PyTorch: optimizers number parameters by it."""
+        pairs = parameters.items() if hasattr(parameters, "items") else parameters
+        if isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict):
+            pairs = sorted(pairs)
+        for key, value in pairs:
             self[key] = value
 
     def extra_repr(self) -> str:
