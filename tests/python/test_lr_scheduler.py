@@ -143,3 +143,15 @@ def test_misuse():
     schedule = S.StepLR(optimizer(), 3)
     with pytest.warns(UserWarning, match=r"before `optimizer.step\(\)`"):
         schedule.step()
+
+
+def test_constant_factor_after_another_schedule():
+    """SequentialLR begins a schedule from the initial rate, whatever the rate is then."""
+    o = optimizer(0.1)
+    schedule = S.SequentialLR(o, [S.ExponentialLR(o, 0.5), S.ConstantLR(o, 0.2, 2)], [3])
+    got = []
+    for _ in range(7):
+        got.append(o.param_groups[0]["lr"])
+        o.step()
+        schedule.step()
+    assert got == pytest.approx([0.1, 0.05, 0.025, 0.02, 0.02, 0.1, 0.1])

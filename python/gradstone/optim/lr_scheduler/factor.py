@@ -118,6 +118,10 @@ class ConstantLR(LRScheduler):
             return self._lrs()
         return [lr * (1.0 / self.factor) for lr in self._lrs()]
 
+    def _closed_form_lr(self) -> list[float]:
+        factor = self.factor if self.last_epoch < self.total_iters else 1.0
+        return [base * factor for base in self.base_lrs]
+
 
 class LinearLR(LRScheduler):
     """The factor on the rate goes from start_factor to end_factor in total_iters equal steps."""
