@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections import namedtuple
+from collections import OrderedDict, namedtuple
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from gradstone.utils.data import (
     TensorDataset,
     WeightedRandomSampler,
     default_collate,
+    default_convert,
     get_worker_info,
     random_split,
 )
@@ -362,3 +364,43 @@ def test_bad_arguments():
         DataLoader(Squares(), prefetch_factor=2)
     with pytest.raises(IndexError):
         list(DataLoader(TensorDataset(gs.zeros(3)), sampler=[7]))
+
+
+def test_collation_keeps_the_class_of_a_mapping():
+    items = [OrderedDict(x=1), OrderedDict(x=2)]
+    batch = default_collate(items)
+    assert type(batch) is OrderedDict and batch["x"].tolist() == [1, 2]
+    assert items[0]["x"] == 1
+    fixed = default_collate([MappingProxyType({"x": 1})])
+    assert fixed["x"].tolist() == [1]
+    converted = default_convert(OrderedDict(x=np.float32(2)))
+    assert type(converted) is OrderedDict
+    assert converted["x"].dtype == gs.float32 and converted["x"].item() == 2
+
+
+def test_what_a_pass_was_made_from_cannot_be_set():
+    loader = DataLoader([1, 2, 3], 2)
+    for name in ("batch_size", "sampler", "batch_sampler", "drop_last", "dataset"):
+        with pytest.raises(ValueError, match=f"{name} cannot be set"):
+            setattr(loader, name, None)
+    loader.collate_fn = sum
+    assert list(loader) == [3, 3]
+
+
+def test_start_methods_are_checked():
+    with pytest.raises(ValueError, match="num_workers > 0"):
+        DataLoader([1], multiprocessing_context="fork")
+    with pytest.raises(ValueError, match="to be one of .*'fork'.*, got 'thread'"):
+        DataLoader([1], num_workers=1, multiprocessing_context="thread")
+
+
+def test_loaders_and_chains_have_what_pytorchs_have():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter(range(3))
+
+        def __len__(self):
+            return 3
+
+    assert len(Stream() + Stream()) == 6
+    assert DataLoader[int] is not None

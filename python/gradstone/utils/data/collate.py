@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,7 +32,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, (str, bytes)):
         return batch
     if isinstance(first, Mapping):
-        return {key: default_collate([item[key] for item in batch]) for key in first}
+        fields = {key: default_collate([item[key] for item in batch]) for key in first}
+        return _like(first, fields)
     if isinstance(first, tuple) and hasattr(first, "_fields"):
         return type(first)(*(default_collate(field) for field in zip(*batch)))
     if isinstance(first, Sequence):
@@ -44,14 +46,28 @@ def default_collate(batch: Sequence[Any]) -> Any:
     )
 
 
+def _like(mapping: Mapping[Any, Any], fields: dict[Any, Any]) -> Any:
+    """The fields in a mapping of the same class, where that can be copied and written to."""
+    if type(mapping) is dict:
+        return fields
+    try:
+        same: Any = copy.copy(mapping)
+        same.update(fields)
+    except (AttributeError, TypeError):
+        return fields
+    return same
+
+
 def default_convert(data: Any) -> Any:
-    """Arrays inside `data` become tensors; nothing is batched."""
+    """Arrays and NumPy's numbers inside `data` become tensors; nothing is batched."""
     if isinstance(data, Tensor):
         return data
+    if isinstance(data, np.generic) and data.dtype.kind not in "SUO":
+        return _creation.as_tensor(np.asarray(data))
     if isinstance(data, np.ndarray) and data.dtype.kind not in "SUO":
         return _creation.as_tensor(data)
     if isinstance(data, Mapping):
-        return {key: default_convert(value) for key, value in data.items()}
+        return _like(data, {key: default_convert(value) for key, value in data.items()})
     if isinstance(data, tuple) and hasattr(data, "_fields"):
         return type(data)(*(default_convert(value) for value in data))
     if isinstance(data, (tuple, list)):

@@ -7,6 +7,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from types import GenericAlias
 from typing import Any
 
 from gradstone import _C
@@ -34,6 +35,27 @@ Collate = Callable[[Any], Any]
 _DRAWN_AT_ONCE = (SubsetRandomSampler, WeightedRandomSampler)  # when a pass begins
 
 
+# What the order of a pass was made from.
+_FIXED = frozenset(
+    ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
+)
+
+
+def _check_context(context: Any, num_workers: int) -> None:
+    """ValueError for a start method that Python does not know. Workers are forked, whatever it
+    is."""
+    import multiprocessing
+
+    if num_workers == 0:
+        raise ValueError("multiprocessing_context can only be used with num_workers > 0")
+    methods = multiprocessing.get_all_start_methods()
+    if isinstance(context, str) and context not in methods:
+        raise ValueError(
+            f"[DataLoader] expected multiprocessing_context to be one of {methods}, "
+            f"got {context!r}."
+        )
+
+
 class DataLoader:
     """Iterates over batches of `dataset`.
 
@@ -51,10 +73,14 @@ class DataLoader:
     with workers, a batch may therefore have been read before the loop changes the data: changes
     made in the middle of a pass may show one batch late, or in a part of that batch.
 
+    Workers are forked whatever ``multiprocessing_context`` says.
+
     ``pin_memory`` hands batches out in pinned memory, from which ``to("cuda", non_blocking=True)``
     copies while the loop goes on; the memory of a batch is used again when its copies are done.
     Without a GPU it warns and changes nothing.
     """
+
+    __class_getitem__: Any = classmethod(GenericAlias)  # DataLoader[Item], in annotations
 
     def __init__(
         self,
@@ -86,6 +112,8 @@ class DataLoader:
             raise ValueError("persistent_workers option needs num_workers > 0")
         if prefetch_factor is not None and prefetch_factor < 1:
             raise ValueError("prefetch_factor option should be positive")
+        if multiprocessing_context is not None:
+            _check_context(multiprocessing_context, num_workers)
         self.dataset = dataset
         self.num_workers = num_workers
         self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
@@ -145,6 +173,14 @@ class DataLoader:
         batched = batch_size is not None or batch_sampler is not None
         self._batched = batched
         self.collate_fn = collate_fn or (default_collate if batched else default_convert)
+        self._made = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FIXED and "_made" in self.__dict__:
+            raise ValueError(
+                f"[DataLoader] {name} cannot be set after the loader is made; make a new one."
+            )
+        super().__setattr__(name, value)
 
     def __len__(self) -> int:
         if self._iterable:

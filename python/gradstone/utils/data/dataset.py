@@ -159,6 +159,9 @@ class ChainDataset(IterableDataset[T_co]):
         for dataset in self.datasets:
             yield from dataset
 
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self.datasets)
+
 
 def random_split(
     dataset: Dataset[Any], lengths: Sequence[int | float], generator: Generator | None = None
