@@ -319,3 +319,87 @@ def test_parameter_dict_orders_a_plain_dict_by_name():
     assert [n for n, _ in nn.ParameterDict(values).named_parameters()] == ["a", "b"]
     assert list(nn.ParameterDict(OrderedDict(values))) == ["b", "a"]
     assert list(nn.ParameterDict(list(values.items()))) == ["b", "a"]
+
+
+def test_hooks_of_the_state():
+    log = []
+    net = nn.Sequential(nn.Linear(1, 1))
+    net.register_state_dict_post_hook(
+        lambda module, state, prefix, local: log.append((prefix, list(state)))
+    )
+    net[0].register_state_dict_pre_hook(lambda module, prefix, keep: log.append((prefix, keep)))
+    state = net.state_dict()
+    assert log == [("0.", False), ("", ["0.weight", "0.bias"])]
+
+    def rename(module, state, prefix, local, strict, missing, unexpected, errors):
+        assert module is net[0] and strict
+        state[prefix + "weight"] = state.pop(prefix + "w")
+
+    def forgive(module, keys):
+        keys.missing_keys.clear()
+
+    state["0.w"] = state.pop("0.weight") * 0 + 3
+    del state["0.bias"]
+    handles = [
+        net.register_load_state_dict_pre_hook(lambda *args: state.pop("unused", None)),
+        net[0].register_load_state_dict_pre_hook(rename),
+        net.register_load_state_dict_post_hook(forgive),
+    ]
+    assert net.load_state_dict(state).missing_keys == []
+    assert net[0].weight.item() == 3 and "0.w" in state
+    for handle in handles:
+        handle.remove()
+    with pytest.raises(RuntimeError, match="Missing key"):
+        net.load_state_dict(state)
+    net.register_state_dict_post_hook(lambda module, state, prefix, local: state)
+    with pytest.raises(RuntimeError, match="must return None"):
+        net.state_dict()
+
+
+def test_a_module_writes_entries_of_its_own():
+    class Scaled(nn.Linear):
+        def _save_to_state_dict(self, destination, prefix, keep_vars):
+            super()._save_to_state_dict(destination, prefix, keep_vars)
+            destination[prefix + "scale"] = gs.ones(1)
+
+    assert list(nn.Sequential(Scaled(1, 1)).state_dict()) == ["0.weight", "0.bias", "0.scale"]
+
+
+def test_sequential_arithmetic():
+    a, b = nn.Sequential(nn.ReLU(), nn.Tanh()), nn.Sequential(nn.ELU())
+    assert [type(m) for m in a + b] == [nn.ReLU, nn.Tanh, nn.ELU]
+    assert len(a) == 2 and list(2 * a) == [*a, *a]
+    b *= 3
+    a += b
+    assert len(a) == 5 and list(a._modules) == ["0", "1", "2", "3", "4"]
+    with pytest.raises(TypeError):
+        a + [nn.ReLU()]
+    with pytest.raises(ValueError, match="once or more, got 0"):
+        a * 0
+
+
+def test_parameter_dict_is_a_dict():
+    values = nn.ParameterDict({"a": gs.ones(1), "b": gs.ones(2)})
+    assert list(reversed(values)) == ["b", "a"]
+    twin = values | {"c": gs.ones(3)}
+    assert list(twin) == ["a", "b", "c"] and twin["a"] is values["a"] and len(values) == 2
+    assert values.setdefault("a", 3) is twin["a"] and values.setdefault("d", 3) == 3
+    assert values.popitem() == ("d", 3)
+    assert list(nn.ParameterDict.fromkeys("xy", 1)) == ["x", "y"]
+    values.clear()
+    assert len(values) == 0 and list(values.parameters()) == []
+    with pytest.raises(KeyError):
+        values.popitem()
+
+
+def test_modules_put_in_place_by_name():
+    net = nn.Sequential(OrderedDict(a=nn.Sequential(nn.Linear(1, 1), nn.ReLU())))
+    net.set_submodule("a.0", nn.Tanh())
+    assert type(net.a[0]) is nn.Tanh
+    net.set_submodule("a.2", net.a[0])
+    assert len(list(net.modules())) == 4 and len(list(net.modules(remove_duplicate=False))) == 5
+    for target, strict in (("a.9", True), ("x.y", False), ("a.training", False)):
+        with pytest.raises(AttributeError):
+            net.set_submodule(target, nn.ReLU(), strict)
+    with pytest.raises(ValueError, match="name of a submodule"):
+        net.set_submodule("", nn.ReLU())

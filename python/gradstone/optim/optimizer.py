@@ -15,7 +15,7 @@ from gradstone._C import Tensor
 from gradstone._capture import recording
 from gradstone._checks import real
 from gradstone.autograd.grad_mode import enable_grad
-from gradstone.utils.hooks import HookDict, RemovableHandle
+from gradstone.utils.hooks import HookDict, RemovableHandle, add_hook
 
 Params = Iterable[Any]
 Closure = Callable[[], Any]
@@ -160,15 +160,11 @@ class Optimizer:
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """hook(optimizer, args, kwargs) before each step."""
-        handle = RemovableHandle(self._pre_hooks)
-        self._pre_hooks[handle.id] = hook
-        return handle
+        return add_hook(self._pre_hooks, hook)
 
     def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """hook(optimizer, args, kwargs) after each step."""
-        handle = RemovableHandle(self._post_hooks)
-        self._post_hooks[handle.id] = hook
-        return handle
+        return add_hook(self._post_hooks, hook)
 
     # ------------------------------------------------------------------------------------- state
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 
@@ -34,3 +35,20 @@ class RemovableHandle:
 
 class HookDict(dict[int, Any]):
     """A dict that can be referred to weakly."""
+
+
+def add_hook(
+    hooks: HookDict,
+    hook: Callable[..., Any],
+    prepend: bool = False,
+    flags: HookDict | None = None,
+) -> RemovableHandle:
+    """Puts a hook behind the others, or before them, and its number into `flags`."""
+    handle = RemovableHandle(hooks, extra=flags)
+    hooks[handle.id] = hook
+    if flags is not None:
+        flags[handle.id] = True
+    if prepend:
+        for key in [key for key in hooks if key != handle.id]:
+            hooks[key] = hooks.pop(key)
+    return handle

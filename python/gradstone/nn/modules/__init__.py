@@ -28,8 +28,6 @@ from gradstone.nn.modules.attention import (
 from gradstone.nn.modules.container import (
     ModuleDict,
     ModuleList,
-    ParameterDict,
-    ParameterList,
     Sequential,
 )
 from gradstone.nn.modules.conv import (
@@ -71,6 +69,10 @@ from gradstone.nn.modules.normalization import (
     BatchNorm2d,
     GroupNorm,
     LayerNorm,
+)
+from gradstone.nn.modules.parameter_container import (
+    ParameterDict,
+    ParameterList,
 )
 from gradstone.nn.modules.pooling import (
     AdaptiveAvgPool1d,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gradstone._C import Tensor
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.nn.modules._tree import ModuleTree
 from gradstone.nn.parameter import Parameter
+from gradstone.utils.hooks import HookDict, RemovableHandle, add_hook
 
 
 class _IncompatibleKeys(NamedTuple):
@@ -29,6 +30,41 @@ class ModuleState(ModuleTree):
     """The part of a module that saves and loads."""
 
     _non_persistent_buffers_set: set[str]
+    _state_dict_pre_hooks: HookDict
+    _state_dict_hooks: HookDict
+    _load_state_dict_pre_hooks: HookDict
+    _load_state_dict_post_hooks: HookDict
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """hook(module, prefix, keep_vars) before this module's entries are written."""
+        return add_hook(self._state_dict_pre_hooks, hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """hook(module, state_dict, prefix, local_metadata) behind the entries of this module and
+        all below it; it may change the dict."""
+        return add_hook(self._state_dict_hooks, hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
+        error_msgs) before this module's entries are read; it may change the dict."""
+        return add_hook(self._load_state_dict_pre_hooks, hook)
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., Any], with_module: bool = False
+    ) -> RemovableHandle:
+        """PyTorch's older form, where the hook is not given the module."""
+        if not with_module:
+            given = hook
+
+            def hook(module: Any, *args: Any) -> Any:
+                return given(*args)
+
+        return self.register_load_state_dict_pre_hook(hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """hook(module, incompatible_keys) when this module and all below it are loaded; it may
+        change the lists missing_keys and unexpected_keys."""
+        return add_hook(self._load_state_dict_post_hooks, hook)
 
     def get_extra_state(self) -> Any:
         """State other than tensors; a subclass that has some overrides this and set_extra_state."""
@@ -49,6 +85,15 @@ class ModuleState(ModuleTree):
     def _has_extra_state(self) -> bool:
         return type(self).get_extra_state is not ModuleState.get_extra_state
 
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        """Writes this module's own entries; children are not touched."""
+        for name, value in self._own_state():
+            destination[prefix + name] = value if keep_vars else value.detach()
+        if self._has_extra_state():
+            destination[prefix + "_extra_state"] = self.get_extra_state()
+
     def state_dict(
         self,
         *,
@@ -58,13 +103,15 @@ class ModuleState(ModuleTree):
     ) -> dict[str, Any]:
         """All parameters and persistent buffers by dotted name, sharing memory with the module."""
         out: dict[str, Any] = OrderedDict() if destination is None else destination
-        for name, value in self._own_state():
-            out[prefix + name] = value if keep_vars else value.detach()
-        if self._has_extra_state():
-            out[prefix + "_extra_state"] = self.get_extra_state()
+        for hook in list(self._state_dict_pre_hooks.values()):
+            hook(self, prefix, keep_vars)
+        self._save_to_state_dict(out, prefix, keep_vars)
         for name, child in self._modules.items():
             if child is not None:
                 child.state_dict(destination=out, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        for hook in list(self._state_dict_hooks.values()):
+            if hook(self, out, prefix, {}) is not None:
+                raise RuntimeError("state_dict post-hook must return None; it may change the dict.")
         return out
 
     def _load_from_state_dict(
@@ -78,6 +125,11 @@ class ModuleState(ModuleTree):
         error_msgs: list[str],
     ) -> None:
         """Copies this module's own entries; children are not touched."""
+        for hook in list(self._load_state_dict_pre_hooks.values()):
+            hook(
+                self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
+                error_msgs,
+            )  # fmt: skip
         assign = local_metadata.get("assign_to_params_buffers", False)
         own: dict[str, Any] = dict(self._own_state())
         for name, target in own.items():
@@ -141,6 +193,7 @@ class ModuleState(ModuleTree):
         unexpected: list[str] = []
         errors: list[str] = []
         local = {"assign_to_params_buffers": assign}
+        keys = _IncompatibleKeys(missing, unexpected)
 
         def load(module: ModuleState, state: Mapping[str, Any], prefix: str) -> None:
             module._load_from_state_dict(state, prefix, local, True, missing, unexpected, errors)
@@ -148,6 +201,11 @@ class ModuleState(ModuleTree):
                 if child is not None:
                     below = f"{prefix}{name}."
                     load(child, {k: v for k, v in state.items() if k.startswith(below)}, below)
+            for hook in list(module._load_state_dict_post_hooks.values()):
+                if hook(module, keys) is not None:
+                    raise RuntimeError(
+                        "load_state_dict post-hook must return None; it may change the keys."
+                    )
 
         load(self, OrderedDict(state_dict), "")
         if strict:
@@ -162,4 +220,4 @@ class ModuleState(ModuleTree):
                 f"Error(s) in loading state_dict for {type(self).__name__}:\n\t"
                 + "\n\t".join(errors)
             )
-        return _IncompatibleKeys(missing, unexpected)
+        return keys

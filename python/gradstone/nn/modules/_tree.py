@@ -38,9 +38,9 @@ class ModuleTree:
                 path = f"{prefix}.{name}" if prefix else name
                 yield from child.named_modules(memo, path, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it."""
-        for _, module in self.named_modules():
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """This module and all below it; each once, or as often as it stands there."""
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -103,6 +103,17 @@ class ModuleTree:
             if not isinstance(module, ModuleTree):
                 raise AttributeError(f"`{name}` is not an nn.Module")
         return module
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Puts a module where this dotted name says. AttributeError when what should be above it
+        is no module, and with `strict` when there is none to replace."""
+        path, _, name = target.rpartition(".")
+        if not name:
+            raise ValueError("[set_submodule] expected the name of a submodule, got ''.")
+        parent = self.get_submodule(path)
+        if strict or hasattr(parent, name):
+            parent.get_submodule(name)
+        parent._modules[name] = module
 
     def _get_member(self, target: str, registry: str, kind: str) -> Any:
         path, _, name = target.rpartition(".")

@@ -14,7 +14,7 @@ from gradstone.nn.modules._backward_hooks import BackwardHooks
 from gradstone.nn.modules._registry import REGISTRIES, Registry
 from gradstone.nn.modules._state import ModuleState
 from gradstone.nn.parameter import Parameter
-from gradstone.utils.hooks import HookDict, RemovableHandle
+from gradstone.utils.hooks import HookDict, RemovableHandle, add_hook
 
 M = TypeVar("M", bound="Module")
 
@@ -25,6 +25,10 @@ _HOOKS = (
     "_forward_pre_hooks_with_kwargs",
     "_backward_hooks",
     "_backward_pre_hooks",
+    "_state_dict_pre_hooks",
+    "_state_dict_hooks",
+    "_load_state_dict_pre_hooks",
+    "_load_state_dict_post_hooks",
 )
 
 
@@ -102,21 +106,13 @@ class Module(ModuleState):
 
     def _add_hook(
         self,
-        hooks: dict[int, Any],
+        hooks: HookDict,
         hook: Callable[..., Any],
         prepend: bool = False,
-        flags: dict[int, Any] | None = None,
+        flags: HookDict | None = None,
     ) -> RemovableHandle:
-        handle = RemovableHandle(hooks, extra=flags)
-        hooks[handle.id] = hook
-        if flags is not None:
-            flags[handle.id] = True
-        if prepend:
-            others = [key for key in hooks if key != handle.id]
-            for key in others:
-                hooks[key] = hooks.pop(key)
         self.__dict__["_has_hooks"] = True
-        return handle
+        return add_hook(hooks, hook, prepend, flags)
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
