@@ -35,6 +35,12 @@ def rates(make, steps, kind="SGD", **options):
             lambda o: S.MultiStepLR(o, [2, 5, 5], 0.1),
             lambda t: 0.1 * 0.1 ** ((t >= 2) + 2 * (t >= 5)),
         ),
+        (lambda o: S.PolynomialLR(o, 4, 2.0), lambda t: 0.1 * (1 - min(t, 4) / 4) ** 2),
+        (lambda o: S.MultiplicativeLR(o, lambda t: 1 / t), lambda t: 0.1 / math.factorial(t)),
+        (
+            lambda o: S.ChainedScheduler([S.StepLR(o, 3, 0.5), S.ExponentialLR(o, 0.9)]),
+            lambda t: 0.1 * 0.5 ** (t // 3) * 0.9**t,
+        ),
         (lambda o: S.ExponentialLR(o, 0.9), lambda t: 0.1 * 0.9**t),
         (
             lambda o: S.CosineAnnealingLR(o, 7, 0.01),
@@ -112,6 +118,11 @@ def test_plateau():
         lambda o: S.CosineAnnealingLR(o, 9),
         lambda o: S.MultiStepLR(o, [4, 6]),
         lambda o: S.OneCycleLR(o, 0.5, total_steps=20, cycle_momentum=False),
+        lambda o: S.CosineAnnealingWarmRestarts(o, 3, 2),
+        lambda o: S.CyclicLR(o, 0.1, 0.5, 2, 3, "exp_range", 0.9, cycle_momentum=False),
+        lambda o: S.PolynomialLR(o, 9, 2.0),
+        lambda o: S.MultiplicativeLR(o, lambda t: 1 / t),
+        lambda o: S.ChainedScheduler([S.StepLR(o, 3), S.ExponentialLR(o, 0.9)]),
     ],
 )
 def test_state_goes_on(make):
@@ -155,3 +166,74 @@ def test_constant_factor_after_another_schedule():
         o.step()
         schedule.step()
     assert got == pytest.approx([0.1, 0.05, 0.025, 0.02, 0.02, 0.1, 0.1])
+
+
+def test_warm_restarts():
+    def want(t):
+        start, length = (0, 2) if t < 2 else (2, 6) if t < 8 else (8, 18)
+        return 0.01 + 0.09 * (1 + math.cos(math.pi * (t - start) / length)) / 2
+
+    assert rates(lambda o: S.CosineAnnealingWarmRestarts(o, 2, 3, 0.01), 26) == pytest.approx(
+        [want(t) for t in range(26)]
+    )
+    o = optimizer()
+    schedule = S.CosineAnnealingWarmRestarts(o, 2, 3, 0.01)
+    o.step()
+    for epoch in (0.5, 7.5, 8.25, 1.0):
+        schedule.step(epoch)
+        assert schedule.get_last_lr() == pytest.approx([want(epoch)])
+        assert schedule.last_epoch == int(epoch)
+    for epoch in (-1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="expected epoch >= 0"):
+            schedule.step(epoch)
+    with pytest.raises(ValueError, match="T_0"):
+        S.CosineAnnealingWarmRestarts(optimizer(), 0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "factor"),
+    [
+        ("triangular", lambda t: 1),
+        ("triangular2", lambda t: 0.5 ** (t // 5)),
+        ("exp_range", lambda t: 0.9**t),
+    ],
+)
+def test_cycles(mode, factor):
+    def height(t):
+        t %= 5
+        return t / 2 if t <= 2 else (5 - t) / 3
+
+    got = rates(
+        lambda o: S.CyclicLR(o, 0.2, 0.5, 2, 3, mode, 0.9, cycle_momentum=False), 17, kind="Adam"
+    )
+    assert got == pytest.approx([0.2 + 0.3 * height(t) * factor(t) for t in range(17)])
+
+
+def test_cycles_move_the_momentum_and_check_their_arguments():
+    o = optimizer(momentum=0.5)
+    schedule = S.CyclicLR(o, 0.1, 0.5, 2, base_momentum=0.6, max_momentum=0.8)
+    seen = []
+    for _ in range(5):
+        seen.append(o.param_groups[0]["momentum"])
+        o.step()
+        schedule.step()
+    assert seen == pytest.approx([0.8, 0.7, 0.6, 0.7, 0.8])
+    o = optimizer(kind="Adam")
+    own = S.CyclicLR(o, 0.1, 0.5, 1, scale_fn=lambda cycle: cycle)
+    o.step()
+    own.step(3)
+    assert own.get_last_lr() == pytest.approx([0.1 + 0.4 * 2])
+    for bad in ({"mode": "square"}, {"step_size_up": 0}, {"scale_mode": "steps"}):
+        o = optimizer(momentum=0.5)
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            S.CyclicLR(o, 0.2, 0.5, **bad)
+        assert o.param_groups[0]["lr"] == 0.1
+    with pytest.raises(ValueError, match="max_lr must have 1 values"):
+        S.CyclicLR(optimizer(), 0.1, [0.1, 0.2])
+
+
+def test_several_schedules_belong_to_one_optimizer():
+    with pytest.raises(ValueError, match="one optimizer"):
+        S.ChainedScheduler([S.StepLR(optimizer(), 1), S.StepLR(optimizer(), 1)])
+    with pytest.raises(ValueError, match="at least one"):
+        S.ChainedScheduler([])

@@ -24,6 +24,13 @@ def check_optimizer(optimizer: Any) -> None:
         raise TypeError(f"[lr_scheduler] {type(optimizer).__name__} is not an Optimizer.")
 
 
+def refuse_capture() -> None:
+    """RuntimeError while a graph is captured."""
+    recording.refuse(
+        "lr_scheduler.step", "replays would not do it. Call it outside, between the replays."
+    )
+
+
 class LRScheduler:
     """Base class: ``last_epoch`` counts the steps, a subclass computes the rates in ``get_lr``.
 
@@ -65,9 +72,7 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Goes on by one, or to `epoch` (for schedules with a closed form)."""
-        recording.refuse(
-            "lr_scheduler.step", "replays would not do it. Call it outside, between the replays."
-        )
+        refuse_capture()
         self._step_count += 1
         if self._step_count == 2 and self.optimizer._stepped is False:
             warnings.warn(

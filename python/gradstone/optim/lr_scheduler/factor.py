@@ -12,8 +12,8 @@ from gradstone.optim.lr_scheduler.base import LRScheduler, check_optimizer
 from gradstone.optim.optimizer import Optimizer
 
 
-class LambdaLR(LRScheduler):
-    """initial rate * lr_lambda(epoch); one function, or one for each group."""
+class _ByFunction(LRScheduler):
+    """A schedule of functions of the epoch: one for all groups, or one for each."""
 
     def __init__(
         self,
@@ -31,9 +31,6 @@ class LambdaLR(LRScheduler):
             self.lr_lambdas = list(lr_lambda)
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[float]:
-        return [base * f(self.last_epoch) for base, f in zip(self.base_lrs, self.lr_lambdas)]
-
     def state_dict(self) -> dict[str, Any]:
         """Functions are left out; objects that can be called give their attributes."""
         state = {k: v for k, v in super().state_dict().items() if k != "lr_lambdas"}
@@ -47,6 +44,22 @@ class LambdaLR(LRScheduler):
         for f, values in zip(self.lr_lambdas, state_dict["lr_lambdas"]):
             if values is not None:
                 f.__dict__.update(values)
+
+
+class LambdaLR(_ByFunction):
+    """initial rate * lr_lambda(epoch); one function, or one for each group."""
+
+    def get_lr(self) -> list[float]:
+        return [base * f(self.last_epoch) for base, f in zip(self.base_lrs, self.lr_lambdas)]
+
+
+class MultiplicativeLR(_ByFunction):
+    """Every step multiplies the rate by lr_lambda(epoch); one function, or one for each group."""
+
+    def get_lr(self) -> list[float]:
+        if self._is_initial:
+            return self._lrs()
+        return [lr * f(self.last_epoch) for lr, f in zip(self._lrs(), self.lr_lambdas)]
 
 
 class StepLR(LRScheduler):
@@ -174,3 +187,30 @@ class ExponentialLR(LRScheduler):
 
     def _closed_form_lr(self) -> list[float]:
         return [base * self.gamma**self.last_epoch for base in self.base_lrs]
+
+
+class PolynomialLR(LRScheduler):
+    """initial rate * (1 - epoch / total_iters) ** power, and 0 from then on."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_iters: int = 5,
+        power: float = 1.0,
+        last_epoch: int = -1,
+    ) -> None:
+        self.total_iters = whole("PolynomialLR", "total_iters", total_iters, 1)
+        self.power = power
+        super().__init__(optimizer, last_epoch)
+
+    def _rest(self, epoch: int) -> float:
+        return (1.0 - min(epoch, self.total_iters) / self.total_iters) ** self.power
+
+    def get_lr(self) -> list[float]:
+        if self._is_initial or self.last_epoch > self.total_iters:
+            return self._lrs()
+        ratio = self._rest(self.last_epoch) / self._rest(self.last_epoch - 1)
+        return [lr * ratio for lr in self._lrs()]
+
+    def _closed_form_lr(self) -> list[float]:
+        return [base * self._rest(self.last_epoch) for base in self.base_lrs]

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gradstone.optim.lr_scheduler.base import LRScheduler, check_optimizer
+from gradstone.optim.lr_scheduler.base import check_optimizer
+from gradstone.optim.lr_scheduler.momentum import MomentumSchedule, for_each_group
 from gradstone.optim.optimizer import Optimizer
 
 
-class OneCycleLR(LRScheduler):
+class OneCycleLR(MomentumSchedule):
     """Up from max_lr / div_factor to max_lr, then down to initial / final_div_factor, with momentum
     (or beta1) moving the other way (Smith and Topin, 2018). One step for each batch, total_steps in
     all."""
@@ -75,42 +76,13 @@ class OneCycleLR(LRScheduler):
                 self._start_momentum(optimizer, base_momentum, max_momentum)
         super().__init__(optimizer, last_epoch)
 
-    @staticmethod
-    def _each(optimizer: Optimizer, name: str, value: Any) -> list[float]:
-        count = len(optimizer.param_groups)
-        if isinstance(value, (list, tuple)):
-            if len(value) != count:
-                raise ValueError(
-                    f"{name} must have {count} values, one for each group, got {len(value)}"
-                )
-            return list(value)
-        return [value] * count
-
     def _start(
         self, optimizer: Optimizer, max_lr: Any, div_factor: float, final_div_factor: float
     ) -> None:
-        for group, high in zip(optimizer.param_groups, self._each(optimizer, "max_lr", max_lr)):
+        for group, high in zip(optimizer.param_groups, for_each_group(optimizer, "max_lr", max_lr)):
             group["initial_lr"] = high / div_factor
             group["max_lr"] = high
             group["min_lr"] = group["initial_lr"] / final_div_factor
-
-    def _start_momentum(self, optimizer: Optimizer, base: Any, high: Any) -> None:
-        if not self.use_beta1 and "momentum" not in optimizer.defaults:
-            raise ValueError(
-                "optimizer must support momentum or beta1 with `cycle_momentum` enabled"
-            )
-        highs = self._each(optimizer, "max_momentum", high)
-        bases = self._each(optimizer, "base_momentum", base)
-        for group, m, b in zip(optimizer.param_groups, highs, bases):
-            self._set_momentum(group, m)
-            group["max_momentum"] = m
-            group["base_momentum"] = b
-
-    def _set_momentum(self, group: dict[str, Any], value: float) -> None:
-        if self.use_beta1:
-            group["betas"] = (value, *group["betas"][1:])
-        else:
-            group["momentum"] = value
 
     def _between(self, start: float, end: float, part: float) -> float:
         if self._anneal == "linear":

@@ -6,8 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gradstone._capture import recording
-from gradstone.optim.lr_scheduler.base import LRScheduler, check_optimizer, set_value
+from gradstone.optim.lr_scheduler.base import (
+    LRScheduler,
+    check_optimizer,
+    refuse_capture,
+    set_value,
+)
 from gradstone.optim.optimizer import Optimizer, number
 
 
@@ -78,9 +82,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
         """Takes the metric after an epoch."""
-        recording.refuse(
-            "lr_scheduler.step", "replays would not do it. Call it outside, between the replays."
-        )
+        refuse_capture()
         current = float(metrics)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self.is_better(current, self.best):
