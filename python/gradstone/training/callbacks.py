@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from gradstone._C import Tensor
+from gradstone.optim.lr_scheduler import ReduceLROnPlateau
+from gradstone.training.arguments import OWN_VALUES
 
 if TYPE_CHECKING:
     from gradstone.training.trainer import Trainer
@@ -58,6 +61,10 @@ class Callback:
     def validation_start(self, trainer: Trainer) -> None: ...
     def validation_end(self, trainer: Trainer) -> None: ...
 
+    def monitored_value(self, trainer: Trainer) -> tuple[str, str] | None:
+        """(name in the history, mode) of the value that this callback looks at."""
+        return None
+
     def state_dict(self) -> dict[str, Any]:
         """What a resumed fit needs to know of this callback."""
         return {}
@@ -107,6 +114,21 @@ class Callbacks:
         for hook in self.hooks[name]:
             hook(trainer)
 
+    def end(self, trainer: Trainer) -> None:
+        """Every ``fit_end``, also when one before has failed."""
+        with ExitStack() as stack:
+            for hook in reversed(self.hooks["fit_end"]):
+                stack.callback(hook, trainer)
+
+    def may_add_values(self) -> bool:
+        """Whether somebody's own hook may put further values into ``trainer.logs``."""
+        hooks = [*self.hooks["validation_end"], *self.hooks["epoch_end"]]
+        owners = [getattr(hook, "__self__", None) for hook in hooks]
+        return any(
+            isinstance(owner, _Function) or not type(owner).__module__.startswith("gradstone.")
+            for owner in owners
+        )
+
     def state_dict(self) -> list[Any]:
         """[class name, state] of each."""
         return [[type(m).__name__, m.state_dict()] for m in self.members]
@@ -144,12 +166,32 @@ def monitored(trainer: Trainer, name: str) -> float:
     """The value of that name in the epoch's logs. KeyError, with the names there are."""
     if name not in trainer.logs:
         known = ", ".join(k for k in trainer.logs if k not in ("epoch", "seconds"))
-        hint = " (fit was given no validation)" if name.startswith("val_") else ""
-        raise KeyError(f"no value {name!r} to monitor{hint}; this epoch has {known}.")
+        raise KeyError(f"no value {name!r} to monitor; this epoch has {known}.")
     value = trainer.logs[name]
     if not isinstance(value, (int, float)):
         raise TypeError(f"cannot monitor {name!r}: expected a number, it is {value!r}.")
     return float(value)
+
+
+def check_monitors(trainer: Trainer) -> None:
+    """Says before the first epoch, and not at its end, that nothing of a monitored name will be
+    there, or that its mode must be given. KeyError or ValueError."""
+    asked = [member.monitored_value(trainer) for member in trainer.callbacks.members]
+    if isinstance(trainer.scheduler, ReduceLROnPlateau):
+        asked.append((trainer.monitor, "min"))
+    known = [name for name in OWN_VALUES if name != "penalty" or trainer.compute.penalised]
+    known += trainer.metrics
+    if trainer.validated:
+        known += [f"val_{name}" for name in ("loss", *trainer.metrics)]
+    for name, mode in filter(None, asked):
+        if name not in known and not trainer.callbacks.may_add_values():
+            lacks = name.startswith("val_") and not trainer.validated
+            hint = " (fit was given no validation)" if lacks else ""
+            raise KeyError(
+                f"[Trainer.fit] no value {name!r} to monitor{hint}; an epoch will have "
+                f"{', '.join(known)}."
+            )
+        better_mode(name, mode)
 
 
 class EarlyStopping(Callback):
@@ -194,6 +236,9 @@ class EarlyStopping(Callback):
 
     def fit_start(self, trainer: Trainer) -> None:
         self._forget()
+
+    def monitored_value(self, trainer: Trainer) -> tuple[str, str]:
+        return self.monitor or trainer.monitor, self.mode
 
     def epoch_end(self, trainer: Trainer) -> None:
         name = self.monitor or trainer.monitor

@@ -72,11 +72,19 @@ class Checkpoint(Callback):
 
     def fit_start(self, trainer: Trainer) -> None:
         self.best, self._since = None, 0
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(
+                f"[Checkpoint] expected a folder to write to, {str(self.folder)!r} is a file."
+            ) from None
         # What a process that was killed while it wrote has left.
         for name in (LAST, BEST):
             for rest in self.folder.glob(f".{name}.*.tmp"):
                 rest.unlink(missing_ok=True)
+
+    def monitored_value(self, trainer: Trainer) -> tuple[str, str] | None:
+        return (self.monitor or trainer.monitor, self.mode) if self.keeps_best else None
 
     def batch_end(self, trainer: Trainer) -> None:
         self._since += 1

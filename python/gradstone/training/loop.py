@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradstone.optim.lr_scheduler import ReduceLROnPlateau
 from gradstone.optim.optimizer import number
 from gradstone.training import batches, random_state
+from gradstone.training.arguments import length, no_batches
 from gradstone.training.callbacks import monitored
 from gradstone.training.evaluation import evaluate
 from gradstone.training.mixing import measured
@@ -108,7 +109,7 @@ class Loop:
             if close is not None:
                 close()
         if trainer.batch == 0:
-            raise ValueError("[Trainer.fit] the loader gave no batches.")
+            raise no_batches("Trainer.fit", self.loader)
         trainer.trained = True
 
     def _step(self, group: list[Any], bar: Progress) -> None:
@@ -206,14 +207,6 @@ class Loop:
             return trainer.stop_reason is None
 
         return evaluate(trainer, self.validation, go_on)
-
-
-def length(loader: Any) -> int | None:
-    """How many batches it gives, where it says so."""
-    try:
-        return len(loader)
-    except (TypeError, NotImplementedError):
-        return None
 
 
 def rest_of_pass(loader: Any, done: int) -> Iterator[Any]:

@@ -27,6 +27,7 @@ def collect(trainer: Trainer) -> dict[str, Any]:
         "batches": 0 if closed else trainer.batch,
         "steps": trainer.step,
         "length": trainer.length,
+        "samples": trainer.samples,
         "trained": not closed and trainer.trained,
         "finished": None if trainer.paused else trainer.stop_reason,
     }
@@ -42,6 +43,7 @@ def collect(trainer: Trainer) -> dict[str, Any]:
         "scheduler": _state(trainer.scheduler),
         "scaler": _state(trainer.compute.scaler),
         "callbacks": trainer.callbacks.state_dict(),
+        "kinds": _kinds(trainer),
         "history": trainer.history.state_dict(),
         "random": now or random_state.snapshot(trainer.generators),
         "position": position,
@@ -52,15 +54,32 @@ def _state(part: Any) -> Any:
     return None if part is None else part.state_dict()
 
 
-def read(path: str | os.PathLike[str], device: Any) -> dict[str, Any]:
-    """What ``collect`` gave, from a file. RuntimeError for other files."""
-    from gradstone.serialization import load
+def _kinds(trainer: Trainer) -> dict[str, str]:
+    """The classes of what has a state that no other class can go on with."""
+    parts = {"optimizer": trainer.optimizer, "scheduler": trainer.scheduler}
+    return {name: type(part).__name__ for name, part in parts.items()}
 
-    if not Path(path).is_file():
+
+def read(path: str | os.PathLike[str], device: Any) -> dict[str, Any]:
+    """What ``collect`` gave, from a file, or the last one of a folder. RuntimeError for other
+    files."""
+    from gradstone.serialization import load
+    from gradstone.training.checkpoint import BEST, LAST
+
+    path = Path(path)
+    if path.is_dir():
+        path = path / LAST
+    if not path.is_file():
         raise FileNotFoundError(
             f"[Trainer.fit] there is no checkpoint {str(path)!r} to resume from."
         )
-    state = load(path, map_location="cpu" if device.type == "cpu" else None)
+    try:
+        state = load(path, map_location="cpu" if device.type == "cpu" else None)
+    except RuntimeError as error:
+        other = path.with_name(BEST)
+        if path.name == LAST and other.is_file():
+            error.add_note(f"There is {other} too: fit(..., resume={str(other)!r}) tries that.")
+        raise
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise RuntimeError(
             f"[Trainer.fit] {path} is no checkpoint of a Trainer (a model's own state_dict is "
@@ -87,6 +106,15 @@ def check(trainer: Trainer, state: dict[str, Any]) -> None:
                 f"[Trainer.fit] cannot resume: the trainer has {has} and the checkpoint {wants} "
                 f"of this: {what}."
             )
+    _check_model(trainer.model.state_dict(), state["model"])
+    _check_optimizer(trainer.optimizer.param_groups, state["optimizer"]["param_groups"])
+    for name, kind in _kinds(trainer).items():
+        then = state.get("kinds", {}).get(name, kind)
+        if then != kind:
+            raise ValueError(
+                f"[Trainer.fit] cannot resume: the {name} is {kind}, that of the checkpoint "
+                f"{then}. The weights alone: model.load_state_dict(gs.load(path)['model'])."
+            )
     held, hold = len(state["random"]["others"]), len(trainer.generators)
     if held != hold:
         raise ValueError(
@@ -94,11 +122,36 @@ def check(trainer: Trainer, state: dict[str, Any]) -> None:
             f"those of the checkpoint held {held}."
         )
     position = state["position"]
-    then, now = position["length"], trainer.length
-    if position["batches"] and then != now:
+    sizes = (("length", "batches", trainer.length), ("samples", "samples", trainer.samples))
+    for key, what, now in sizes:
+        then = position.get(key, now)
+        if position["batches"] and then != now:
+            raise ValueError(
+                f"[Trainer.fit] cannot resume: the checkpoint was written in the middle of an "
+                f"epoch of {then} {what}, the loader now gives {now}."
+            )
+
+
+def _check_model(own: dict[str, Any], saved: dict[str, Any]) -> None:
+    shapes = [
+        {name: tuple(getattr(value, "shape", ())) for name, value in weights.items()}
+        for weights in (own, saved)
+    ]
+    for name in dict.fromkeys((*own, *saved)):
+        here, there = (s.get(name, "none") for s in shapes)
+        if here != there:
+            raise ValueError(
+                f"[Trainer.fit] cannot resume: the model is not that of the checkpoint. '{name}' "
+                f"has shape {here} here and {there} there."
+            )
+
+
+def _check_optimizer(own: list[Any], saved: list[Any]) -> None:
+    here, there = ([len(group["params"]) for group in groups] for groups in (own, saved))
+    if here != there:
         raise ValueError(
-            f"[Trainer.fit] cannot resume: the checkpoint was written in the middle of an epoch "
-            f"of {then} batches, the loader now gives {now}."
+            f"[Trainer.fit] cannot resume: the optimizer has groups of {here} parameters, that of "
+            f"the checkpoint of {there}."
         )
 
 

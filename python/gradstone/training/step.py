@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor, default_generator
+from gradstone._checks import real
 from gradstone.amp import GradScaler, autocast
 from gradstone.nn.utils import clip_grad_norm_, clip_grad_value_
 from gradstone.training import batches
@@ -36,10 +38,10 @@ class Step:
         check_finite: bool,
     ) -> None:
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if limit is not None and not limit > 0:
+            if limit is not None and not real("Trainer", name, limit) > 0:
                 raise ValueError(f"[Trainer] expected {name} to be above 0, got {limit!r}.")
         for name, factor in (("l1", l1), ("l2", l2)):
-            if not factor >= 0:
+            if not real("Trainer", name, factor) >= 0:
                 raise ValueError(f"[Trainer] expected {name} >= 0, got {factor!r}.")
         self.model = model
         self.optimizer = optimizer
@@ -75,6 +77,7 @@ class Step:
         if weights is None:
             loss = self.criterion(output, targets)
         else:
+            self._check_weighted()
             loss = self.criterion(output, targets, weights)
         if not isinstance(loss, Tensor):
             raise TypeError(
@@ -86,6 +89,20 @@ class Step:
                 "its mean, or reduction='mean'."
             )
         return output, loss
+
+    def _check_weighted(self) -> None:
+        """TypeError for a loss that takes no weights of samples: then the batch's third part is
+        most often meant as something else."""
+        try:
+            signature(getattr(self.criterion, "forward", self.criterion)).bind(0, 0, 0)
+        except ValueError:
+            return  # a function that does not say what it takes
+        except TypeError:
+            raise TypeError(
+                "[Trainer] the third part of a batch is the weights of its samples, for a loss of "
+                f"(output, target, weights); {self.criterion!r} takes none. Several inputs go "
+                "together as ((a, b), targets)."
+            ) from None
 
     def penalty(self) -> Tensor:
         """l1 * sum |w| + l2 * sum w^2 over weights: trained parameters of two dimensions and more,
@@ -101,6 +118,11 @@ class Step:
 
     def backward(self, loss: Tensor, share: float) -> None:
         """Adds the gradients of share * loss."""
+        if not loss.requires_grad:
+            raise RuntimeError(
+                "[Trainer.fit] the loss has no gradient: no parameter of the model requires one, "
+                "or something detached comes between them (.item(), .detach(), no_grad, argmax)."
+            )
         if share != 1.0:
             loss = loss * share
         if self.scaler is not None:

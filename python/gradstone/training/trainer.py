@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
 from gradstone.optim.optimizer import Optimizer
 from gradstone.training import arguments, evaluation, random_state, state
 from gradstone.training.averages import Averages
-from gradstone.training.callbacks import Callbacks
+from gradstone.training.callbacks import Callback, Callbacks, check_monitors
 from gradstone.training.checkpoint import Checkpoint
 from gradstone.training.history import History
 from gradstone.training.interruption import Interruption
-from gradstone.training.loop import Loop, length
+from gradstone.training.loop import Loop
 from gradstone.training.step import Step
 
 
@@ -89,7 +89,9 @@ class Trainer:
         max_time: float | None = None,
         check_finite: bool = True,
     ) -> None:
-        arguments.check(optimizer, loss, accumulate, scheduler, scheduler_step, max_time)
+        arguments.check(
+            model, optimizer, loss, accumulate, scheduler, scheduler_step, max_time, mix=mix
+        )
         self.model = model
         self.optimizer = optimizer
         self.scheduler = scheduler
@@ -116,6 +118,8 @@ class Trainer:
         self.fast_dev_run = fast_dev_run
         self.max_time = max_time
         self._monitor = monitor
+        if isinstance(callbacks, Callback):
+            callbacks = [callbacks]
         self._arrange(list(callbacks), checkpoint_dir, checkpoint_every)
         self.averages = Averages(self.metrics)
         self._reset()
@@ -146,6 +150,7 @@ class Trainer:
         self.batch = 0  # done in this epoch
         self.step = 0  # of the optimizer, in all
         self.length: int | None = None  # batches of an epoch, where that is known
+        self.samples: int | None = None  # of the data set, where that is known
         self.trained = False  # whether the training part of this epoch is over
         self.resumed = False
         self.paused = False  # ended by Ctrl-C or max_time: a resumed fit goes on
@@ -158,7 +163,7 @@ class Trainer:
         self.pass_start: dict[str, Any] = {}
         self.after_training: dict[str, Any] | None = None
         self.generators: list[Any] = []
-        self._validated = False
+        self.validated = False  # whether each epoch has a validation
         self.deadline: float | None = None
         self.epoch_began = 0.0
 
@@ -174,26 +179,26 @@ class Trainer:
         """Trains until `epochs` epochs are done, and returns their history.
 
         `resume` True goes on from checkpoint_dir's last.gs, or begins where there is none; a path
-        goes on from that file. `epochs` counts those of before. The results have the same bits as
-        without the interruption, for loaders that draw their order when a pass begins, as ours do.
+        goes on from that file or folder. `epochs` counts those of before. The results have the same
+        bits as without the interruption, for loaders that draw their order when a pass begins, as
+        ours do.
 
         Ctrl-C ends the fit after the step it is in, with the checkpoint written and
         ``history.interrupted`` set; a second Ctrl-C raises KeyboardInterrupt.
         """
         if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-            raise ValueError(
-                f"[Trainer.fit] expected epochs to be a whole number >= 1, got {epochs!r}."
-            )
-        if isinstance(loader, Iterator) and epochs > 1:
-            raise TypeError(
-                "[Trainer.fit] expected a loader that can be gone through once for each epoch, got "
-                f"a {type(loader).__name__}, which ends after one."
-            )
+            got = type(epochs).__name__ if hasattr(epochs, "shape") else repr(epochs)
+            raise ValueError(f"[Trainer.fit] expected epochs to be a whole number >= 1, got {got}.")
         self._reset()
         if self.fast_dev_run:
             epochs, resume = 1, False
-        self.length = 1 if self.fast_dev_run else length(loader)
-        self._validated = validation is not None
+        arguments.check_loader("Trainer.fit", loader, epochs)
+        if validation is not None:
+            arguments.check_loader("Trainer.fit, validation", validation, epochs)
+        self.length = 1 if self.fast_dev_run else arguments.length(loader)
+        self.samples = arguments.samples(loader)
+        self.validated = validation is not None
+        check_monitors(self)
         self.generators = random_state.generators_of((loader, validation, self.mix))
         saved = self._find(resume)
         if saved is not None:
@@ -209,11 +214,12 @@ class Trainer:
                 self.callbacks("fit_start", self)
                 if saved is not None:
                     self._restore(saved)
+                    self._say_if_done(epochs)
                 Loop(self, loader, validation, epochs).run(saved)
                 self._end()
                 self.failed = False
             finally:
-                self.callbacks("fit_end", self)
+                self.callbacks.end(self)
         return self.history
 
     def _end(self) -> None:
@@ -280,7 +286,7 @@ class Trainer:
     @property
     def monitor(self) -> str:
         """The name of the value that decides."""
-        return self._monitor or ("val_loss" if self._validated else "loss")
+        return self._monitor or ("val_loss" if self.validated else "loss")
 
     def seconds(self) -> float:
         """Since the epoch began, time before an interruption included."""
@@ -312,8 +318,14 @@ class Trainer:
                 )
             if not self.checkpoint.last_path.exists():
                 return None
-            resume = self.checkpoint.last_path
+            resume = self.checkpoint.folder
         return state.read(resume, self.device)
+
+    def _say_if_done(self, epochs: int) -> None:
+        """A fit that finds itself done would else be over without a word."""
+        if self.progress and (self.stop_reason is not None or len(self.history) >= epochs):
+            why = self.stop_reason or f"of the {epochs} epochs asked for"
+            print(f"resumed: {len(self.history)} epochs are done, none is left ({why})")
 
     def _restore(self, saved: dict[str, Any]) -> None:
         self.resumed = True
