@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 
 import numpy as np
@@ -259,3 +260,36 @@ def test_a_fit_that_has_nothing_to_do_says_so(tmp_path, capsys):
     trainer(checkpoint_dir=tmp_path).fit(loader(), 2)
     trainer(checkpoint_dir=tmp_path, progress=True).fit(loader(), 2, resume=True)
     assert "2 epochs are done, none is left" in capsys.readouterr().out
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class Fills(Callback):
+        def epoch_start(self, trainer):
+            if trainer.epoch == 3:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(OSError) as caught:
+            trainer(checkpoint_dir=tmp_path, callbacks=[Fills()]).fit(loader(), 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert "could not be written; the one before is whole" in caught.value.__notes__[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.gs", "last.gs"]
+    assert gs.load(tmp_path / "last.gs")["position"]["epochs"] == 2
+
+
+def test_a_resumed_epoch_has_the_rate_of_what_was_done_since(tmp_path, capsys):
+    class Pauses(Callback):
+        def validation_start(self, trainer):
+            trainer._pause("interrupted")
+
+    trainer(checkpoint_dir=tmp_path, callbacks=[Pauses()]).fit(loader(), 1, loader())
+    trainer(checkpoint_dir=tmp_path, progress=True).fit(loader(), 1, loader(), resume=True)
+    out = capsys.readouterr().out
+    assert "epoch 1/1  4/4" in out
+    assert "steps/s" not in out

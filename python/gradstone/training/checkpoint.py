@@ -68,7 +68,12 @@ class Checkpoint(Callback):
         from gradstone.serialization import save
 
         self._since = 0
-        save(trainer.state_dict(), path or self.last_path)
+        path = path or self.last_path
+        try:
+            save(trainer.state_dict(), path)
+        except OSError as error:
+            error.add_note(f"[Checkpoint] {path} could not be written; the one before is whole.")
+            raise
 
     def fit_start(self, trainer: Trainer) -> None:
         self.best, self._since = None, 0

@@ -47,7 +47,7 @@ class Loop:
         items = self._rest(saved) if saved and saved["position"]["batches"] else self._pass()
         label = f"epoch {trainer.epoch}/{self.epochs}"
         with Progress(trainer.length, label, quarters=False, enabled=trainer.progress) as bar:
-            bar.done = trainer.batch
+            bar.go_on_from(trainer.batch)
             self._train(items, bar)
             if trainer.trained and trainer.stop_reason is None:
                 bar.hold()

@@ -43,6 +43,7 @@ class Progress:
         self.total = total
         self.label = label
         self.done = 0
+        self._before = 0
         self.samples = 0
         self.values: dict[str, Any] = {}
         self._file = file
@@ -61,6 +62,10 @@ class Progress:
     @property
     def _out(self) -> IO[str]:
         return self._file or sys.stdout
+
+    def go_on_from(self, done: int) -> None:
+        """So many steps were done at another time: they are shown, and not in the rate."""
+        self.done = self._before = done
 
     def update(self, steps: int = 1, samples: int = 0, **values: Any) -> None:
         """So many steps are done, with so many samples; the values replace those before."""
@@ -97,8 +102,10 @@ class Progress:
         """Values and rate as text."""
         parts = [f"{name} {_text(value)}" for name, value in self.values.items()]
         seconds = max(self._held or perf_counter() - self._start, 1e-9)
-        count, unit = (self.samples, "samples/s") if self.samples else (self.done, "steps/s")
-        parts.append(f"{count / seconds:.{0 if count >= 10 * seconds else 2}f} {unit}")
+        steps = self.done - self._before
+        count, unit = (self.samples, "samples/s") if self.samples else (steps, "steps/s")
+        if count or not self._before:
+            parts.append(f"{count / seconds:.{0 if count >= 10 * seconds else 2}f} {unit}")
         return "  ".join(parts)
 
     def _line(self) -> str:
