@@ -49,7 +49,7 @@ def _node_of(tensor: Tensor) -> Node:
 
 
 def make_dot(
-    outputs: Tensor | Sequence[Tensor],
+    outputs: Tensor | Sequence[Any] | dict[Any, Any],
     names: Module | Mapping[str, Tensor] | None = None,
     *,
     direction: str = "TB",
@@ -57,14 +57,17 @@ def make_dot(
     """DOT text of the operations that led to the outputs: a box for each operation, a blue one for
     each leaf, a green one for each output, with their shapes; arrows go the way the values went.
 
+    outputs: a tensor, or the tensors of a nest of lists, tuples and dicts, as a model gives it.
     names: the model, whose parameters are then shown with their names, or tensors by name, leaves
     or results. Of an operation with several outputs the box shows the first one's shape; an arrow
     from a later one carries its number and its shape. direction: "TB" (from top to bottom), "LR",
     "BT" or "RL".
 
-    ValueError for an output that no gradient leads back from, or another direction.
+    ValueError for an output that no gradient leads back from, for none, or another direction.
     """
-    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    roots = tensors_in(outputs if isinstance(outputs, (Tensor, dict)) else list(outputs))
+    if not roots:
+        raise ValueError("[make_dot] expected tensors as outputs, got none.")
     for i, root in enumerate(roots):
         if not root.requires_grad:
             raise ValueError(

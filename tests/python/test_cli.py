@@ -95,6 +95,35 @@ def test_ctrl_c(capsys, monkeypatch):
     assert "interrupted" in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["demo", "--threads", "99999"], "expected at most 4096, got '99999'"),
+        (["demo", "--seed", "-1"], "a whole number of at least 0, got '-1'"),
+        (["bench", "--threads", "0"], "a whole number of at least 1, got '0'"),
+    ],
+)
+def test_numbers_that_cannot_be(capsys, arguments, text):
+    assert text in refuse(capsys, *arguments)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes as POSIX has them")
+def test_a_full_disk_and_no_output_at_all(tmp_path):
+    (tmp_path / "net.py").write_text("from gradstone import nn\nmodel = nn.Linear(4, 2)\n")
+    command = [sys.executable, "-m", "gradstone", "summary", "net.py:model", "--input", "1,4"]
+    options = {"stderr": subprocess.PIPE, "text": True, "timeout": 60, "cwd": tmp_path}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, **options)
+    assert done.returncode == 1
+    assert "gradstone summary: error: OSError: [Errno 28]" in done.stderr
+    assert "Traceback" not in done.stderr
+    closed = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command], **options)
+    assert (closed.returncode, closed.stderr) == (0, "")
+    huge = subprocess.run([*command[:-1], "99999999999,4"], stdout=subprocess.PIPE, **options)
+    assert huge.returncode == 1
+    assert huge.stderr.count("\n") == 1
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes as POSIX has them")
 def test_a_reader_that_leaves():
     read, write = os.pipe()

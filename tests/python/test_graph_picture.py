@@ -199,6 +199,8 @@ def test_a_deep_graph():
 def test_what_has_no_graph_is_refused():
     with pytest.raises(ValueError, match=r"output 1 of shape \(3,\) has no graph"):
         make_dot([gs.ones(2, requires_grad=True), gs.ones(3)])
+    with pytest.raises(ValueError, match="expected tensors as outputs, got none"):
+        make_dot([None, {}])
     with pytest.raises(ValueError, match="direction"):
         make_dot(gs.ones(2, requires_grad=True), direction="up")
 
@@ -218,3 +220,9 @@ def test_graphviz_draws_it():
     done = subprocess.run(["dot", "-Tsvg"], input=text, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "say &quot;hi&quot;" in done.stdout
+
+
+def test_outputs_in_dicts_and_lists():
+    x = gs.ones(2, requires_grad=True)
+    a, b, c = x.exp(), x.sin(), x.cos()
+    assert make_dot({"a": a, "rest": [b, (c,)]}) == make_dot([a, b, c])

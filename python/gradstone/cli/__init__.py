@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from gradstone.cli import bench, demo, info, model
-from gradstone.cli.errors import UserError
+from gradstone.cli.errors import UserError, first_line
 from gradstone.config import __version__
 
 __all__ = ["main"]
@@ -49,11 +49,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code: 0, 2 for a mistake of the user's (one line on
-    stderr), 130 after Ctrl-C."""
+    stderr), 1 where memory, disk or reader fail, 130 after Ctrl-C."""
     args = _parser().parse_args(arguments)
     try:
         args.run(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except UserError as error:
         print(f"gradstone {args.command}: error: {error}", file=sys.stderr)
         return 2
@@ -61,7 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\ngradstone {args.command}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader (head, less) has left. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()  # the reader (head, less) has left
+        return 1
+    except (OSError, MemoryError) as error:
+        print(f"gradstone {args.command}: error: {first_line(error)}", file=sys.stderr)
+        _forget_output()  # where the disk is full, the rest does not fit either
         return 1
     return 0
+
+
+def _forget_output() -> None:
+    """Python would complain once more when it closes stdout."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,7 +14,7 @@ from typing import Any
 
 from gradstone import _C
 from gradstone.cli.bench_cases import CASES
-from gradstone.cli.errors import UserError, positive, seconds
+from gradstone.cli.errors import UserError, positive, seconds, thread_count
 from gradstone.cli.info import processor
 from gradstone.config import __version__
 
@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="cases that contain one of these")
-    parser.add_argument("--threads", type=positive, help="for each library (default: all CPUs)")
+    parser.add_argument("--threads", type=thread_count, help="for each library (default: all CPUs)")
     parser.add_argument(
         "--rounds", type=positive, default=5, help="turns of each library (default: %(default)s)"
     )

@@ -11,7 +11,7 @@ import gradstone as gs
 from gradstone import nn, optim
 from gradstone._C import Tensor
 from gradstone.cli.digits import make_digits
-from gradstone.cli.errors import UserError, first_line, positive
+from gradstone.cli.errors import UserError, first_line, positive, thread_count, whole
 from gradstone.utils.data import DataLoader, TensorDataset
 
 _EXAMPLES = """\
@@ -33,8 +33,8 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="a folder with MNIST's files")
     parser.add_argument("--epochs", type=positive, default=5, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--threads", type=positive, help="default: all CPUs")
+    parser.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, help="default: %(default)s")
+    parser.add_argument("--threads", type=thread_count, help="default: all CPUs")
     parser.set_defaults(run=run)
 
 
