@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from gradstone import _C
@@ -225,6 +226,7 @@ from gradstone._functions import (
     vstack,
     where,
 )
+from gradstone._limits import finfo, iinfo
 from gradstone._printing import set_printoptions
 from gradstone._sampling import (
     bernoulli,
@@ -238,13 +240,27 @@ from gradstone._sampling import (
     randn_like,
     randperm,
 )
+from gradstone._tensor_types import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 from gradstone.config import (
     __version__,
+    are_deterministic_algorithms_enabled,
     get_float32_matmul_precision,
     get_num_threads,
     set_float32_matmul_precision,
     set_num_threads,
     show_config,
+    use_deterministic_algorithms,
 )
 from gradstone.random import (
     default_generator,
@@ -298,7 +314,9 @@ preserve_format = "preserve_format"
 
 if TYPE_CHECKING:
     from gradstone import (
+        accelerator,
         audio,
+        backends,
         graph_picture,
         keras,
         model_summary,
@@ -315,7 +333,9 @@ if TYPE_CHECKING:
 
 # Imported when first used: they need modules that take longer to import than all of the above.
 _LAZY_MODULES = (
+    "accelerator",
     "audio",
+    "backends",
     "graph_picture",
     "keras",
     "model_summary",
@@ -339,4 +359,5 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"gradstone.{_LAZY_FUNCTIONS[name]}"), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'gradstone' has no attribute {name!r}")
+    message = f"module 'gradstone' has no attribute {name!r}"
+    raise AttributeError(message, name=name, obj=sys.modules[__name__])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradstone import _C, _creation, _functions, _printing, _sampling
+from gradstone import _C, _creation, _functions, _printing, _sampling, _tensor_types
 from gradstone._C import Generator, Tensor, dtype
 from gradstone._types import DeviceLike, DTypeLike, Number
 from gradstone.random import stream
@@ -310,6 +310,7 @@ def _attach() -> None:
     methods: dict[str, Any] = {name: _caster(name, kind) for name, kind in casts.items()}
     for name in ("zeros", "ones", "empty", "full"):
         methods[f"new_{name}"] = _new(name)
+    methods |= {"type": _tensor_types.type_of, "new": _tensor_types.new}
     here = globals()
     for name in (
         "to type_as cpu cuda pin_memory is_pinned new_tensor view_as reshape_as expand_as uniform_ "

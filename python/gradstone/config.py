@@ -6,11 +6,13 @@ from gradstone import _C
 
 __all__ = [
     "__version__",
+    "are_deterministic_algorithms_enabled",
     "get_float32_matmul_precision",
     "get_num_threads",
     "set_float32_matmul_precision",
     "set_num_threads",
     "show_config",
+    "use_deterministic_algorithms",
 ]
 
 __version__: str = _C.version
@@ -31,6 +33,15 @@ def set_num_threads(num_threads: int) -> None:
 def get_num_threads() -> int:
     """Threads an operation may use: at first the CPUs this process may run on."""
     return _C.num_threads()
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Nothing to do: every operation gives the same bits every time, whatever is asked for."""
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """True, always."""
+    return True
 
 
 def _cuda() -> str:

@@ -65,7 +65,7 @@ def make_dot(
 
     ValueError for an output that no gradient leads back from, for none, or another direction.
     """
-    roots = tensors_in(outputs if isinstance(outputs, (Tensor, dict)) else list(outputs))
+    roots = tensors_in(outputs)
     if not roots:
         raise ValueError("[make_dot] expected tensors as outputs, got none.")
     for i, root in enumerate(roots):

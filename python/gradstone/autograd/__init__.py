@@ -11,12 +11,15 @@ from gradstone._C import Tensor
 from gradstone.autograd.function import Function
 from gradstone.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 from gradstone.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from gradstone.autograd.variable import Variable
 
 __all__ = [
     "Function",
     "GradcheckError",
+    "Variable",
     "backward",
     "enable_grad",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",
@@ -106,3 +109,6 @@ def grad(
 def is_grad_enabled() -> bool:
     """Whether operations are recorded now."""
     return _C.is_grad_enabled()
+
+
+from gradstone.autograd import functional  # noqa: E402  (it calls grad)

@@ -89,6 +89,9 @@ class ResNet(nn.Module):
         kernel, stride = (3, 1) if small_input else (7, 2)
         self.conv1 = nn.Conv2d(in_channels, width, kernel, stride, kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
+        # All in the order of forward, as in torchvision: children can be put into a Sequential.
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.Identity() if small_input else nn.MaxPool2d(3, 2, 1)
         channels = width
         for stage, count in enumerate(layers):
             blocks = []
@@ -97,6 +100,7 @@ class ResNet(nn.Module):
                 blocks.append(block(channels, width * 2**stage, step))
                 channels = width * 2**stage * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -109,15 +113,13 @@ class ResNet(nn.Module):
         """The last stage's maps: (N, 8 * width * expansion, H/32, W/32), or H/8 with
         small_input."""
         check_images("ResNet", images, self.in_channels)
-        x = F.relu(self.bn1(self.conv1(images)))
-        if not self.small_input:
-            x = F.max_pool2d(x, 3, 2, 1)
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         for stage in ("layer1", "layer2", "layer3", "layer4"):
             x = self._modules[stage](x)  # type: ignore[misc]
         return x
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.fc(F.adaptive_avg_pool2d(self.features(images), 1).flatten(1))
+        return self.fc(self.avgpool(self.features(images)).flatten(1))
 
 
 def resnet18(num_classes: int = 1000, **options: Any) -> ResNet:

@@ -1,5 +1,6 @@
-"""Gradients limited, and parameters as one vector."""
+"""Gradients limited, parameters as one vector, sequences padded."""
 
+from gradstone.nn.utils import rnn
 from gradstone.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_, get_total_norm
 from gradstone.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 
@@ -8,5 +9,6 @@ __all__ = [
     "clip_grad_value_",
     "get_total_norm",
     "parameters_to_vector",
+    "rnn",
     "vector_to_parameters",
 ]

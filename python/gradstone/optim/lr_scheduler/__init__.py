@@ -21,6 +21,8 @@ from gradstone.optim.lr_scheduler.one_cycle import OneCycleLR
 from gradstone.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from gradstone.optim.lr_scheduler.sequential import ChainedScheduler, SequentialLR
 
+_LRScheduler = LRScheduler  # its older name
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",
