@@ -32,7 +32,6 @@ from gradstone.keras.layer import Layer
 from gradstone.keras.layers import Input
 from gradstone.keras.losses import Loss
 from gradstone.keras.metrics import Metric
-from gradstone.keras.model import Model
+from gradstone.keras.models import Model, Sequential
 from gradstone.keras.optimizers import Optimizer
 from gradstone.keras.regularizers import Regularizer
-from gradstone.keras.sequential import Sequential

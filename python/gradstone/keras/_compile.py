@@ -17,7 +17,9 @@ class _Output:
         self, name: str, loss: Any, weight: float, named: list[Any], weighted: list[Any]
     ) -> None:
         self.name, self.weight = name, weight
-        self.loss = losses.get(loss)
+        loss = losses.get(loss)
+        plain = loss is not None and not isinstance(loss, losses.Loss)
+        self.loss = losses.LossFunctionWrapper(loss) if plain else loss
         self.tracker = metrics_module.Mean(f"{name}_loss")
         self.named, self.weighted = named, weighted
         self.metrics: list[Any] | None = None
@@ -42,25 +44,17 @@ class _Output:
 
     def measure(self, y_true: Any, y_pred: Any, weight: Any) -> Any:
         """The loss, a scalar."""
-        loss = self.loss
-        if not isinstance(loss, losses.Loss):
-            loss = losses.LossFunctionWrapper(loss)
-        value = loss._reduced(y_true, y_pred, weight)
-        if value.dim():
-            value = value.mean()
-        return value
+        value = self.loss._reduced(y_true, y_pred, weight)
+        return value.mean() if value.dim() else value
 
 
 class Compiled:
     """What ``compile`` says, and the numbers that follow from it. Mixed into ``Model``."""
 
     optimizer: Any = None
-
-    _compiled: dict[str, Any] | None = None
-
-    _outputs: list[_Output]
-
     name: str
+    _compiled: dict[str, Any] | None = None
+    _outputs: list[_Output]
 
     def compile(
         self,
@@ -116,53 +110,27 @@ class Compiled:
     @property
     def metrics_names(self) -> list[str]:
         """Names in the order of what :meth:`evaluate` gives."""
-        return ["loss", *[name for name in self._logs() if name != "loss"]]
+        return list(self._numbers())
 
     def _prepare_outputs(self, y_pred: Any) -> None:
+        """Spreads what ``compile`` was given over the outputs, when the first batch shows them."""
         if self._outputs:
             return
-        given = self._compiled or {}
+        self._must_be_compiled()
+        given: dict[str, Any] = self._compiled  # type: ignore[assignment]
         names = self._output_names(y_pred)
-
-        def spread(value: Any, what: str) -> list[Any]:
-            if isinstance(value, dict):
-                unknown = set(value) - set(names)
-                if unknown:
-                    raise ValueError(
-                        f"In the dict argument `{what}`, key '{unknown.pop()}' does not correspond "
-                        "to any "
-                        f"model output. Received: {value}; outputs: {names}"
-                    )
-                return [value.get(name) for name in names]
-            if isinstance(value, (list, tuple)) and len(names) > 1:
-                if len(value) != len(names):
-                    raise ValueError(
-                        f"For a model with multiple outputs, `{what}` must have as many entries as "
-                        "there "
-                        f"are outputs. Received {len(value)}; outputs: {names}"
-                    )
-                return list(value)
-            return [value] * len(names)
-
-        def several(value: Any, what: str) -> list[list[Any]]:
-            if len(names) == 1 and not isinstance(value, dict):
-                return [_flat(value)]
-            return [_flat(v) for v in spread(value, what)]
-
-        loss = given["loss"]
-        if len(names) == 1 and isinstance(loss, (list, tuple)):
+        alone = len(names) == 1
+        loss, weights = given["loss"], _spread(given["loss_weights"], names, "loss_weights")
+        if alone and isinstance(loss, (list, tuple)):
             loss = loss[0]
-        weights = spread(given["loss_weights"], "loss_weights")
-        columns = zip(
-            names,
-            spread(loss, "loss"),
-            weights,
-            several(given["metrics"], "metrics"),
-            several(given["weighted_metrics"], "weighted_metrics"),
+        metrics, weighted = (
+            [value] if alone and not isinstance(value, dict) else _spread(value, names, what)
+            for what, value in ((k, given[k]) for k in ("metrics", "weighted_metrics"))
         )
+        columns = zip(names, _spread(loss, names, "loss"), weights, metrics, weighted)
         self._outputs = [
-            _Output(name, one, 1.0 if w is None else float(w), named, weighted)
-            for name, one, w, named, weighted in columns
+            _Output(name, one, 1.0 if w is None else float(w), _flat(plain), _flat(others))
+            for name, one, w, plain, others in columns
         ]
 
     def _output_names(self, y_pred: Any) -> list[str]:
@@ -256,19 +224,36 @@ class Compiled:
                     one = None if isinstance(weight, (dict, list, tuple)) else weight
                     output.update(target, pred, one)
 
-    def _logs(self) -> dict[str, float]:
-        """All numbers now, by name in alphabetical order."""
+    def _numbers(self) -> dict[str, float]:
+        """All numbers now: the loss, the losses of several outputs, the metrics of each output."""
+        several = len(self._outputs) > 1
         logs = {"loss": float(self._loss_tracker.result())}
+        if several:
+            logs |= {
+                f"{o.name}_loss": float(o.tracker.result())
+                for o in self._outputs
+                if o.loss is not None
+            }
         for output in self._outputs:
-            several = len(self._outputs) > 1
-            if several and output.loss is not None:
-                logs[f"{output.name}_loss"] = float(output.tracker.result())
             for metric in output.metrics or []:
                 value = metric.result()
                 values = value if isinstance(value, dict) else {metric.name: value}
                 for name, one in values.items():
                     logs[f"{output.name}_{name}" if several else name] = float(one)
-        return dict(sorted(logs.items()))
+        return logs
+
+    def _logs(self) -> dict[str, float]:
+        """All numbers now, by name in alphabetical order."""
+        return dict(sorted(self._numbers().items()))
+
+    def _results(self, logs: dict[str, float], return_dict: bool) -> Any:
+        """What evaluate gives for these numbers: a dict, or the values in the order of `_numbers`
+        (those of a step of the model's own in theirs)."""
+        if return_dict:
+            return logs
+        known = self._numbers()
+        values = [logs[name] for name in (known if logs.keys() == known.keys() else logs)]
+        return values[0] if len(values) == 1 else values
 
     def reset_metrics(self) -> None:
         """Forgets all batches."""
@@ -278,18 +263,26 @@ class Compiled:
         for metric in self.metrics:
             metric.reset_state()
 
-    def _results(self, logs: dict[str, float], return_dict: bool) -> Any:
-        if return_dict:
-            return logs
-        values = [logs["loss"]] if "loss" in logs else []
-        order = [f"{o.name}_loss" for o in self._outputs] if len(self._outputs) > 1 else []
-        for output in self._outputs:
-            several = len(self._outputs) > 1
-            order += [
-                f"{output.name}_{m.name}" if several else m.name for m in output.metrics or []
-            ]
-        values += [logs[name] for name in order if name in logs]
-        return values[0] if len(values) == 1 else values
+
+def _spread(value: Any, names: list[str], what: str) -> list[Any]:
+    """One value for each output, from a dict by name, a list, or a value for all. ValueError for
+    names and numbers that do not fit."""
+    if isinstance(value, dict):
+        unknown = set(value) - set(names)
+        if unknown:
+            raise ValueError(
+                f"In the dict argument `{what}`, key '{unknown.pop()}' does not correspond to any "
+                f"model output. Received: {value}; outputs: {names}"
+            )
+        return [value.get(name) for name in names]
+    if isinstance(value, (list, tuple)) and len(names) > 1:
+        if len(value) != len(names):
+            raise ValueError(
+                f"For a model with multiple outputs, `{what}` must have as many entries as there "
+                f"are outputs. Received {len(value)}; outputs: {names}"
+            )
+        return list(value)
+    return [value] * len(names)
 
 
 def _flat(value: Any) -> list[Any]:

@@ -6,11 +6,14 @@ Only gradstone's own classes and those that the caller names are ever made: a fi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-C = TypeVar("C", bound=type)
+from gradstone import _C
+
+C = TypeVar("C", bound=Callable[..., Any])
+# gradstone's own classes as "losses.MeanSquaredError", and without the module as older files do.
 _known: dict[str, type] = {}
 _registered: dict[str, Any] = {}
 
@@ -27,34 +30,51 @@ class Configured:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.__module__.startswith("gradstone.keras"):
-            _known[cls.__name__] = cls
+        if cls.__module__.startswith("gradstone.keras."):
+            _known[cls.__name__] = _known[_name_of(cls)] = cls
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # what _keep set
+
+    def _keep(self, arguments: Mapping[str, Any]) -> None:
+        """Sets the arguments of an ``__init__``, its ``locals()``, as attributes of their names."""
+        for name, value in arguments.items():
+            if name not in ("self", "kwargs", "__class__"):
+                setattr(self, name, value)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments by name."""
+        """The arguments by name, with their defaults."""
         from inspect import Parameter, signature
 
         args, kwargs = self._arguments
         call = signature(type(self).__init__)
-        bound = call.bind(self, *args, **kwargs).arguments
+        bound = call.bind(self, *args, **kwargs)
+        bound.apply_defaults()
         config: dict[str, Any] = {}
-        for name, value in list(bound.items())[1:]:
+        for name, value in list(bound.arguments.items())[1:]:
             kind = call.parameters[name].kind
             if kind == Parameter.VAR_KEYWORD:
                 config.update(value)
-            elif kind == Parameter.VAR_POSITIONAL:
+            elif kind != Parameter.VAR_POSITIONAL:
+                config[name] = value
+            elif value:
                 raise NotImplementedError(
                     f"{type(self).__name__} takes positional arguments of any number: write its "
                     "get_config() method."
                 )
-            else:
-                config[name] = value
         return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Made anew with these arguments."""
         return cls(**config)
+
+
+def _name_of(cls: type) -> str:
+    """The name of a class in a file."""
+    package, _, module = cls.__module__.partition(".keras.")
+    return f"{module.partition('.')[0]}.{cls.__name__}" if package == "gradstone" else cls.__name__
 
 
 def register_keras_serializable(
@@ -81,33 +101,38 @@ def serialize(value: Any, where: str) -> Any:
         return [serialize(v, where) for v in value]
     if isinstance(value, dict):
         return {str(key): serialize(v, f"{where}[{key!r}]") for key, v in value.items()}
+    if isinstance(value, slice):
+        return {"slice": [serialize(v, where) for v in (value.start, value.stop, value.step)]}
+    if value is Ellipsis:
+        return {"ellipsis": True}
     if isinstance(value, Configured):
         name = type(value).__name__
         config = {k: serialize(v, f"{name}.{k}") for k, v in value.get_config().items()}
-        return {"class_name": name, "config": config}
-    called: Any = getattr(value, "__name__", None)
-    if callable(value) and called and function_named(called) is value:
+        known = _registered_name(type(value)) or _name_of(type(value))
+        return {"class_name": known, "config": config}
+    called: Any = _registered_name(value) or getattr(value, "__name__", None)
+    if callable(value) and any(
+        value is f for f in (_registered.get(called), function_named(called))
+    ):
         return {"function": called}
-    if callable(value) and called and any(value is known for known in _registered.values()):
-        return {"function": called}
-    if type(value).__name__ == "dtype":
+    if isinstance(value, _C.dtype):
         return str(value).rpartition(".")[2]
     raise TypeError(
         f"{where} is {value!r}, which cannot be written to a file that holds no code: use a name, "
-        "a "
-        "number or one of gradstone.keras's objects, or save the weights alone with save_weights()."
+        "a number or one of gradstone.keras's objects, or save the weights alone with "
+        "save_weights()."
     )
 
 
-def function_named(name: str) -> Any:
+def _registered_name(thing: Any) -> str | None:
+    return next((name for name, known in _registered.items() if known is thing), None)
+
+
+def function_named(name: Any) -> Any:
     """An activation, loss or metric function of gradstone.keras; None when there is none."""
     from gradstone.keras import activations, losses
 
-    for module in (activations, losses):
-        found = module.FUNCTIONS.get(name)
-        if found is not None:
-            return found
-    return None
+    return activations.FUNCTIONS.get(name) or losses.FUNCTIONS.get(name)
 
 
 def deserialize(value: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -116,26 +141,22 @@ def deserialize(value: Any, custom_objects: Mapping[str, Any] | None = None) -> 
         return [deserialize(v, custom_objects) for v in value]
     if not isinstance(value, dict):
         return value
+    own = {**_registered, **(custom_objects or {})}
     if set(value) == {"function"}:
-        found = (custom_objects or {}).get(value["function"]) or _registered.get(value["function"])
-        return found or function_named(value["function"]) or _unknown(value["function"])
+        name = value["function"]
+        return own.get(name) or function_named(name) or _unknown(name)
+    if set(value) == {"slice"}:
+        return slice(*value["slice"])
+    if set(value) == {"ellipsis"}:
+        return Ellipsis
     if set(value) == {"ndarray", "dtype"}:
         return np.array(value["ndarray"], dtype=value["dtype"])
     if set(value) == {"class_name", "config"}:
-        cls = class_named(value["class_name"], custom_objects)
+        name = value["class_name"]
+        cls: Any = own.get(name) or _known.get(name) or _unknown(name)
         config = {k: deserialize(v, custom_objects) for k, v in value["config"].items()}
         return cls.from_config(config)
     return {key: deserialize(v, custom_objects) for key, v in value.items()}
-
-
-def class_named(name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """The class: given, registered, or gradstone.keras's own."""
-    return (
-        (custom_objects or {}).get(name)
-        or _registered.get(name)
-        or _known.get(name)
-        or _unknown(name)
-    )
 
 
 def _unknown(name: str) -> Any:

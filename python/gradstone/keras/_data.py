@@ -93,8 +93,7 @@ class Arrays:
         if at == 0 or at == self.count:
             raise ValueError(
                 f"Training data contains {self.count} samples, which is not sufficient to split it "
-                "into "
-                f"a validation and training set as specified by `validation_split={share}`."
+                f"into a validation and training set as specified by `validation_split={share}`."
             )
         parts = [select((self.x, self.y, self.weight), s) for s in (slice(0, at), slice(at, None))]
         first, last = (Arrays(x, y, w, self.batch_size) for x, y, w in parts)
@@ -160,8 +159,7 @@ class Batches:
 
 
 def source_of(x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None) -> Any:
-    """Arrays or Batches. ValueError for None, and for targets beside something that gives "
-    "batches."""
+    """Arrays or Batches. ValueError for None, and for targets beside a giver of batches."""
     if x is None:
         raise ValueError("There are no data: x is None.")
     if is_arrays(x):
@@ -171,7 +169,6 @@ def source_of(x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps:
     if y is not None:
         raise ValueError(
             f"When `x` gives batches, `y` must not be given: x is a {type(x).__name__} and brings "
-            "its "
-            "targets."
+            "its targets."
         )
     return Batches(x, steps)

@@ -64,25 +64,22 @@ def array(value: Any) -> np.ndarray:
 
 def wrap(value: Any) -> Any:
     """A gradstone tensor becomes a ``Tensor`` in place; tuples, lists and dicts of them too."""
-    if type(value) is Base:
-        value.__class__ = Tensor
-        return value
-    if type(value) in (tuple, list):
-        return type(value)(wrap(v) for v in value)
-    if type(value) is dict:
-        return {key: wrap(v) for key, v in value.items()}
-    return value
+    return _change(value, Base, Tensor)
 
 
 def unwrap(value: Any) -> Any:
     """The opposite of :func:`wrap`."""
-    if type(value) is Tensor:
-        value.__class__ = Base  # type: ignore[assignment]
+    return _change(value, Tensor, Base)
+
+
+def _change(value: Any, old: type, new: type) -> Any:
+    if type(value) is old:
+        value.__class__ = new
         return value
     if type(value) in (tuple, list):
-        return type(value)(unwrap(v) for v in value)
+        return type(value)(_change(v, old, new) for v in value)
     if type(value) is dict:
-        return {key: unwrap(v) for key, v in value.items()}
+        return {key: _change(v, old, new) for key, v in value.items()}
     return value
 
 
@@ -93,21 +90,24 @@ def alias(value: Base) -> Base:
 
 
 def from_host(value: Any, dtype: _C.dtype | None = None) -> Base:
-    """Numbers, sequences (also of tensors) and NumPy arrays as a plain tensor of that dtype; Python
-    floats become float32 and Python integers int32, arrays keep theirs."""
+    """Numbers, sequences (also of tensors) and NumPy arrays as a plain tensor of that dtype.
+    Without one Python floats become float32 and Python integers int32 (int64 when too large),
+    arrays keep theirs."""
     if isinstance(value, Base):
         return value if dtype is None or value.dtype == dtype else _C._cast(value, dtype)
     if isinstance(value, (list, tuple)) and _holds_tensor(value):
         return _C.stack([from_host(v, dtype) for v in value])
-    known = isinstance(value, (np.ndarray, np.generic))
     data = np.asarray(value)
     if data.dtype.kind not in "biuf" and data.dtype.name != "bfloat16":
         raise ValueError(
             f"Attempt to convert a value ({value!r}) with an unsupported type ({type(value)}) to a "
             "Tensor."
         )
-    if not known:
-        data = data.astype({"i": np.int32, "f": np.float32}.get(data.dtype.kind, data.dtype))
+    if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
+        if data.dtype.kind == "f":
+            data = data.astype(np.float32)
+        elif data.dtype.kind == "i" and (data == data.astype(np.int32)).all():
+            data = data.astype(np.int32)
     if data.dtype in (np.uint16, np.uint32, np.uint64):
         data = data.astype(np.int64)
     return as_tensor(np.array(data), dtype=dtype)
@@ -140,6 +140,19 @@ def _binary(name: str) -> Callable[..., Any]:
     return method
 
 
+def _division(name: str) -> Callable[..., Any]:
+    """Whole numbers are divided into float64."""
+    native = getattr(Base, name)
+
+    def method(self: Any, other: Any) -> Any:
+        if hasattr(other, "_keras_history"):
+            return NotImplemented
+        return wrap(native(_fractions(self), _fractions(_operand(self, other))))
+
+    method.__name__ = name
+    return method
+
+
 def _unary(name: str) -> Callable[..., Any]:
     native = getattr(Base, name)
 
@@ -158,14 +171,6 @@ def _arrays(value: Any) -> Any:
     return {k: _arrays(v) for k, v in value.items()} if type(value) is dict else value
 
 
-def _true_divide(self: Any, other: Any) -> Any:
-    return wrap(Base.__truediv__(_fractions(self), _fractions(_operand(self, other))))
-
-
-def _true_divide_by(self: Any, other: Any) -> Any:
-    return wrap(Base.__rtruediv__(_fractions(self), _fractions(_operand(self, other))))
-
-
 def _fractions(value: Any) -> Any:
     if isinstance(value, Base) and value.dtype in _INTEGERS:
         return _C._cast(value, _C.float64)
@@ -175,6 +180,16 @@ def _fractions(value: Any) -> Any:
 def dtype_text(dtype: Any) -> str:
     """ "float32" for gradstone.float32."""
     return str(dtype).rpartition(".")[2]
+
+
+def dtype_of(dtype: Any) -> Any:
+    """A dtype given as itself, as text or NumPy's."""
+    if dtype is None or isinstance(dtype, _C.dtype):
+        return dtype or _C.float32
+    found = getattr(_C, dtype if isinstance(dtype, str) else np.dtype(dtype).name, None)
+    if not isinstance(found, _C.dtype):
+        raise ValueError(f"Invalid dtype: {dtype}")
+    return found
 
 
 class _Operators:
@@ -218,8 +233,8 @@ class _Operators:
             "(tf.where, tf.concat), or use Variable.assign."
         )
 
-    __truediv__ = _true_divide
-    __rtruediv__ = _true_divide_by
+    __truediv__ = __itruediv__ = _division("__truediv__")
+    __rtruediv__ = _division("__rtruediv__")
 
 
 for _name in "add sub mul floordiv mod pow matmul and or xor".split():
@@ -228,7 +243,6 @@ for _name in "add sub mul floordiv mod pow matmul and or xor".split():
             setattr(_Operators, _form, _binary(_form))
     if hasattr(Base, f"__i{_name}__"):  # x += y makes a new tensor, as in TensorFlow
         setattr(_Operators, f"__i{_name}__", getattr(_Operators, f"__{_name}__"))
-_Operators.__itruediv__ = _true_divide  # type: ignore[attr-defined]
 for _name in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
     setattr(_Operators, _name, _binary(_name))
 for _name in ("__neg__", "__abs__", "__invert__", "__getitem__"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ from gradstone._C import Tensor
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.keras._compile import Compiled
 from gradstone.keras._data import Arrays, Batches, is_arrays, select, source_of, to_tensors
-from gradstone.keras._progress import Progress
+from gradstone.keras._printing import Progress
 from gradstone.keras._symbolic import leaves, map_leaves
 from gradstone.keras._tensor import array, from_host, wrap
 from gradstone.keras.callbacks import CallbackList, History
 from gradstone.keras.layer import _Calls
+
+_NO_BATCH = "The data gave no batch: a generator that is used up needs to be made again."
 
 
 class Trainer(Compiled):
@@ -34,11 +37,27 @@ class Trainer(Compiled):
         return map_leaves(lambda t: None if t is None else t.to(first.device), data)
 
     def _train_batch(self, x: Any, y: Any, weight: Any) -> Any:
+        """One step; the numbers that a ``train_step`` of the model's own gives, else None."""
         x, y, weight = self._here((x, y, weight))
         if type(self).train_step is not Trainer.train_step:
             return self.train_step(_packed(x, y, weight))
         self._fit_batch(x, y, weight)
         return None
+
+    def _test_batch(self, x: Any, y: Any, weight: Any) -> Any:
+        """Takes a batch into the metrics; the numbers of a ``test_step`` of its own, else None."""
+        x, y, weight = self._here((x, y, weight))
+        if type(self).test_step is not Trainer.test_step:
+            return self.test_step(_packed(x, y, weight))
+        self._measure_batch(x, y, weight)
+        return None
+
+    def _measure_batch(self, x: Any, y: Any, weight: Any) -> None:
+        with no_grad():
+            y_pred = self._predict_plain(x, False)
+            loss = self.compute_loss(x, y, y_pred, weight, training=False)
+            self._loss_tracker.update_state(loss, float(_batch_size(x)))
+            self._update_metrics(y, y_pred, weight)
 
     def _fit_batch(self, x: Any, y: Any, weight: Any) -> None:
         y_pred = self._predict_plain(x, True)
@@ -56,10 +75,10 @@ class Trainer(Compiled):
         _Calls.depth += 1
         try:
             self._forget_added()
-            if not training:
-                with no_grad():
-                    return self(x, training=False)  # type: ignore[operator]
-            return self(x, training=True)  # type: ignore[operator]
+            if training:
+                return self(x, training=True)  # type: ignore[operator]
+            with no_grad():
+                return self(x, training=False)  # type: ignore[operator]
         finally:
             _Calls.depth -= 1
 
@@ -75,35 +94,18 @@ class Trainer(Compiled):
     def train_step(self, data: Any) -> dict[str, Any]:
         """One batch: (x, y) or (x, y, weight). A subclass may write its own, which gives numbers by
         name."""
-        x, y, weight = (
-            (*data, None, None)[:3] if isinstance(data, (tuple, list)) else (data, None, None)
-        )
-        self._fit_batch(x, y, weight)
+        self._fit_batch(*_three(data))
         return self._logs()
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """One batch of an evaluation; a subclass may write its own."""
-        x, y, weight = (
-            (*data, None, None)[:3] if isinstance(data, (tuple, list)) else (data, None, None)
-        )
-        self._test_batch(x, y, weight)
+        self._measure_batch(*_three(data))
         return self._logs()
 
     def predict_step(self, data: Any) -> Any:
         """The output for a batch of inputs."""
         x = data[0] if isinstance(data, tuple) else data
         return self._predict_plain(self._here(x), False)
-
-    def _test_batch(self, x: Any, y: Any, weight: Any) -> Any:
-        x, y, weight = self._here((x, y, weight))
-        if type(self).test_step is not Trainer.test_step:
-            return self.test_step(_packed(x, y, weight))
-        with no_grad():
-            y_pred = self._predict_plain(x, False)
-            loss = self.compute_loss(x, y, y_pred, weight, training=False)
-            self._loss_tracker.update_state(loss, float(_batch_size(x)))
-            self._update_metrics(y, y_pred, weight)
-        return None
 
     def _ensure_built(self, x: Any) -> None:
         """Makes the weights from one sample, so that the optimizer finds them all."""
@@ -151,16 +153,23 @@ class Trainer(Compiled):
             validation = _validation_source(
                 validation_data, validation_batch_size or batch_size, validation_steps
             )
-        verbose = 1 if verbose == "auto" else int(verbose)
-        history = History()
-        given = (
-            callbacks.callbacks if isinstance(callbacks, CallbackList) else list(callbacks or [])
-        )
+        verbose = _verbosity(verbose)
+        history = self.history = History()
+        given = callbacks.callbacks if isinstance(callbacks, CallbackList) else callbacks or []
         params = {"verbose": verbose, "epochs": epochs, "steps": data.steps}
         hooks = CallbackList([*given, history], self, params)
-        self.history = history
+
+        def train(x: Any, y: Any, weight: Any) -> Any:
+            if (
+                self._found is None
+            ):  # the first batch of the epoch: it says what the layers' shapes are
+                self._ensure_built(x)
+                self._find()
+            if class_weight is not None:
+                weight = _class_weights(class_weight, y, weight)
+            return self._train_batch(x, y, weight)
+
         self.stop_training = False
-        watched = hooks.watches_batches("train")
         hooks.call("on_train_begin")
         logs: dict[str, float] = {}
         try:
@@ -170,13 +179,11 @@ class Trainer(Compiled):
                 if verbose:
                     print(f"Epoch {epoch + 1}/{epochs}", flush=True)
                 bar = Progress(verbose, data.steps)
-                steps, own = self._epoch(data, shuffle, class_weight, bar, hooks, watched)
-                logs = self._logs() if own is None else own
-                if (
-                    validation is not None
-                    and (epoch + 1) % validation_freq == 0
-                    and not self.stop_training
-                ):
+                self._found = None
+                self.train(True)  # type: ignore[attr-defined]
+                steps, logs = self._each_batch("train", data.batches(shuffle), train, bar, hooks)
+                due = validation is not None and (epoch + 1) % validation_freq == 0
+                if due and not self.stop_training:
                     found = self._evaluate(validation, Progress(0, None), hooks)
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 bar.finish(steps, logs)
@@ -189,41 +196,33 @@ class Trainer(Compiled):
         hooks.call("on_train_end", logs)
         return history
 
-    def _epoch(
+    def _each_batch(
         self,
-        data: Any,
-        shuffle: bool,
-        class_weight: dict[int, float] | None,
+        kind: str,
+        batches: Iterable[Any],
+        one: Callable[..., Any],
         bar: Progress,
         hooks: CallbackList,
-        watched: bool,
-    ) -> tuple[int, dict[str, float] | None]:
-        """One pass; (batches, the numbers that an own ``train_step`` gave)."""
-        self.train(True)  # type: ignore[attr-defined]
+    ) -> tuple[int, dict[str, float]]:
+        """Runs `one` on every batch between the callbacks' hooks; (batches, the numbers then)."""
+        watched = hooks.watches_batches(kind)
         step, own = 0, None
-        for x, y, weight in data.batches(shuffle):
-            if step == 0:
-                self._ensure_built(x)
-                self._find()
-            if class_weight is not None:
-                weight = _class_weights(class_weight, y, weight)
+        for batch in batches:
             if watched:
-                hooks.call("on_train_batch_begin", step)
-            result = self._train_batch(x, y, weight)
+                hooks.call(f"on_{kind}_batch_begin", step)
+            result = one(*batch)
             step += 1
-            if result is not None:
+            if result is not None:  # from a step of the model's own
                 own = {name: float(value) for name, value in dict(result).items()}
             if watched:
-                hooks.call("on_train_batch_end", step - 1, own or self._logs())
+                hooks.call(f"on_{kind}_batch_end", step - 1, own or self._logs())
             if bar.wants():
                 bar.update(step, own or self._logs())
-            if self.stop_training:
+            if self.stop_training and kind == "train":
                 break
         if step == 0:
-            raise ValueError(
-                "The data gave no batch: a generator that is used up needs to be made again."
-            )
-        return step, own
+            raise ValueError(_NO_BATCH)
+        return step, own or self._logs()
 
     def train_on_batch(
         self,
@@ -270,30 +269,16 @@ class Trainer(Compiled):
         """Loss and metrics over the data: the loss alone, [loss, metrics...], or a dict."""
         self._must_be_compiled()
         data = source_of(x, y, sample_weight, batch_size, steps)
+        verbose = _verbosity(verbose)
         hooks = CallbackList(callbacks or [], self, {"verbose": verbose, "steps": data.steps})
-        verbose = 1 if verbose == "auto" else int(verbose)
-        return self._results(
-            self._evaluate(data, Progress(verbose, data.steps), hooks), return_dict
-        )
+        logs = self._evaluate(data, Progress(verbose, data.steps), hooks)
+        return self._results(logs, return_dict)
 
     def _evaluate(self, data: Any, bar: Progress, hooks: CallbackList) -> dict[str, float]:
         self.reset_metrics()
         self.train(False)  # type: ignore[attr-defined]
         hooks.call("on_test_begin")
-        watched = hooks.watches_batches("test")
-        step, own = 0, None
-        for x, y, weight in data.batches(False):
-            if watched:
-                hooks.call("on_test_batch_begin", step)
-            result = self._test_batch(x, y, weight)
-            step += 1
-            if result is not None:
-                own = {name: float(value) for name, value in dict(result).items()}
-            if watched:
-                hooks.call("on_test_batch_end", step - 1, own or self._logs())
-            if bar.wants():
-                bar.update(step, own or self._logs())
-        logs = own or self._logs()
+        step, logs = self._each_batch("test", data.batches(False), self._test_batch, bar, hooks)
         bar.finish(step, logs)
         hooks.call("on_test_end", logs)
         return logs
@@ -308,8 +293,9 @@ class Trainer(Compiled):
     ) -> Any:
         """The outputs for all inputs, as NumPy arrays."""
         data = source_of(x, None, None, batch_size, steps)
+        verbose = _verbosity(verbose)
         hooks = CallbackList(callbacks or [], self, {"verbose": verbose, "steps": data.steps})
-        bar = Progress(1 if verbose == "auto" else int(verbose), data.steps)
+        bar = Progress(verbose, data.steps)
         self.train(False)  # type: ignore[attr-defined]
         hooks.call("on_predict_begin")
         parts = []
@@ -320,9 +306,20 @@ class Trainer(Compiled):
             hooks.call("on_predict_batch_end", step, {"outputs": out})
             if bar.wants():
                 bar.update(step + 1, {})
+        if not parts:
+            raise ValueError(_NO_BATCH)
         bar.finish(len(parts), {})
         hooks.call("on_predict_end")
         return _joined(parts)
+
+
+def _verbosity(verbose: Any) -> int:
+    return 1 if verbose == "auto" else int(verbose)
+
+
+def _three(data: Any) -> Any:
+    """(x, y, weight) from a batch that may lack the latter."""
+    return (*data, None, None)[:3] if isinstance(data, (tuple, list)) else (data, None, None)
 
 
 def _packed(x: Any, y: Any, weight: Any) -> Any:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.keras import initializers, regularizers
-from gradstone.keras._names import dtype_of
-from gradstone.keras._tensor import Variable, array, from_host
+from gradstone.keras._tensor import Variable, array, dtype_of, from_host
 from gradstone.nn import Module, ModuleDict, ModuleList
 
 
@@ -22,6 +21,8 @@ class WeightOwner(Module):
     built: bool
     _trainable: bool
     _losses: list[Any]
+
+    # --------------------------------------------------------------------------------------- making
 
     def add_weight(
         self,
@@ -37,16 +38,14 @@ class WeightOwner(Module):
         if isinstance(shape, str):  # add_weight("name", shape), as before Keras 3
             shape, name = initializer if initializer is not None else (), shape
             initializer = ignored.pop("init", None)
-        if initializer is None:
-            initializer = "glorot_uniform"
-        make = initializers.get(initializer)
-        shape = as_shape(shape)
-        weight = Variable(make(shape, dtype_of(dtype)), trainable=trainable)
+        make = initializers.get("glorot_uniform" if initializer is None else initializer)
+        value = make(as_shape(shape), dtype_of(dtype))
+        weight = Variable(value, trainable=trainable)
         name = name or f"variable{len(self._parameters) + len(self._buffers)}"
         weight._name, weight._path = name, f"{self.name}/{name}"
         weight.regularizer = regularizers.get(regularizer)
         key = f"_{name}" if hasattr(type(self), name) else name
-        while key in self._parameters or key in self._buffers:
+        while self._parameters.get(key) is not None or self._buffers.get(key) is not None:
             key += "_"
         if weight.trainable:
             self._parameters[key] = weight
@@ -55,77 +54,65 @@ class WeightOwner(Module):
             self._buffers[key] = weight
         return weight
 
-    def add_loss(self, loss: Any) -> None:
-        """Adds to what ``fit`` minimises in this step."""
-        self._losses.append(loss)
+    def _make(self, name: str, shape: Any, wanted: bool = True, options: str = "") -> None:
+        """The weight that ``self.{name}_initializer`` and ``_regularizer`` (or those of the name
+        `options`) describe; None when it is not wanted."""
+        if not wanted:
+            self.register_parameter(name, None)
+            return
+        initializer = getattr(self, f"{options or name}_initializer")
+        regularizer = getattr(self, f"{options or name}_regularizer")
+        self.add_weight(shape, initializer, regularizer=regularizer, name=name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Lists and dicts of layers become gradstone's, so that what is in them is found."""
-        if "_modules" not in self.__dict__ and isinstance(value, Module):
-            raise RuntimeError(
-                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the "
-                "first statement in the `__init__()` method."
-            )
-        if name.startswith("_") or "_modules" not in self.__dict__:
-            pass
-        elif (
-            isinstance(value, (list, tuple)) and value and all(isinstance(v, Module) for v in value)
-        ):
-            value = ModuleList(value)
-        elif (
-            isinstance(value, dict) and value and all(isinstance(v, Module) for v in value.values())
-        ):
-            value = ModuleDict(value)
+        if "_modules" not in self.__dict__:
+            if isinstance(value, Module):
+                raise RuntimeError(
+                    f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as "
+                    "the first statement in the `__init__()` method."
+                )
         elif isinstance(value, Variable) and self._owns(value):
             object.__setattr__(self, name, value)  # made by add_weight: has its place already
             return
         elif isinstance(value, Variable) and not value.trainable:
             self._buffers[name] = value
             return
+        elif not name.startswith("_") and isinstance(value, (list, tuple, dict)) and value:
+            if all(
+                isinstance(v, Module)
+                for v in (value.values() if isinstance(value, dict) else value)
+            ):
+                value = ModuleDict(value) if isinstance(value, dict) else ModuleList(value)
         if isinstance(getattr(type(self), name, None), property):
             object.__setattr__(self, name, value)
-            return
-        super().__setattr__(name, value)
+        else:
+            super().__setattr__(name, value)
 
     def _owns(self, value: Any) -> bool:
         return any(v is value for d in (self._parameters, self._buffers) for v in d.values())
 
-    def _own_weights(self) -> tuple[list[Any], list[Any]]:
-        trained = [p for p in self._parameters.values() if p is not None]
-        return trained, [b for b in self._buffers.values() if b is not None]
+    # -------------------------------------------------------------------------------------- finding
 
     def _sublayers(self) -> Iterable[WeightOwner]:
         """The layers directly below, also through gradstone's own containers."""
-        for child in self.children():
-            yield from _layers_in(child)
-
-    def _collect(self, pick: Callable[[WeightOwner], list[Any]]) -> list[Any]:
-        seen: dict[int, Any] = {}
-        if pick is _trained_weights and not self._trainable:
-            return []
-        for weight in pick(self):
-            seen.setdefault(id(weight), weight)
-        for child in self.children():
-            for layer in _layers_in(child):
-                for weight in layer._collect(pick):
-                    seen.setdefault(id(weight), weight)
-            for weight in _plain_weights(child, pick):
-                seen.setdefault(id(weight), weight)
-        return list(seen.values())
+        waiting = list(self.children())
+        while waiting:
+            child = waiting.pop(0)
+            if isinstance(child, WeightOwner):
+                yield child
+            else:
+                waiting = [*child.children(), *waiting]
 
     @property
     def weights(self) -> list[Any]:
         """Every weight: of each layer the trained ones, then the others."""
-        return self._collect(lambda layer: sum(layer._own_weights(), []))
-
-    variables = weights
+        return _weights_in(self, trained=False)
 
     @property
     def trainable_weights(self) -> list[Any]:
         """Those that training changes."""
-        return self._collect(_trained_weights)
-
-    trainable_variables = trainable_weights
+        return _weights_in(self, trained=True)
 
     @property
     def non_trainable_weights(self) -> list[Any]:
@@ -133,6 +120,7 @@ class WeightOwner(Module):
         trained = {id(w) for w in self.trainable_weights}
         return [w for w in self.weights if id(w) not in trained]
 
+    variables, trainable_variables = weights, trainable_weights
     non_trainable_variables = non_trainable_weights
 
     @property
@@ -142,11 +130,19 @@ class WeightOwner(Module):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for weight in self._own_weights()[0]:
-            weight.requires_grad_(self._trainable)
+        self._set_trainable(bool(value))
         for layer in self._sublayers():
             layer.trainable = value
+
+    def _set_trainable(self, value: bool) -> None:
+        self._trainable = value
+        for weight in self._own_trained():
+            weight.requires_grad_(value)
+
+    def _own_trained(self) -> list[Any]:
+        return [p for p in self._parameters.values() if p is not None]
+
+    # -------------------------------------------------------------------------- reading and writing
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of all weights as NumPy arrays, in the order of :attr:`weights`."""
@@ -176,18 +172,22 @@ class WeightOwner(Module):
         if not self.built:
             raise ValueError(
                 f"You tried to call `count_params` on layer '{self.name}', but the layer isn't "
-                "built. "
-                "You can build it manually via: `layer.build(input_shape)`."
+                "built. You can build it manually via: `layer.build(input_shape)`."
             )
         return sum(weight.numel() for weight in self.weights)
+
+    # ------------------------------------------------------------------------------------ penalties
+
+    def add_loss(self, loss: Any) -> None:
+        """Adds to what ``fit`` minimises in this step."""
+        self._losses.append(loss)
 
     @property
     def losses(self) -> list[Any]:
         """What regularizers and ``add_loss`` add to the loss."""
         found = list(self._losses)
-        for weight in self._own_weights()[0]:
-            if getattr(weight, "regularizer", None) is not None and self._trainable:
-                found.append(weight.regularizer(weight))
+        if self._trainable:
+            found += [w.regularizer(w) for w in self._own_trained() if has_penalty(w)]
         for layer in self._sublayers():
             found += layer.losses
         return found
@@ -203,25 +203,16 @@ def as_shape(shape: Any) -> tuple[Any, ...]:
     return tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
 
 
-def _trained_weights(layer: WeightOwner) -> list[Any]:
-    return layer._own_weights()[0]
+def has_penalty(weight: Any) -> bool:
+    """Whether a regularizer was given for the weight."""
+    return getattr(weight, "regularizer", None) is not None
 
 
-def _layers_in(module: Any) -> Iterable[WeightOwner]:
-    if isinstance(module, WeightOwner):
-        yield module
-        return
-    for child in module.children():
-        yield from _layers_in(child)
-
-
-def _plain_weights(module: Any, pick: Callable[[WeightOwner], list[Any]]) -> list[Any]:
-    """Parameters (and, where all weights are wanted, buffers) of modules that are no layers."""
-    if isinstance(module, WeightOwner):
+def _weights_in(module: Module, trained: bool) -> list[Any]:
+    """The weights of a module and all below, each once; `trained`: only those to be trained."""
+    if trained and isinstance(module, WeightOwner) and not module._trainable:
         return []
-    found = [p for p in module._parameters.values() if p is not None]
-    if pick is not _trained_weights:
-        found += [b for b in module._buffers.values() if b is not None]
+    found = [*module._parameters.values()] + ([] if trained else [*module._buffers.values()])
     for child in module.children():
-        found += _plain_weights(child, pick)
-    return found
+        found += _weights_in(child, trained)
+    return list({id(w): w for w in found if w is not None}.values())

@@ -36,11 +36,6 @@ def relu(
     return out
 
 
-def _with_logits(out: Tensor, logits: Tensor) -> Tensor:
-    out._keras_logits = logits  # type: ignore[attr-defined]
-    return out
-
-
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x) / sum of exp(x) along `axis`."""
     if x.dim() < 2:
@@ -48,12 +43,16 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
             f"Cannot apply softmax to a tensor that is 1D. Received input shape: {tuple(x.shape)}"
         )
     out = F.softmax(x, axis)
-    return _with_logits(out, x) if axis in (-1, x.dim() - 1) else out
+    if axis in (-1, x.dim() - 1):
+        out._keras_logits = x  # type: ignore[attr-defined]
+    return out
 
 
 def sigmoid(x: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
-    return _with_logits(_C.sigmoid(x), x)
+    out = _C.sigmoid(x)
+    out._keras_logits = x  # type: ignore[attr-defined]
+    return out
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
@@ -136,15 +135,15 @@ FUNCTIONS: dict[str, Activation] = {
         silu, leaky_relu, relu6, mish, exponential, hard_sigmoid, hard_silu,
     )
 }  # fmt: skip
+# Those that look at no other element than their own.
+ELEMENTWISE = tuple(f for f in FUNCTIONS.values() if f not in (softmax, log_softmax))
 _NAMES = FUNCTIONS | {"swish": silu, "hard_swish": hard_silu}
 
 
 def get(identifier: Any) -> Activation:
     """An activation by name, itself when it is callable, ``linear`` for None."""
-    if identifier is None:
-        return linear
-    if isinstance(identifier, str) and identifier in _NAMES:
-        return _NAMES[identifier]
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Could not interpret activation function identifier: {identifier}")
+    identifier = linear if identifier is None else identifier
+    found = _NAMES.get(identifier) if isinstance(identifier, str) else identifier
+    if not callable(found):
+        raise ValueError(f"Could not interpret activation function identifier: {identifier}")
+    return found

@@ -1,13 +1,32 @@
-"""What Keras programs ask of the library beneath."""
+"""What Keras programs ask of the library beneath, and the names of layers."""
 
 from __future__ import annotations
 
-from gradstone.keras._names import clear_names
+_names: dict[str, int] = {}
+
+
+def snake_case(name: str) -> str:
+    """ "max_pooling2d" for "MaxPooling2D"."""
+    out = ""
+    for i, letter in enumerate(name):
+        before = name[i - 1] if i else ""
+        after = name[i + 1] if i + 1 < len(name) else ""
+        if letter.isupper() and i and (before.islower() or (after.islower() and before.isupper())):
+            out += "_"
+        out += letter.lower()
+    return out.lstrip("_")
+
+
+def unique_name(base: str) -> str:
+    """base, base_1, base_2..."""
+    count = _names.get(base, 0)
+    _names[base] = count + 1
+    return base if count == 0 else f"{base}_{count}"
 
 
 def clear_session(free_memory: bool = True) -> None:
     """Names of layers start from the beginning again."""
-    clear_names()
+    _names.clear()
 
 
 def backend() -> str:

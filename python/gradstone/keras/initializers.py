@@ -12,7 +12,8 @@ from typing import Any
 
 from gradstone import _C
 from gradstone.keras._config import Configured
-from gradstone.keras._tensor import from_host
+from gradstone.keras._tensor import dtype_of, from_host
+from gradstone.keras.backend import snake_case
 from gradstone.nn import init
 from gradstone.random import Generator
 
@@ -29,8 +30,13 @@ def fans(shape: Shape) -> tuple[float, float]:
     return float(shape[-2] * field), float(shape[-1] * field)
 
 
+def generator(seed: int | None) -> Generator | None:
+    """One that starts from `seed`, or None: gradstone's own."""
+    return None if seed is None else Generator().manual_seed(seed)
+
+
 class Initializer(Configured):
-    """``initializer(shape)`` gives a new tensor."""
+    """``initializer(shape, dtype)`` gives a new tensor, float32 without a dtype."""
 
     seed: int | None = None
 
@@ -38,12 +44,9 @@ class Initializer(Configured):
         """A tensor of this shape."""
         raise NotImplementedError
 
-    def _generator(self) -> Generator | None:
-        return None if self.seed is None else Generator().manual_seed(self.seed)
-
 
 def _empty(shape: Shape, dtype: Any) -> _C.Tensor:
-    return _C._empty(tuple(shape), dtype or _C.float32)
+    return _C._empty(tuple(shape), dtype_of(dtype))
 
 
 class Constant(Initializer):
@@ -53,21 +56,21 @@ class Constant(Initializer):
         self.value = value
 
     def __call__(self, shape: Shape, dtype: Any = None) -> _C.Tensor:
-        return _C.broadcast_to(from_host(self.value, dtype or _C.float32), tuple(shape)).clone()
+        return _C.broadcast_to(from_host(self.value, dtype_of(dtype)), tuple(shape)).clone()
 
 
-class Zeros(Initializer):
+class Zeros(Constant):
     """0 everywhere."""
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> _C.Tensor:
-        return _C._full(tuple(shape), 0, dtype or _C.float32)
+    def __init__(self) -> None:
+        super().__init__(0.0)
 
 
-class Ones(Initializer):
+class Ones(Constant):
     """1 everywhere."""
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> _C.Tensor:
-        return _C._full(tuple(shape), 1, dtype or _C.float32)
+    def __init__(self) -> None:
+        super().__init__(1.0)
 
 
 class RandomUniform(Initializer):
@@ -76,20 +79,22 @@ class RandomUniform(Initializer):
     def __init__(
         self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
     ) -> None:
-        self.minval, self.maxval, self.seed = minval, maxval, seed
+        self._keep(locals())
 
     def __call__(self, shape: Shape, dtype: Any = None) -> _C.Tensor:
-        return init.uniform_(_empty(shape, dtype), self.minval, self.maxval, self._generator())
+        tensor = _empty(shape, dtype)
+        return init.uniform_(tensor, self.minval, self.maxval, generator(self.seed))
 
 
 class RandomNormal(Initializer):
     """Normal."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
-        self.mean, self.stddev, self.seed = mean, stddev, seed
+        self._keep(locals())
 
     def __call__(self, shape: Shape, dtype: Any = None) -> _C.Tensor:
-        return init.normal_(_empty(shape, dtype), self.mean, self.stddev, self._generator())
+        tensor = _empty(shape, dtype)
+        return init.normal_(tensor, self.mean, self.stddev, generator(self.seed))
 
 
 class TruncatedNormal(RandomNormal):
@@ -98,7 +103,7 @@ class TruncatedNormal(RandomNormal):
     def __call__(self, shape: Shape, dtype: Any = None) -> _C.Tensor:
         low, high = self.mean - 2 * self.stddev, self.mean + 2 * self.stddev
         tensor = _empty(shape, dtype)
-        return init.trunc_normal_(tensor, self.mean, self.stddev, low, high, self._generator())
+        return init.trunc_normal_(tensor, self.mean, self.stddev, low, high, generator(self.seed))
 
 
 # The standard deviation of a standard normal variable cut off at -2 and 2.
@@ -122,21 +127,20 @@ class VarianceScaling(Initializer):
             raise ValueError(f"Invalid `mode` argument: {mode}.")
         if distribution not in ("uniform", "truncated_normal", "untruncated_normal", "normal"):
             raise ValueError(f"Invalid `distribution` argument: {distribution}.")
-        self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed
+        self._keep(locals())
 
     def __call__(self, shape: Shape, dtype: Any = None) -> _C.Tensor:
         into, out = fans(shape)
         fan = {"fan_in": into, "fan_out": out, "fan_avg": (into + out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
-        tensor, generator = _empty(shape, dtype), self._generator()
+        std, bound = math.sqrt(variance), math.sqrt(3 * variance)
         if self.distribution == "uniform":
-            bound = math.sqrt(3 * variance)
-            return init.uniform_(tensor, -bound, bound, generator)
-        std = math.sqrt(variance)
-        if self.distribution == "untruncated_normal":
-            return init.normal_(tensor, 0.0, std, generator)
-        std /= _CUT_DEVIATION
-        return init.trunc_normal_(tensor, 0.0, std, -2 * std, 2 * std, generator)
+            drawn: Initializer = RandomUniform(-bound, bound, self.seed)
+        elif self.distribution == "untruncated_normal":
+            drawn = RandomNormal(0.0, std, self.seed)
+        else:
+            drawn = TruncatedNormal(0.0, std / _CUT_DEVIATION, self.seed)
+        return drawn(shape, dtype)
 
 
 def _scaling(name: str, scale: float, mode: str, distribution: str, source: str) -> type:
@@ -160,7 +164,7 @@ class Orthogonal(Initializer):
     """Columns (or rows, when there are fewer) orthonormal, times gain (Saxe et al., 2014)."""
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
-        self.gain, self.seed = gain, seed
+        self._keep(locals())
 
     def __call__(self, shape: Shape, dtype: Any = None) -> _C.Tensor:
         if len(shape) < 2:
@@ -169,7 +173,7 @@ class Orthogonal(Initializer):
                 f"shape={tuple(shape)} of rank {len(shape)}."
             )
         flat = _empty((math.prod(shape[:-1]), shape[-1]), dtype)
-        return init.orthogonal_(flat, self.gain, self._generator()).reshape(tuple(shape))
+        return init.orthogonal_(flat, self.gain, generator(self.seed)).reshape(tuple(shape))
 
 
 class Identity(Initializer):
@@ -183,39 +187,26 @@ class Identity(Initializer):
             raise ValueError(
                 f"Identity matrix initializer can only be used for 2D matrices, got {shape}."
             )
-        return _C._eye(shape[0], shape[1], dtype or _C.float32) * self.gain
+        return _C._eye(shape[0], shape[1], dtype_of(dtype)) * self.gain
 
 
+_CLASSES = (
+    Zeros, Ones, Constant, RandomUniform, RandomNormal, TruncatedNormal, VarianceScaling,
+    GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal,
+    Identity,
+)  # fmt: skip
 _NAMES: dict[str, type] = {
-    "zeros": Zeros,
     "zero": Zeros,
-    "ones": Ones,
     "one": Ones,
-    "constant": Constant,
     "uniform": RandomUniform,
-    "random_uniform": RandomUniform,
     "normal": RandomNormal,
-    "random_normal": RandomNormal,
-    "truncated_normal": TruncatedNormal,
-    "variance_scaling": VarianceScaling,
-    "glorot_uniform": GlorotUniform,
-    "glorot_normal": GlorotNormal,
-    "he_uniform": HeUniform,
-    "he_normal": HeNormal,
-    "lecun_uniform": LecunUniform,
-    "lecun_normal": LecunNormal,
-    "orthogonal": Orthogonal,
-    "identity": Identity,
 }
-_NAMES |= {cls.__name__: cls for cls in set(_NAMES.values())}
+_NAMES |= {cls.__name__: cls for cls in _CLASSES} | {snake_case(c.__name__): c for c in _CLASSES}
 
 
 def get(identifier: Any) -> Any:
     """An initializer by name, itself when it is one (or any callable), None for None."""
-    if identifier is None or callable(identifier) and not isinstance(identifier, type):
-        return identifier
-    if isinstance(identifier, type):
-        return identifier()
-    if isinstance(identifier, str) and identifier in _NAMES:
-        return _NAMES[identifier]()
-    raise ValueError(f"Could not interpret initializer identifier: {identifier}")
+    found = _NAMES.get(identifier) if isinstance(identifier, str) else identifier
+    if identifier is not None and not callable(found):
+        raise ValueError(f"Could not interpret initializer identifier: {identifier}")
+    return found() if isinstance(found, type) else found

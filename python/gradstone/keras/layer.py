@@ -7,21 +7,37 @@ of its inputs, and kept in Keras's layout. Data are channels-last.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gradstone import _C
-from gradstone.keras import regularizers
+from gradstone.keras import activations, initializers, regularizers
 from gradstone.keras._config import Configured
-from gradstone.keras._names import dtype_of, snake_case, unique_name
-from gradstone.keras._shapes import found_shape, leaves_of, make_symbolic, shape_of
-from gradstone.keras._symbolic import KerasTensor, Node, is_symbolic, leaves, map_leaves
-from gradstone.keras._tensor import Base, from_host, unwrap, wrap
+from gradstone.keras._symbolic import (
+    KerasTensor,
+    Node,
+    found_shape,
+    is_symbolic,
+    leaves,
+    make_symbolic,
+    map_leaves,
+    shape_of,
+)
+from gradstone.keras._tensor import Base, dtype_of, from_host, unwrap, wrap
 from gradstone.keras._weights import WeightOwner, as_shape
+from gradstone.keras.backend import snake_case, unique_name
 from gradstone.nn import Module
 
 Shape = tuple[Any, ...]
+
+# What an argument whose name ends so means when it is given by name.
+_MEANINGS = {
+    "activation": activations.get,
+    "initializer": initializers.get,
+    "regularizer": regularizers.get,
+}
 
 
 class _CallState(threading.local):
@@ -95,6 +111,12 @@ class Layer(Configured, WeightOwner):
                 f"Unrecognized keyword arguments passed to {type(self).__name__}: {kwargs}"
             )
 
+    def _keep(self, arguments: Mapping[str, Any]) -> None:
+        """Names of activations, initializers and regularizers become what they mean."""
+        for name, value in arguments.items():
+            meaning = _MEANINGS.get(name.rpartition("_")[2])
+            super()._keep({name: value if meaning is None else meaning(value)})
+
     # ------------------------------------------------------------------------------ for subclasses
 
     def build(self, input_shape: Any) -> None:
@@ -114,6 +136,8 @@ class Layer(Configured, WeightOwner):
     # -------------------------------------------------------------------------------------- calling
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not args and _accepted(type(self))[1] in kwargs:  # the input by its name
+            args = (kwargs.pop(_accepted(type(self))[1]),)
         if len(args) == 1 and isinstance(args[0], Base) and not is_symbolic(kwargs):
             plain = type(args[0]) is Base  # one tensor: what nearly every call is
             args = (_as_tensor(args[0]),)
@@ -122,20 +146,16 @@ class Layer(Configured, WeightOwner):
         else:
             plain = all(type(t) is Base for t in leaves(args) if t is not None)
             args = map_leaves(_as_tensor, args)
-        if (
-            not _Calls.depth
-            and args
-            and isinstance(args[0], (list, tuple))
-            and not _has_tensor(args[0])
-        ):
-            args = (_as_tensor(from_host(args[0])), *args[1:])
+        if not _Calls.depth and args and isinstance(args[0], (list, tuple)):
+            if not any(isinstance(v, Base) for v in leaves(args[0])):  # numbers
+                args = (_as_tensor(from_host(args[0])), *args[1:])
         if kwargs:
             kwargs = {k: _as_tensor(v) for k, v in kwargs.items()}
-        if self._casts_integers and args and isinstance(args[0], Base):
-            if not args[0].dtype.is_floating_point:
+        if args and isinstance(args[0], Base):
+            if self._casts_integers and not args[0].dtype.is_floating_point:
                 args = (_C._cast(args[0], _C.float32), *args[1:])
-        if self._ndim is not None or self._min_ndim is not None:
-            self._check_ndim(tuple(args[0].shape))
+            if self._ndim is not None or self._min_ndim is not None:
+                self._check_ndim(tuple(Base.shape.__get__(args[0])))
         if not self.built:
             self._build_for(args, kwargs)
         result = self._run(args, kwargs)
@@ -171,8 +191,9 @@ class Layer(Configured, WeightOwner):
             if not hasattr(result, "_keras_mask"):
                 result._keras_mask = mask  # type: ignore[attr-defined]
         if self.activity_regularizer is not None:
-            rows = max(1, leaves_of(result)[0].size(0))
-            self.add_loss(sum(self.activity_regularizer(t) for t in leaves_of(result)) / rows)
+            outputs = [t for t in leaves(result) if isinstance(t, Base)]
+            rows = max(1, outputs[0].size(0))
+            self.add_loss(sum(self.activity_regularizer(t) for t in outputs) / rows)
         return result
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -186,26 +207,22 @@ class Layer(Configured, WeightOwner):
         self.built = True
 
     def _check_ndim(self, shape: Shape) -> None:
-        wanted = f"ndim={self._ndim}" if self._ndim else f"min_ndim={self._min_ndim}"
         if (self._ndim and len(shape) != self._ndim) or len(shape) < (self._min_ndim or 0):
+            wanted = f"ndim={self._ndim}" if self._ndim else f"min_ndim={self._min_ndim}"
             raise ValueError(
                 f"Input 0 of layer '{self.name}' is incompatible with the layer: expected "
-                f"{wanted}, "
-                f"found ndim={len(shape)}. Full shape received: {shape}"
+                f"{wanted}, found ndim={len(shape)}. Full shape received: {shape}"
             )
 
     def _check_last(self, shape: Any, size: int) -> None:
         if shape[-1] != size:
             raise ValueError(
                 f"Input 0 of layer '{self.name}' is incompatible with the layer: expected axis -1 "
-                "of "
-                f"input shape to have value {size}, but received input with shape {tuple(shape)}"
+                f"of input shape to have value {size}, but received input with shape {tuple(shape)}"
             )
 
     def _call_symbolically(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if (self._ndim is not None or self._min_ndim is not None) and isinstance(
-            args[0], KerasTensor
-        ):
+        if isinstance(args[0], KerasTensor):
             self._check_ndim(args[0].shape)
         if not self.built:
             self._build_for(args, kwargs)
@@ -233,12 +250,12 @@ class Layer(Configured, WeightOwner):
     @property
     def input(self) -> Any:
         """The symbolic input of the layer's only call."""
-        return _single(self._nodes[0].inputs) if self._nodes else _never_called(self)
+        return _single(self._nodes[0].inputs) if self._nodes else never_called(self)
 
     @property
     def output(self) -> Any:
         """The symbolic output of the layer's only call."""
-        return _single(self._nodes[0].outputs) if self._nodes else _never_called(self)
+        return _single(self._nodes[0].outputs) if self._nodes else never_called(self)
 
     @property
     def output_shape(self) -> Any:
@@ -264,12 +281,8 @@ def _single(values: list[Any]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _never_called(layer: Layer) -> Any:
+def never_called(layer: Layer) -> Any:
     raise AttributeError(f"The layer '{layer.name}' has never been called on a symbolic tensor.")
-
-
-def _has_tensor(value: Any) -> bool:
-    return any(isinstance(v, Base) for v in leaves(value))
 
 
 _accepted_arguments: dict[type, tuple[str, ...]] = {}

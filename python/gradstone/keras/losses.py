@@ -8,41 +8,224 @@ probabilities are kept within [1e-7, 1 - 1e-7], as Keras does.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras._config import Configured
-from gradstone.keras._loss_functions import (
-    EPSILON,
-    LossFunction,
-    binary_crossentropy,
-    categorical_crossentropy,
-    cosine_similarity,
-    hinge,
-    huber,
-    kl_divergence,
-    log_cosh,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-    poisson,
-    sparse_categorical_crossentropy,
-    squared_hinge,
-    tensor_of,
-)
-from gradstone.keras._tensor import wrap
+from gradstone.keras._tensor import from_host, wrap
+from gradstone.nn import functional as F
+
+EPSILON = 1e-7
+_MEAN = "sum_over_batch_size"  # the usual reduction
+
+LossFunction = Callable[..., Any]
+
+# --------------------------------------------------------------------------------------- arguments
 
 
-def _weight_for(each: Tensor, weight: Any) -> Tensor:
-    """The weights in the shape of the losses."""
-    w = _C._cast(tensor_of(weight), each.dtype)
-    if w.dim() == each.dim() + 1 and w.size(-1) == 1:
+def tensor_of(value: Any) -> Tensor:
+    """Arrays and numbers as a tensor; float64 becomes float32."""
+    t = value if isinstance(value, Tensor) else from_host(value)
+    return _C._cast(t, _C.float32) if t.dtype == _C.float64 else t
+
+
+def as_pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+    """Target and output as tensors of one rank: a last dimension of size 1 that only one of them
+    has is added or taken away. The target in the output's dtype."""
+    true, pred = tensor_of(y_true), tensor_of(y_pred)
+    if true.dim() == pred.dim() - 1 and pred.size(-1) == 1:
+        true = true.unsqueeze(-1)
+    elif true.dim() == pred.dim() + 1 and true.size(-1) == 1:
+        true = true.squeeze(-1)
+    return true if true.dtype == pred.dtype else _C._cast(true, pred.dtype), pred
+
+
+def weight_for(values: Tensor, weight: Any) -> Tensor:
+    """The weights of samples in the shape of their values: a last dimension of size 1 too many is
+    taken away, missing dimensions are added behind."""
+    w = _C._cast(tensor_of(weight), values.dtype)
+    if w.dim() == values.dim() + 1 and w.size(-1) == 1:
         w = w.squeeze(-1)
-    while w.dim() < each.dim():
-        w = w.unsqueeze(-1)
-    return _C.broadcast_to(w, tuple(each.shape))
+    w = w.reshape(*w.shape, *[1] * (values.dim() - w.dim()))
+    return _C.broadcast_to(w, tuple(values.shape))
+
+
+# --------------------------------------------------------------------------------------- functions
+
+
+def _same_shape(true: Tensor, pred: Tensor) -> None:
+    if tuple(true.shape) != tuple(pred.shape):
+        raise ValueError(
+            f"Arguments `target` and `output` must have the same shape. Received: "
+            f"target.shape={tuple(true.shape)}, output.shape={tuple(pred.shape)}"
+        )
+
+
+def _mean(values: Tensor) -> Tensor:
+    return values if values.dim() == 0 else values.mean(-1)
+
+
+def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of (true - pred)^2 over the last dimension."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean(_C.square(pred - true))
+
+
+def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of |true - pred| over the last dimension."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean((pred - true).abs())
+
+
+def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
+    """100 * mean of |true - pred| / max(|true|, 1e-7)."""
+    true, pred = as_pair(y_true, y_pred)
+    return 100.0 * _mean(((true - pred) / true.abs().clamp(min=EPSILON)).abs())
+
+
+def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of (log(true + 1) - log(pred + 1))^2, both at least 1e-7."""
+    true, pred = as_pair(y_true, y_pred)
+    logs = [_C.log(t.clamp(min=EPSILON) + 1.0) for t in (true, pred)]
+    return _mean(_C.square(logs[0] - logs[1]))
+
+
+def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
+    """Half the square below delta, linear above."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean(_C.huber_loss(pred, true, "none", delta))
+
+
+def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of log(cosh(pred - true))."""
+    true, pred = as_pair(y_true, y_pred)
+    x = pred - true
+    return _mean(x + F.softplus(x * -2.0) - math.log(2.0))
+
+
+def _signs(true: Tensor) -> Tensor:
+    """Labels 0 and 1 become -1 and 1."""
+    binary = bool(((true == 0) | (true == 1)).all())
+    return 2.0 * true - 1.0 if binary else true
+
+
+def hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of max(1 - true * pred, 0); labels -1 and 1, or 0 and 1."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean(_C.relu(1.0 - _signs(true) * pred))
+
+
+def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of max(1 - true * pred, 0)^2."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean(_C.square(_C.relu(1.0 - _signs(true) * pred)))
+
+
+def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
+    """Sum of true * log(true / pred), both within [1e-7, 1]."""
+    true, pred = (t.clamp(EPSILON, 1.0) for t in as_pair(y_true, y_pred))
+    return (true * _C.log(true / pred)).sum(-1)
+
+
+def poisson(y_true: Any, y_pred: Any) -> Tensor:
+    """Mean of pred - true * log(pred)."""
+    true, pred = as_pair(y_true, y_pred)
+    return _mean(pred - true * _C.log(pred + EPSILON))
+
+
+def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+    """Minus the cosine of the angle between the two."""
+    true, pred = as_pair(y_true, y_pred)
+    return -(F.normalize(true, dim=axis) * F.normalize(pred, dim=axis)).sum(axis)
+
+
+def _logits_of(y_pred: Any, from_logits: bool) -> Tensor | None:
+    """The logits behind the output, where they are known."""
+    return tensor_of(y_pred) if from_logits else getattr(y_pred, "_keras_logits", None)
+
+
+def categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-sum of true * log(pred): one-hot (or other) probabilities of C classes along `axis`, for
+    both."""
+    logits = _logits_of(y_pred, from_logits)
+    pred = logits if logits is not None else tensor_of(y_pred)
+    true = _C._cast(tensor_of(y_true), pred.dtype)
+    _same_shape(true, pred)
+    if pred.size(axis) == 1:
+        raise ValueError(
+            "categorical_crossentropy of a single class is always 0: use binary_crossentropy, got "
+            f"y_pred.shape={tuple(pred.shape)}."
+        )
+    if label_smoothing:
+        true = true * (1.0 - label_smoothing) + label_smoothing / pred.size(axis)
+    if logits is not None:
+        return -(true * F.log_softmax(pred, axis)).sum(axis)
+    pred = (pred / pred.sum(axis, True)).clamp(EPSILON, 1.0 - EPSILON)
+    return -(true * _C.log(pred)).sum(axis)
+
+
+def sparse_categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """-log of the probability (..., C) of the class (...), a whole number. Classes equal to
+    `ignore_class` count 0."""
+    logits = _logits_of(y_pred, from_logits)
+    if logits is None:
+        logits = _C.log(tensor_of(y_pred).clamp(EPSILON, 1.0 - EPSILON))
+    if axis not in (-1, logits.dim() - 1):
+        logits = logits.movedim(axis, -1)
+    true = tensor_of(y_true)
+    if true.dim() == logits.dim() and true.size(-1) == 1:
+        true = true.squeeze(-1)
+    true = _C._cast(true, _C.int64)
+    if tuple(true.shape) != tuple(logits.shape[:-1]):
+        raise ValueError(
+            "Argument `target` and `output` must have the same shape up until the last dimension: "
+            f"target.shape={tuple(true.shape)}, output.shape={tuple(logits.shape)}"
+        )
+    classes = logits.size(-1)
+    ignored = -100 if ignore_class is None else ignore_class
+    each = _C.cross_entropy(logits.reshape(-1, classes), true.reshape(-1), None, ignored, "none")
+    each = each.reshape(tuple(true.shape))
+    if ignore_class is not None:
+        each._keras_mask = true != ignore_class  # type: ignore[attr-defined]
+    return each
+
+
+def binary_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """Mean over `axis` of -(true * log(pred) + (1 - true) * log(1 - pred))."""
+    logits = _logits_of(y_pred, from_logits)
+    true, pred = as_pair(y_true, y_pred if logits is None else logits)
+    _same_shape(true, pred)
+    if label_smoothing:
+        true = true * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    if logits is not None:
+        each = _C._bce_with_logits(pred, true, None, None, "none")
+    else:
+        each = _C._bce_loss(pred.clamp(EPSILON, 1.0 - EPSILON), true, None, "none")
+    return each if each.dim() == 0 else each.mean(axis)
+
+
+# ----------------------------------------------------------------------------------------- classes
 
 
 class Loss(Configured):
@@ -50,19 +233,14 @@ class Loss(Configured):
     "sum_over_batch_size" (the sum divided by how many there are), "sum" or None."""
 
     def __init__(
-        self,
-        name: str | None = None,
-        reduction: str | None = "sum_over_batch_size",
-        dtype: Any = None,
+        self, name: str | None = None, reduction: str | None = _MEAN, dtype: Any = None
     ) -> None:
-        if reduction not in ("sum_over_batch_size", "sum", "mean", "none", None, "auto"):
+        if reduction not in (_MEAN, "sum", "mean", "none", None, "auto"):
             raise ValueError(
                 "Invalid value for argument `reduction`. Expected one of {'sum_over_batch_size', "
-                "'sum', "
-                f"'mean', 'none', None}}. Received: reduction={reduction}"
+                f"'sum', 'mean', 'none', None}}. Received: reduction={reduction}"
             )
-        self.name = name or type(self).__name__
-        self.reduction = reduction
+        self.name, self.reduction = name or type(self).__name__, reduction
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """One loss for each sample."""
@@ -78,10 +256,10 @@ class Loss(Configured):
         # What a mask leaves out counts neither in the sum nor in what it is divided by.
         for mask in (getattr(y_pred, "_keras_mask", None), getattr(each, "_keras_mask", None)):
             if mask is not None:
-                kept = _weight_for(each, mask)
+                kept = weight_for(each, mask)
                 each, count = each * kept, kept.sum().clamp(min=EPSILON)
         if sample_weight is not None:
-            each = each * _weight_for(each, sample_weight)
+            each = each * weight_for(each, sample_weight)
         if self.reduction in ("none", None):
             return each
         total = each.sum() if each.dim() else each
@@ -89,12 +267,12 @@ class Loss(Configured):
 
 
 class LossFunctionWrapper(Loss):
-    """A function of (y_true, y_pred) as a loss."""
+    """A function of (y_true, y_pred) as a loss; `options` are passed on to it."""
 
     def __init__(
         self,
         fn: LossFunction,
-        reduction: str | None = "sum_over_batch_size",
+        reduction: str | None = _MEAN,
         name: str | None = None,
         **options: Any,
     ) -> None:
@@ -105,73 +283,27 @@ class LossFunctionWrapper(Loss):
         return self.fn(y_true, y_pred, **self.options)
 
 
-class _Named(LossFunctionWrapper):
-    """A function with options that its class names."""
-
-    _function: LossFunction
+def _loss(name: str, fn: LossFunction) -> type[LossFunctionWrapper]:
+    """The class of a loss whose function has no options."""
 
     def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
+        self: Any, reduction: str | None = _MEAN, name: str = fn.__name__, dtype: Any = None
     ) -> None:
-        function = type(self)._function
-        super().__init__(function, reduction, name or function.__name__)
+        LossFunctionWrapper.__init__(self, fn, reduction, name)
+
+    body = {"__init__": __init__, "__doc__": fn.__doc__, "__module__": __name__}
+    return type(name, (LossFunctionWrapper,), body)
 
 
-class MeanSquaredError(_Named):
-    """Mean of the squares."""
-
-    _function = staticmethod(mean_squared_error)
-
-
-class MeanAbsoluteError(_Named):
-    """Mean of the absolute values."""
-
-    _function = staticmethod(mean_absolute_error)
-
-
-class MeanAbsolutePercentageError(_Named):
-    """Mean error in percent."""
-
-    _function = staticmethod(mean_absolute_percentage_error)
-
-
-class MeanSquaredLogarithmicError(_Named):
-    """Mean square of the difference of logarithms."""
-
-    _function = staticmethod(mean_squared_logarithmic_error)
-
-
-class LogCosh(_Named):
-    """Mean of log(cosh(error))."""
-
-    _function = staticmethod(log_cosh)
-
-
-class Hinge(_Named):
-    """Mean of max(1 - true * pred, 0)."""
-
-    _function = staticmethod(hinge)
-
-
-class SquaredHinge(_Named):
-    """Mean of max(1 - true * pred, 0)^2."""
-
-    _function = staticmethod(squared_hinge)
-
-
-class KLDivergence(_Named):
-    """Sum of true * log(true / pred)."""
-
-    _function = staticmethod(kl_divergence)
-
-
-class Poisson(_Named):
-    """Mean of pred - true * log(pred)."""
-
-    _function = staticmethod(poisson)
+MeanSquaredError = _loss("MeanSquaredError", mean_squared_error)
+MeanAbsoluteError = _loss("MeanAbsoluteError", mean_absolute_error)
+MeanAbsolutePercentageError = _loss("MeanAbsolutePercentageError", mean_absolute_percentage_error)
+MeanSquaredLogarithmicError = _loss("MeanSquaredLogarithmicError", mean_squared_logarithmic_error)
+LogCosh = _loss("LogCosh", log_cosh)
+Hinge = _loss("Hinge", hinge)
+SquaredHinge = _loss("SquaredHinge", squared_hinge)
+KLDivergence = _loss("KLDivergence", kl_divergence)
+Poisson = _loss("Poisson", poisson)
 
 
 class Huber(LossFunctionWrapper):
@@ -180,8 +312,9 @@ class Huber(LossFunctionWrapper):
     def __init__(
         self,
         delta: float = 1.0,
-        reduction: str | None = "sum_over_batch_size",
+        reduction: str | None = _MEAN,
         name: str = "huber_loss",
+        dtype: Any = None,
     ) -> None:
         super().__init__(huber, reduction, name, delta=delta)
 
@@ -192,8 +325,9 @@ class CosineSimilarity(LossFunctionWrapper):
     def __init__(
         self,
         axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
+        reduction: str | None = _MEAN,
         name: str = "cosine_similarity",
+        dtype: Any = None,
     ) -> None:
         super().__init__(cosine_similarity, reduction, name, axis=axis)
 
@@ -201,16 +335,25 @@ class CosineSimilarity(LossFunctionWrapper):
 class CategoricalCrossentropy(LossFunctionWrapper):
     """Against probabilities of the classes, such as one-hot rows."""
 
+    _function: LossFunction = staticmethod(categorical_crossentropy)
+
     def __init__(
         self,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str = "categorical_crossentropy",
+        reduction: str | None = _MEAN,
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
-        super().__init__(categorical_crossentropy, reduction, name, **options)
+        super().__init__(type(self)._function, reduction, name, **options)
+
+
+class BinaryCrossentropy(CategoricalCrossentropy):
+    """Against 0 and 1, or probabilities."""
+
+    _function: LossFunction = staticmethod(binary_crossentropy)
 
 
 class SparseCategoricalCrossentropy(LossFunctionWrapper):
@@ -220,66 +363,47 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         self,
         from_logits: bool = False,
         ignore_class: int | None = None,
-        reduction: str | None = "sum_over_batch_size",
+        reduction: str | None = _MEAN,
         axis: int = -1,
-        name: str = "sparse_categorical_crossentropy",
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
         options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
         super().__init__(sparse_categorical_crossentropy, reduction, name, **options)
 
 
-class BinaryCrossentropy(LossFunctionWrapper):
-    """Against 0 and 1, or probabilities."""
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str = "binary_crossentropy",
-    ) -> None:
-        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
-        super().__init__(binary_crossentropy, reduction, name, **options)
-
+# ------------------------------------------------------------------------------------------- names
 
 mse = MSE = mean_squared_error
 mae = MAE = mean_absolute_error
 mape = MAPE = mean_absolute_percentage_error
 msle = MSLE = mean_squared_logarithmic_error
 
-FUNCTIONS: dict[str, LossFunction] = {
-    f.__name__: f
-    for f in (
-        mean_squared_error, mean_absolute_error, mean_absolute_percentage_error,
-        mean_squared_logarithmic_error, huber, log_cosh, hinge, squared_hinge, kl_divergence,
-        poisson, cosine_similarity, categorical_crossentropy, sparse_categorical_crossentropy,
-        binary_crossentropy,
-    )
-}  # fmt: skip
-SHORT = {
-    "mse": mse, "MSE": mse, "mae": mae, "MAE": mae, "mape": mape, "MAPE": mape, "msle": msle,
-    "MSLE": msle, "bce": binary_crossentropy, "BCE": binary_crossentropy, "kld": kl_divergence,
-    "logcosh": log_cosh,
-}  # fmt: skip
-_CLASSES = {
-    cls.__name__: cls
-    for cls in (
-        MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError,
-        MeanSquaredLogarithmicError, LogCosh, Hinge, SquaredHinge, KLDivergence, Poisson, Huber,
-        CosineSimilarity, CategoricalCrossentropy, SparseCategoricalCrossentropy,
-        BinaryCrossentropy, )
-}  # fmt: skip
+FUNCTIONS: dict[str, LossFunction] = {}
+_NAMES: dict[str, Any] = {}
+for _fn, _class, _short in (
+    (mean_squared_error, MeanSquaredError, "mse MSE"),
+    (mean_absolute_error, MeanAbsoluteError, "mae MAE"),
+    (mean_absolute_percentage_error, MeanAbsolutePercentageError, "mape MAPE"),
+    (mean_squared_logarithmic_error, MeanSquaredLogarithmicError, "msle MSLE"),
+    (huber, Huber, ""),
+    (log_cosh, LogCosh, "logcosh"),
+    (hinge, Hinge, ""),
+    (squared_hinge, SquaredHinge, ""),
+    (kl_divergence, KLDivergence, "kld KLD"),
+    (poisson, Poisson, ""),
+    (cosine_similarity, CosineSimilarity, ""),
+    (categorical_crossentropy, CategoricalCrossentropy, ""),
+    (sparse_categorical_crossentropy, SparseCategoricalCrossentropy, ""),
+    (binary_crossentropy, BinaryCrossentropy, "bce BCE"),
+):
+    FUNCTIONS[_fn.__name__] = _fn
+    _NAMES |= dict.fromkeys([_fn.__name__, *_short.split()], _fn) | {_class.__name__: _class}
 
 
 def get(identifier: Any) -> Any:
-    """A loss by name, itself when it is callable, None for None."""
-    if identifier is None:
-        return None
-    if isinstance(identifier, str):
-        found = FUNCTIONS.get(identifier) or SHORT.get(identifier) or _CLASSES.get(identifier)
-        if found is not None:
-            return found() if isinstance(found, type) else found
-    elif callable(identifier):
-        return identifier() if isinstance(identifier, type) else identifier
-    raise ValueError(f"Could not interpret loss identifier: {identifier}")
+    """A loss by name, itself when it is callable, None for None. ValueError for other names."""
+    found = _NAMES.get(identifier) if isinstance(identifier, str) else identifier
+    if identifier is not None and not callable(found):
+        raise ValueError(f"Could not interpret loss identifier: {identifier}")
+    return found() if isinstance(found, type) else found

@@ -10,25 +10,74 @@ import numpy as np
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.autograd.grad_mode import no_grad
-from gradstone.keras import losses
+from gradstone.keras import initializers, losses
 from gradstone.keras._config import Configured
-from gradstone.keras._loss_functions import as_pair
-from gradstone.keras._metric_functions import (
-    accuracy_for,
-    binary_accuracy,
-    categorical_accuracy,
-    sparse_categorical_accuracy,
-    sparse_top_k_categorical_accuracy,
-    tensor_of,
-    top_k_categorical_accuracy,
-)
-from gradstone.keras._names import snake_case, unique_name
-from gradstone.keras._tensor import from_host, wrap
+from gradstone.keras._tensor import Variable, alias, from_host, wrap
+from gradstone.keras.backend import snake_case, unique_name
+from gradstone.keras.losses import as_pair, tensor_of, weight_for
 
-# ------------------------------------------------------------------------------- values by sample
+# --------------------------------------------------------------------------------------- functions
 
 
-# ---------------------------------------------------------------------------------------- objects
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
+    """Share of the last dimension where (pred > threshold) is true."""
+    true, pred = as_pair(y_true, y_pred)
+    right = (true == (pred > threshold).to(true.dtype)).float()
+    return right if right.dim() == 0 else right.mean(-1)
+
+
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the largest of the output is the largest of the target."""
+    return (tensor_of(y_true).argmax(-1) == tensor_of(y_pred).argmax(-1)).float()
+
+
+def _classes(y_true: Any, pred: Tensor) -> Tensor:
+    """Classes (...) for outputs (..., C), also where they are given as (..., 1)."""
+    true = tensor_of(y_true)
+    return (true.squeeze(-1) if true.dim() == pred.dim() and true.size(-1) == 1 else true).long()
+
+
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the largest of the output is the class."""
+    pred = tensor_of(y_pred)
+    return (_classes(y_true, pred) == pred.argmax(-1)).float()
+
+
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
+    """1 where the class is among the k largest."""
+    pred = tensor_of(y_pred)
+    best = _C.topk(pred, min(k, pred.size(-1)))[1]
+    return (best == _classes(y_true, pred).unsqueeze(-1)).any(-1).float()
+
+
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
+    """1 where the target's largest is among the k largest."""
+    return sparse_top_k_categorical_accuracy(tensor_of(y_true).argmax(-1), y_pred, k)
+
+
+def accuracy_for(y_true: Any, y_pred: Any) -> Callable[..., Tensor]:
+    """What "accuracy" means for these: binary for one output, otherwise by the largest output,
+    against classes or against one-hot rows."""
+    true, pred = tensor_of(y_true), tensor_of(y_pred)
+    if pred.dim() < 2 or pred.size(-1) == 1:
+        return binary_accuracy
+    if true.dim() < pred.dim() or true.size(-1) == 1:
+        return sparse_categorical_accuracy
+    return categorical_accuracy
+
+
+def _equal(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the output is equal to the target."""
+    true, pred = as_pair(y_true, y_pred)
+    return (true == pred).float()
+
+
+def _cosine(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+    """The cosine of the angle between the two."""
+    return -losses.cosine_similarity(y_true, y_pred, axis)
+
+
+# ----------------------------------------------------------------------------------------- classes
 
 
 class Metric(Configured):
@@ -42,12 +91,8 @@ class Metric(Configured):
         self, name: str | None = None, shape: Any = (), initializer: Any = "zeros", **ignored: Any
     ) -> Any:
         """A state: it starts at its initial value again at every epoch."""
-        from gradstone.keras import initializers
-        from gradstone.keras._tensor import Variable
-
-        start = initializers.get(initializer)(
-            tuple(shape) if isinstance(shape, (tuple, list)) else ()
-        )
+        sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+        start = initializers.get(initializer)(sizes)
         state = Variable(start, trainable=False, name=name)
         self._states[name or f"state{len(self._states)}"] = (state, start.clone())
         return state
@@ -75,45 +120,6 @@ class Metric(Configured):
         return f"<{type(self).__name__} name={self.name}>"
 
 
-class Mean(Metric):
-    """Weighted mean of the values."""
-
-    def __init__(self, name: str | None = "mean", dtype: Any = None) -> None:
-        super().__init__(name)
-        self.reset_state()
-
-    def reset_state(self) -> None:
-        super().reset_state()
-        self.total: Any = 0.0
-        self.count: Any = 0.0
-
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        with no_grad():
-            values = tensor_of(values).detach().float()
-            if isinstance(sample_weight, (int, float)):
-                self.total = self.total + values.sum() * sample_weight
-                self.count = self.count + values.numel() * sample_weight
-                return
-            if sample_weight is None:
-                self.total = self.total + (values.sum() if values.dim() else values)
-                self.count = self.count + values.numel()
-                return
-            weight = tensor_of(sample_weight).float()
-            if weight.dim() == values.dim() + 1 and weight.size(-1) == 1:
-                weight = weight.squeeze(-1)
-            while weight.dim() < values.dim():
-                weight = weight.unsqueeze(-1)
-            weight = _C.broadcast_to(weight, tuple(values.shape))
-            self.total = self.total + (values * weight).sum()
-            self.count = self.count + weight.sum()
-
-    def result(self) -> Any:
-        total = self.total if isinstance(self.total, Tensor) else from_host(float(self.total))
-        if not isinstance(self.count, Tensor):
-            return wrap(total / max(self.count, 1e-30))
-        return wrap(_C._where(self.count == 0, 0.0, total / self.count))
-
-
 class Sum(Metric):
     """Weighted sum of the values."""
 
@@ -124,20 +130,41 @@ class Sum(Metric):
     def reset_state(self) -> None:
         super().reset_state()
         self.total: Any = 0.0
+        self.count: Any = 0.0  # the sum of the weights
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        values = tensor_of(values).detach().float()
-        self.total = (
-            self.total
-            + (values if sample_weight is None else values * tensor_of(sample_weight)).sum()
-        )
+        with no_grad():
+            values = tensor_of(values).detach().float()
+            if isinstance(sample_weight, (int, float)):
+                count = values.numel() * sample_weight
+                values = values * sample_weight
+            elif sample_weight is not None:
+                weight = weight_for(values, sample_weight)
+                values, count = values * weight, weight.sum()
+            else:
+                count = values.numel()
+            self.total = self.total + (values.sum() if values.dim() else values)
+            self.count = self.count + count
 
     def result(self) -> Any:
-        return wrap(from_host(self.total))
+        return wrap(alias(from_host(self.total)))
+
+
+class Mean(Sum):
+    """Weighted mean of the values, 0 before there are some."""
+
+    def __init__(self, name: str | None = "mean", dtype: Any = None) -> None:
+        super().__init__(name)
+
+    def result(self) -> Any:
+        total = from_host(self.total)
+        if not isinstance(self.count, Tensor):
+            return wrap(total / max(self.count, 1e-30))
+        return wrap(_C._where(self.count == 0, 0.0, total / self.count))
 
 
 class MeanMetricWrapper(Mean):
-    """Mean of a function of (y_true, y_pred)."""
+    """Mean of a function of (y_true, y_pred); `options` are passed on to it."""
 
     def __init__(
         self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **options: Any
@@ -152,8 +179,9 @@ class MeanMetricWrapper(Mean):
             super().update_state(self._fn(y_true, y_pred, **self._options), sample_weight)
 
 
-def _named(name: str, fn: Callable[..., Any], default: str, **given: Any) -> Any:
+def _mean_of(name: str, fn: Callable[..., Any], **given: Any) -> type[MeanMetricWrapper]:
     """A class whose objects average `fn`, which takes the options in `given`."""
+    default = snake_case(name)
 
     def __init__(self: Any, name: str | None = default, dtype: Any = None, **options: Any) -> None:
         unknown = set(options) - set(given)
@@ -165,77 +193,54 @@ def _named(name: str, fn: Callable[..., Any], default: str, **given: Any) -> Any
     return type(name, (MeanMetricWrapper,), body)
 
 
-BinaryAccuracy = _named("BinaryAccuracy", binary_accuracy, "binary_accuracy", threshold=0.5)
-CategoricalAccuracy = _named("CategoricalAccuracy", categorical_accuracy, "categorical_accuracy")
-SparseCategoricalAccuracy = _named(
-    "SparseCategoricalAccuracy", sparse_categorical_accuracy, "sparse_categorical_accuracy"
+Accuracy = _mean_of("Accuracy", _equal)
+BinaryAccuracy = _mean_of("BinaryAccuracy", binary_accuracy, threshold=0.5)
+CategoricalAccuracy = _mean_of("CategoricalAccuracy", categorical_accuracy)
+SparseCategoricalAccuracy = _mean_of("SparseCategoricalAccuracy", sparse_categorical_accuracy)
+TopKCategoricalAccuracy = _mean_of("TopKCategoricalAccuracy", top_k_categorical_accuracy, k=5)
+SparseTopKCategoricalAccuracy = _mean_of(
+    "SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, k=5
 )
-TopKCategoricalAccuracy = _named(
-    "TopKCategoricalAccuracy", top_k_categorical_accuracy, "top_k_categorical_accuracy", k=5
+MeanSquaredError = _mean_of("MeanSquaredError", losses.mean_squared_error)
+MeanAbsoluteError = _mean_of("MeanAbsoluteError", losses.mean_absolute_error)
+MeanAbsolutePercentageError = _mean_of(
+    "MeanAbsolutePercentageError", losses.mean_absolute_percentage_error
 )
-SparseTopKCategoricalAccuracy = _named(
-    "SparseTopKCategoricalAccuracy",
-    sparse_top_k_categorical_accuracy,
-    "sparse_top_k_categorical_accuracy",
-    k=5,
+MeanSquaredLogarithmicError = _mean_of(
+    "MeanSquaredLogarithmicError", losses.mean_squared_logarithmic_error
 )
-MeanSquaredError = _named("MeanSquaredError", losses.mean_squared_error, "mean_squared_error")
-MeanAbsoluteError = _named("MeanAbsoluteError", losses.mean_absolute_error, "mean_absolute_error")
-MeanAbsolutePercentageError = _named(
-    "MeanAbsolutePercentageError",
-    losses.mean_absolute_percentage_error,
-    "mean_absolute_percentage_error",
+CosineSimilarity = _mean_of("CosineSimilarity", _cosine, axis=-1)
+BinaryCrossentropy = _mean_of(
+    "BinaryCrossentropy", losses.binary_crossentropy, from_logits=False, label_smoothing=0.0
 )
-BinaryCrossentropy = _named(
-    "BinaryCrossentropy",
-    losses.binary_crossentropy,
-    "binary_crossentropy",
-    from_logits=False,
-    label_smoothing=0.0,
-)
-CategoricalCrossentropy = _named(
+CategoricalCrossentropy = _mean_of(
     "CategoricalCrossentropy",
     losses.categorical_crossentropy,
-    "categorical_crossentropy",
     from_logits=False,
     label_smoothing=0.0,
+    axis=-1,
 )
-SparseCategoricalCrossentropy = _named(
+SparseCategoricalCrossentropy = _mean_of(
     "SparseCategoricalCrossentropy",
     losses.sparse_categorical_crossentropy,
-    "sparse_categorical_crossentropy",
     from_logits=False,
+    ignore_class=None,
+    axis=-1,
 )
 
 
-def _equal(y_true: Any, y_pred: Any) -> Tensor:
-    """Share of elements that are equal."""
-    true, pred = as_pair(y_true, y_pred)
-    return (true == pred).float()
-
-
-Accuracy = _named("Accuracy", _equal, "accuracy")
-
-
-class RootMeanSquaredError(Mean):
+class RootMeanSquaredError(MeanMetricWrapper):
     """Root of the mean of the squares."""
 
     def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
-        super().__init__(name)
-
-    def update_state(  # type: ignore[override]
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
-    ) -> None:
-        with no_grad():
-            true, pred = as_pair(y_true, y_pred)
-            super().update_state(_C.square(pred - true), sample_weight)
+        super().__init__(losses.mean_squared_error, name)
 
     def result(self) -> Any:
         return wrap(_C.sqrt(super().result()))
 
 
-class _Counts(Metric):
-    """Counts of predictions above a threshold against labels 0 and 1."""
+class Precision(Metric):
+    """Of those whose output is above the threshold (0.5), the share whose label is 1."""
 
     def __init__(
         self,
@@ -244,7 +249,7 @@ class _Counts(Metric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(name or unique_name(snake_case(type(self).__name__)))
+        super().__init__(name)
         if thresholds is not None and not isinstance(thresholds, (int, float)):
             raise ValueError(f"{type(self).__name__}: one threshold is offered, got {thresholds}.")
         self.threshold = 0.5 if thresholds is None else thresholds
@@ -254,8 +259,11 @@ class _Counts(Metric):
     def reset_state(self) -> None:
         super().reset_state()
         self.true_positives: Any = 0.0
-        self.predicted: Any = 0.0
-        self.actual: Any = 0.0
+        self.counted: Any = 0.0
+
+    def _counted(self, true: Tensor, guess: Tensor) -> Tensor:
+        """What the true positives are a share of."""
+        return guess
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         with no_grad():
@@ -263,33 +271,21 @@ class _Counts(Metric):
             if self.class_id is not None:
                 true, pred = true[..., self.class_id], pred[..., self.class_id]
             true, guess = true.float(), (pred > self.threshold).float()
-            weight: Any = 1.0
-            if sample_weight is not None:
-                weight = tensor_of(sample_weight).float()
-                while weight.dim() < true.dim():
-                    weight = weight.unsqueeze(-1)
+            weight: Any = 1.0 if sample_weight is None else weight_for(true, sample_weight)
             self.true_positives = self.true_positives + (true * guess * weight).sum()
-            self.predicted = self.predicted + (guess * weight).sum()
-            self.actual = self.actual + (true * weight).sum()
+            self.counted = self.counted + (self._counted(true, guess) * weight).sum()
 
-    def _share(self, of: Any) -> Any:
-        if not isinstance(of, Tensor):
+    def result(self) -> Any:
+        if not isinstance(self.counted, Tensor):
             return wrap(from_host(0.0))
-        return wrap(_C._where(of > 0, self.true_positives / of, 0.0))
+        return wrap(_C._where(self.counted > 0, self.true_positives / self.counted, 0.0))
 
 
-class Precision(_Counts):
-    """Of those that were called positive, the share that is."""
+class Recall(Precision):
+    """Of those whose label is 1, the share whose output is above the threshold (0.5)."""
 
-    def result(self) -> Any:
-        return self._share(self.predicted)
-
-
-class Recall(_Counts):
-    """Of those that are positive, the share that was called so."""
-
-    def result(self) -> Any:
-        return self._share(self.actual)
+    def _counted(self, true: Tensor, guess: Tensor) -> Tensor:
+        return true
 
 
 class AUC(Metric):
@@ -304,7 +300,7 @@ class AUC(Metric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(name or unique_name("auc"))
+        super().__init__(name)
         if curve != "ROC":
             raise ValueError(f"AUC: only curve='ROC' is offered, got {curve!r}.")
         self.from_logits = from_logits
@@ -319,12 +315,10 @@ class AUC(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         with no_grad():
-            true, pred = as_pair(y_true, y_pred)
-            true, pred = true.reshape(-1).float(), pred.reshape(-1)
+            true, pred = (t.float() for t in as_pair(y_true, y_pred))
             pred = _C.sigmoid(pred) if self.from_logits else pred
-            weight = _C._full((true.numel(),), 1.0, _C.float32, true.device)
-            if sample_weight is not None:
-                weight = tensor_of(sample_weight).float().reshape(-1)
+            weight = weight_for(true, 1.0 if sample_weight is None else sample_weight)
+            true, pred, weight = (t.reshape(-1) for t in (true, pred, weight))
             kinds = _C.stack([true * weight, (1.0 - true) * weight])
             passed = (pred.unsqueeze(1) > self._thresholds.to(pred.device)).float()
             self._above = self._above + _C.matmul(kinds, passed)
@@ -337,44 +331,34 @@ class AUC(Metric):
         return wrap(((fp[:-1] - fp[1:]) * (tp[:-1] + tp[1:]) / 2).sum())
 
 
-_NAMES: dict[str, Any] = {
-    "binary_accuracy": BinaryAccuracy,
-    "categorical_accuracy": CategoricalAccuracy,
-    "sparse_categorical_accuracy": SparseCategoricalAccuracy,
-    "top_k_categorical_accuracy": TopKCategoricalAccuracy,
-    "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
-    "precision": Precision,
-    "recall": Recall,
-    "auc": AUC,
-    "root_mean_squared_error": RootMeanSquaredError,
-}
-_NAMES |= {
-    cls.__name__: cls
-    for cls in (
-        BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
-        SparseTopKCategoricalAccuracy, Precision, Recall, AUC, RootMeanSquaredError,
-        MeanSquaredError, MeanAbsoluteError,
-    )
-}  # fmt: skip
+# ------------------------------------------------------------------------------------------- names
+
+_class: Any
+_NAMES: dict[str, Any] = {}
+for _class, _short in {
+    Mean: "", Sum: "", BinaryAccuracy: "", CategoricalAccuracy: "", SparseCategoricalAccuracy: "",
+    TopKCategoricalAccuracy: "", SparseTopKCategoricalAccuracy: "", Precision: "", Recall: "",
+    AUC: "auc", RootMeanSquaredError: "", CosineSimilarity: "", MeanSquaredError: "mse MSE",
+    MeanAbsoluteError: "mae MAE", MeanAbsolutePercentageError: "mape MAPE",
+    MeanSquaredLogarithmicError: "msle MSLE", BinaryCrossentropy: "bce BCE",
+    CategoricalCrossentropy: "", SparseCategoricalCrossentropy: "",
+}.items():  # fmt: skip
+    for _name in (_class.__name__, snake_case(_class.__name__), *_short.split()):
+        _NAMES[_name] = _class
 
 
 def get(identifier: Any, y_true: Any = None, y_pred: Any = None) -> Metric:
-    """A metric by name or from a function; "accuracy" needs targets and outputs to know which."""
-    if isinstance(identifier, Metric):
-        return identifier
+    """A metric by name, which becomes its name, or from a function; "accuracy" needs targets and
+    outputs to know which. ValueError for other names."""
     if isinstance(identifier, type) and issubclass(identifier, Metric):
         return identifier()
+    if isinstance(identifier, Metric):
+        return identifier
     if identifier in ("accuracy", "acc"):
         return MeanMetricWrapper(accuracy_for(y_true, y_pred), identifier)
-    if isinstance(identifier, str):
-        if identifier in _NAMES:
-            made = _NAMES[identifier]()
-            if identifier == identifier.lower():
-                made.name = identifier
-            return made
-        function = losses.FUNCTIONS.get(identifier) or losses.SHORT.get(identifier)
-        if function is not None:
-            return MeanMetricWrapper(function, identifier)
-    elif callable(identifier):
-        return MeanMetricWrapper(identifier)
-    raise ValueError(f"Could not interpret metric identifier: {identifier}")
+    if isinstance(identifier, str) and identifier in _NAMES:
+        return _NAMES[identifier](name=identifier)
+    found = losses.FUNCTIONS.get(identifier) if isinstance(identifier, str) else identifier
+    if not callable(found):
+        raise ValueError(f"Could not interpret metric identifier: {identifier}")
+    return MeanMetricWrapper(found, identifier if isinstance(identifier, str) else None)

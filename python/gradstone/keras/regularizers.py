@@ -51,15 +51,13 @@ def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
 
 
 l1, l2 = L1, L2
+_NAMES: dict[str, Any] = {"l1": L1, "l2": L2, "l1_l2": l1_l2, "L1": L1, "L2": L2, "L1L2": L1L2}
 
 
 def get(identifier: Any) -> Any:
     """A regularizer by name ("l1", "l2", "l1_l2"), itself when it is callable, None for None."""
-    if identifier is None:
-        return None
-    names: dict[str, Any] = {"l1": L1, "l2": L2, "l1_l2": l1_l2, "L1": L1, "L2": L2, "L1L2": L1L2}
-    if isinstance(identifier, str) and identifier in names:
-        return names[identifier]()
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Could not interpret regularizer identifier: {identifier}")
+    if isinstance(identifier, str) and identifier in _NAMES:
+        return _NAMES[identifier]()
+    if identifier is not None and not callable(identifier):
+        raise ValueError(f"Could not interpret regularizer identifier: {identifier}")
+    return identifier

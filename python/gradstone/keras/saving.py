@@ -7,12 +7,14 @@ and those that the caller names, and nothing else.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from gradstone._C import Tensor
 from gradstone.keras._config import deserialize, serialize
+from gradstone.keras._config import register_keras_serializable as register_keras_serializable
 from gradstone.keras._symbolic import Graph, KerasTensor, leaves, map_leaves
 from gradstone.keras._tensor import Base, array
 
@@ -24,10 +26,8 @@ _FORMAT = "gradstone-keras-1"
 
 def graph_config(model: Any, graph: Graph) -> dict[str, Any]:
     """The layers and calls of a graph as data. A symbolic tensor is {"node": i, "output": j}."""
-    layers: list[Any] = []
-    for node in graph.nodes:
-        if not any(node.layer is layer for layer in layers):
-            layers.append(node.layer)
+    layers = list({id(node.layer): node.layer for node in graph.nodes}.values())
+    number = {id(layer): i for i, layer in enumerate(layers)}
     place = {id(t): (i, j) for i, n in enumerate(graph.nodes) for j, t in enumerate(n.outputs)}
 
     def reference(leaf: Any) -> Any:
@@ -38,23 +38,24 @@ def graph_config(model: Any, graph: Graph) -> dict[str, Any]:
 
     calls = [
         {
-            "layer": next(i for i, layer in enumerate(layers) if layer is node.layer),
+            "layer": number[id(node.layer)],
             "args": map_leaves(reference, list(node.args)),
             "kwargs": map_leaves(reference, node.kwargs),
         }
         for node in graph.nodes
     ]
-    config = {"layers": layers, "calls": calls, "name": model.name}
-    return config | {
+    return {
+        "layers": layers,
+        "calls": calls,
+        "name": model.name,
         "inputs": map_leaves(reference, graph.inputs),
         "outputs": map_leaves(reference, graph.outputs),
     }
 
 
-def model_from_graph(config: dict[str, Any], custom_objects: Any = None) -> Any:
-    """The model whose ``graph_config`` this is, with fresh weights."""
+def graph_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The inputs, outputs and name of the model whose ``graph_config`` this is."""
     from gradstone.keras.layers import InputLayer
-    from gradstone.keras.model import Model
 
     outputs: list[list[Any]] = []
 
@@ -72,7 +73,7 @@ def model_from_graph(config: dict[str, Any], custom_objects: Any = None) -> Any:
         else:
             out = layer(*resolve(call["args"]), **resolve(call["kwargs"]))
             outputs.append(list(leaves(out)))
-    return Model(resolve(config["inputs"]), resolve(config["outputs"]), name=config["name"])
+    return {k: resolve(config[k]) for k in ("inputs", "outputs")} | {"name": config["name"]}
 
 
 def clone_model(model: Any) -> Any:
@@ -82,8 +83,6 @@ def clone_model(model: Any) -> Any:
 
 def model_from_json(text: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The model that ``to_json`` wrote down."""
-    import json
-
     return deserialize(json.loads(text), custom_objects)
 
 
@@ -122,8 +121,7 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True) -> None:
     state["build_shape"] = serialize(model._built_for, "build_shape")
     compiled = model._compiled
     if compiled is not None:
-        named = dict(compiled.items())
-        state["compile"] = {k: serialize(v, f"compile({k})") for k, v in named.items()}
+        state["compile"] = {k: serialize(v, f"compile({k})") for k, v in compiled.items()}
         state["optimizer"] = model.optimizer.state_of(model.trainable_weights)
     state["trainable"] = [layer._trainable for layer in model._flatten_layers()]
     _write(state, filepath)
@@ -160,9 +158,7 @@ def _made(
         model.build(state["build_shape"])
     _write_weights(model, state, name)
     for layer, flag in zip(model._flatten_layers(), state["trainable"]):
-        layer._trainable = flag
-        for weight in layer._own_weights()[0]:
-            weight.requires_grad_(flag)
+        layer._set_trainable(flag)
     if compile and "compile" in state:
         options = {k: deserialize(v, custom_objects) for k, v in state["compile"].items()}
         model.compile(**options)
@@ -188,8 +184,8 @@ def _read(filepath: Any) -> dict[str, Any]:
     if start[:2] == b"PK" or start == b"\x89HDF":
         raise ValueError(
             f"{os.fspath(filepath)} is a file of Keras itself, which is not read here. In Keras "
-            "take the "
-            "arrays of model.get_weights() and give them to set_weights(): the shapes are the same."
+            "take the arrays of model.get_weights() and give them to set_weights(): the shapes are "
+            "the same."
         )
     from gradstone import serialization
 
@@ -208,8 +204,7 @@ def _write_weights(model: Any, state: dict[str, Any], name: str, skip: bool = Fa
     if not own:
         raise ValueError(
             f"The model '{model.name}' has no weights yet: call it on data or build it before "
-            "weights "
-            "are loaded."
+            "weights are loaded."
         )
     if len(own) != len(given) and not skip:
         raise ValueError(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gradstone.keras._config import register_keras_serializable as register_keras_serializable
 from gradstone.keras._tensor import Base, array, from_host, wrap
 from gradstone.random import manual_seed
 

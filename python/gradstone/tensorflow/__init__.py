@@ -18,121 +18,18 @@ from types import ModuleType
 from typing import Any
 
 from gradstone import keras
-from gradstone._C import (
-    bfloat16,
-    bool,
-    float16,
-    float32,
-    float64,
-    int8,
-    int16,
-    int32,
-    int64,
-    uint8,
-)
+from gradstone._C import bfloat16, bool, float16, float32, float64, int8, int16, int32, int64, uint8
 from gradstone.config import __version__
+from gradstone.keras import initializers, losses, metrics, optimizers
 from gradstone.keras._tensor import Tensor, TensorShape, Variable
 from gradstone.tensorflow import linalg, math, nn, random
-from gradstone.tensorflow._arithmetic import abs_ as abs
-from gradstone.tensorflow._arithmetic import (
-    add,
-    add_n,
-    argmax,
-    argmin,
-    argsort,
-    clip_by_global_norm,
-    clip_by_norm,
-    clip_by_value,
-    cos,
-    cosh,
-    cumsum,
-    divide,
-    einsum,
-    equal,
-    exp,
-    floor,
-    greater,
-    greater_equal,
-    less,
-    less_equal,
-    logical_and,
-    logical_not,
-    logical_or,
-    matmul,
-    maximum,
-    minimum,
-    multiply,
-    negative,
-    norm,
-    not_equal,
-    reduce_all,
-    reduce_any,
-    reduce_logsumexp,
-    reduce_max,
-    reduce_mean,
-    reduce_min,
-    reduce_prod,
-    reduce_sum,
-    sigmoid,
-    sign,
-    sin,
-    sinh,
-    sort,
-    sqrt,
-    square,
-    subtract,
-    tan,
-    tanh,
-    tensordot,
-)
-from gradstone.tensorflow._arithmetic import pow_ as pow
-from gradstone.tensorflow._arithmetic import round_ as round
-from gradstone.tensorflow._ops import (
-    boolean_mask,
-    broadcast_to,
-    cast,
-    concat,
-    constant,
-    convert_to_tensor,
-    expand_dims,
-    eye,
-    fill,
-    function,
-    gather,
-    identity,
-    is_tensor,
-    linspace,
-    one_hot,
-    ones,
-    ones_like,
-    pad,
-    rank,
-    reshape,
-    shape,
-    size,
-    split,
-    squeeze,
-    stack,
-    stop_gradient,
-    tile,
-    transpose,
-    unstack,
-    where,
-    zeros,
-    zeros_like,
-)
-from gradstone.tensorflow._ops import print_ as print
-from gradstone.tensorflow._ops import range_ as range
+from gradstone.tensorflow._math import *
+from gradstone.tensorflow._ops import *
 from gradstone.tensorflow._tape import GradientTape
+from gradstone.tensorflow.linalg import einsum, matmul, norm, tensordot
 
 half, double = float16, float64
 newaxis = None
-initializers, losses, metrics, optimizers = (
-    keras.initializers,
-    keras.losses,
-    keras.metrics,
-    keras.optimizers,
-)
 
 
 def executing_eagerly() -> Any:
@@ -156,10 +53,7 @@ def aliases() -> dict[str, ModuleType]:
 
 
 def __getattr__(name: str) -> Any:
+    text = f"module 'gradstone.tensorflow' has no attribute {name!r}"
     if name in ("placeholder", "Session", "global_variables_initializer", "random_normal", "train"):
-        raise AttributeError(
-            f"module 'gradstone.tensorflow' has no attribute {name!r}: graphs with sessions are "
-            "not "
-            "offered here, only TensorFlow's eager operations."
-        )
-    raise AttributeError(f"module 'gradstone.tensorflow' has no attribute {name!r}")
+        text += ": graphs with sessions are not offered here, only TensorFlow's eager operations."
+    raise AttributeError(text)

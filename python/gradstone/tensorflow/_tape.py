@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gradstone import _C
+from gradstone.autograd.grad_mode import no_grad
 from gradstone.keras._symbolic import leaves, map_leaves
-from gradstone.keras._tensor import Base, Variable, wrap
+from gradstone.keras._tensor import Base, Variable, from_host, wrap
 
 _open: list[GradientTape] = []
 
@@ -67,39 +68,40 @@ class GradientTape:
         """The gradient of the sum of `target` for each of `sources`, nested as they are; None for a
         source that the target does not depend on ("zero" asks for zeros). RuntimeError the second
         time unless the tape is persistent."""
+        self._use()
+        flat = list(leaves(target))
+        given = [None] * len(flat) if output_gradients is None else list(leaves(output_gradients))
+        pairs = [(t, w) for t, w in zip(flat, given) if isinstance(t, Base) and t.requires_grad]
+        targets = [t for t, _ in pairs]
+        weights = [_ones(t) if w is None else from_host(w, t.dtype) for t, w in pairs]
+        grads = self._gradients(targets, list(leaves(sources)), weights)
+        if getattr(unconnected_gradients, "value", unconnected_gradients) == "zero":
+            grads = [_zeros(t) if g is None else g for g, t in zip(grads, leaves(sources))]
+        answers = iter(grads)
+        return map_leaves(lambda t: wrap(next(answers)), sources)
+
+    def _use(self) -> None:
         if self._used and not self.persistent:
             raise RuntimeError(
                 "A non-persistent GradientTape can only be used to compute one set of gradients "
                 "(or jacobians)"
             )
         self._used = True
-        targets = [t for t in leaves(target) if isinstance(t, Base) and t.requires_grad]
-        wanted = list(leaves(sources))
-        for t in wanted:
+
+    def _gradients(self, targets: list[Any], sources: list[Any], weights: list[Any]) -> list[Any]:
+        """For each source the gradient of the weighted sum of the targets, or None."""
+        for t in sources:
             if not isinstance(t, Base):
                 raise ValueError(
                     f"Expected sources to be tensors or variables, got {type(t).__name__}."
                 )
-        grads: list[Any] = [None] * len(wanted)
-        reachable = [i for i, t in enumerate(wanted) if t.requires_grad and self._may_see(t)]
-        if targets and reachable:
-            found = _C.grad(
-                targets,
-                [wanted[i] for i in reachable],
-                _weights(targets, target, output_gradients),
-                True,
-                bool(_open),
-                True,
-            )
-            for i, g in zip(reachable, found):
-                grads[i] = g
-        if getattr(unconnected_gradients, "value", unconnected_gradients) == "zero":
-            grads = [
-                _C._full(tuple(t.shape), 0, t.dtype) if g is None else g
-                for g, t in zip(grads, wanted)
-            ]
-        answers = iter(grads)
-        return map_leaves(lambda t: wrap(next(answers)), sources)
+        seen = [t for t in sources if t.requires_grad and self._may_see(t)]
+        found = iter(
+            _C.grad(targets, seen, weights, True, bool(_open), True) if targets and seen else ()
+        )
+        return [
+            next(found, None) if t.requires_grad and self._may_see(t) else None for t in sources
+        ]
 
     def _may_see(self, t: Base) -> bool:
         return (
@@ -108,25 +110,17 @@ class GradientTape:
 
     def jacobian(self, target: Any, sources: Any, **ignored: Any) -> Any:
         """Each element of `target` by each element of the source (or of each source in a list):
-        shape of the target, then of the source."""
-        if self._used and not self.persistent:
-            raise RuntimeError(
-                "A non-persistent GradientTape can only be used to compute one set of gradients "
-                "(or jacobians)"
-            )
-        self._used = True
-        flat = target.reshape(-1)
-        many = list(leaves(sources))
-        rows = [
-            _C.grad([flat[i]], many, [None], True, bool(_open), True) for i in range(flat.numel())
-        ]
+        shape of the target, then of the source; None for a source that no element depends on."""
+        self._use()
+        flat, many = target.reshape(-1), list(leaves(sources))
+        elements = [[flat[i]] for i in range(flat.numel())] if target.requires_grad else []
+        rows = [self._gradients(element, many, [None]) for element in elements]
 
         def whole(column: int, t: Base) -> Any:
-            parts = [r[column] for r in rows]
+            parts = [row[column] for row in rows]
             if all(p is None for p in parts):
                 return None
-            zero = _C._full(tuple(t.shape), 0, t.dtype)
-            stacked = _C.stack([zero if p is None else p for p in parts])
+            stacked = _C.stack([_zeros(t) if p is None else p for p in parts])
             return wrap(stacked.reshape(*target.shape, *t.shape))
 
         answers = iter([whole(i, t) for i, t in enumerate(many)])
@@ -134,26 +128,12 @@ class GradientTape:
 
     def stop_recording(self) -> Any:
         """Inside the block nothing is recorded."""
-        from gradstone.autograd.grad_mode import no_grad
-
         return no_grad()
 
 
-def _weights(targets: list[Base], target: Any, given: Any) -> list[Any]:
-    """What each target's gradient is multiplied with: ones, or what was given."""
-    flat = [None] * len(list(leaves(target))) if given is None else list(leaves(given))
-    pairs = [
-        (t, w) for t, w in zip(leaves(target), flat) if isinstance(t, Base) and t.requires_grad
-    ]
-    return [
-        _C._full(tuple(t.shape), 1, t.dtype, t.device)
-        if w is None
-        else _C._cast(_tensor(w), t.dtype)
-        for t, w in pairs
-    ]
+def _zeros(t: Base) -> Base:
+    return _C._full(tuple(t.shape), 0, t.dtype, t.device)
 
 
-def _tensor(value: Any) -> Base:
-    from gradstone.keras._tensor import from_host
-
-    return from_host(value)
+def _ones(t: Base) -> Base:
+    return _C._full(tuple(t.shape), 1, t.dtype, t.device)

@@ -7,12 +7,14 @@ from typing import Any
 from gradstone import _C
 from gradstone.keras import activations, losses
 from gradstone.keras._tensor import Tensor, wrap
-from gradstone.keras.layers._windows import channels_first, channels_last, same_sides
+from gradstone.keras.initializers import generator
+from gradstone.keras.layers.activation import dropped
+from gradstone.keras.layers.convolution import channels_first, channels_last, same_padding
 from gradstone.nn import functional as F
-from gradstone.tensorflow._arithmetic import sigmoid as sigmoid
-from gradstone.tensorflow._arithmetic import tanh as tanh
-from gradstone.tensorflow._arithmetic import unary
-from gradstone.tensorflow._ops import alike, tensor
+from gradstone.tensorflow._math import dims, unary
+from gradstone.tensorflow._math import sigmoid as sigmoid
+from gradstone.tensorflow._math import tanh as tanh
+from gradstone.tensorflow._ops import alike, named, plain, sizes
 
 relu = unary(_C.relu, "max(x, 0).")
 relu6 = unary(F.relu6, "min(max(x, 0), 6).")
@@ -21,62 +23,65 @@ selu = unary(activations.selu, "Klambauer et al., 2017.")
 silu = swish = unary(F.silu, "x * sigmoid(x).")
 softplus = unary(F.softplus, "log(1 + exp(x)).")
 softsign = unary(F.softsign, "x / (1 + |x|).")
+named(globals(), "relu relu6 elu selu silu softplus softsign".split())
 
 
 def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
     """x where positive, elsewhere alpha * x."""
-    return wrap(F.leaky_relu(tensor(features), alpha))
+    return wrap(F.leaky_relu(plain(features), alpha))
 
 
 def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Tensor:
     """x times the normal distribution function of x."""
-    return wrap(activations.gelu(tensor(features), approximate))
+    return wrap(activations.gelu(plain(features), approximate))
 
 
 def softmax(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
     """exp(x) / sum of exp(x) along `axis`."""
-    return wrap(F.softmax(tensor(logits), -1 if axis is None else axis))
+    return wrap(F.softmax(plain(logits), -1 if axis is None else axis))
 
 
 def log_softmax(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
     """log(softmax(x))."""
-    return wrap(F.log_softmax(tensor(logits), -1 if axis is None else axis))
+    return wrap(F.log_softmax(plain(logits), -1 if axis is None else axis))
 
 
 def softmax_cross_entropy_with_logits(
     labels: Any, logits: Any, axis: int = -1, name: Any = None
 ) -> Tensor:
     """-sum of labels * log(softmax(logits)), one for each row."""
-    return wrap(losses.categorical_crossentropy(tensor(labels), tensor(logits), True, 0.0, axis))
+    return wrap(losses.categorical_crossentropy(plain(labels), plain(logits), True, 0.0, axis))
 
 
 def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: Any = None) -> Tensor:
     """-log of the softmax of the class, one for each row."""
-    return wrap(losses.sparse_categorical_crossentropy(tensor(labels), tensor(logits), True))
+    return wrap(losses.sparse_categorical_crossentropy(plain(labels), plain(logits), True))
 
 
 def sigmoid_cross_entropy_with_logits(
     labels: Any = None, logits: Any = None, name: Any = None
 ) -> Tensor:
     """The cross-entropy of sigmoid(logits), element by element."""
-    target, x = (tensor(v) for v in (labels, logits))
+    target, x = (plain(v) for v in (labels, logits))
     return wrap(_C._bce_with_logits(x, _C._cast(target, x.dtype), None, None, "none"))
 
 
 def dropout(
     x: Any, rate: float, noise_shape: Any = None, seed: Any = None, name: Any = None
 ) -> Tensor:
-    """Zeroes with probability `rate`, and divides the others by 1 - rate."""
+    """Zeroes with probability `rate` and divides the others by 1 - rate; where `noise_shape` has 1,
+    one draw holds for the whole dimension."""
     if not 0 <= rate < 1:
         raise ValueError(
             f"`rate` must be a scalar tensor or a float in the range [0, 1). Received: rate={rate}"
         )
-    return wrap(F.dropout(tensor(x), rate, True))
+    shape = None if noise_shape is None else sizes(noise_shape)
+    return wrap(dropped(plain(x), rate, shape, generator(seed)))
 
 
 def embedding_lookup(params: Any, ids: Any, name: Any = None) -> Tensor:
     """Rows of the table."""
-    return wrap(F.embedding(_C._cast(tensor(ids), _C.int64), tensor(params)))
+    return wrap(F.embedding(_C._cast(plain(ids), _C.int64), plain(params)))
 
 
 def bias_add(value: Any, bias: Any, data_format: Any = None, name: Any = None) -> Tensor:
@@ -87,82 +92,72 @@ def bias_add(value: Any, bias: Any, data_format: Any = None, name: Any = None) -
 
 def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: Any = None) -> Tensor:
     """x / sqrt(max(sum of x^2, epsilon))."""
-    t = tensor(x)
-    square = _C.sum(_C.square(t), tuple(axis) if isinstance(axis, list) else axis, True)
+    t = plain(x)
+    square = _C.sum(_C.square(t), dims(axis), True)
     return wrap(t * _C.rsqrt(square.clamp(min=epsilon)))
 
 
 def l2_loss(t: Any, name: Any = None) -> Tensor:
     """Half the sum of squares."""
-    return wrap(_C.square(tensor(t)).sum() / 2)
+    return wrap(_C.square(plain(t)).sum() / 2)
 
 
 def moments(x: Any, axes: Any, keepdims: bool = False, name: Any = None) -> tuple[Tensor, Tensor]:
     """(mean, variance) over `axes`."""
-    t, dims = tensor(x), tuple(axes) if isinstance(axes, (list, tuple)) else axes
-    return wrap(_C.mean(t, dims, keepdims)), wrap(_C._var(t, dims, 0.0, keepdims))
+    t, over = plain(x), dims(axes)
+    return wrap(_C.mean(t, over, keepdims)), wrap(_C._var(t, over, 0.0, keepdims))
 
 
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: Any = None) -> tuple[Tensor, Tensor]:
     """(the k largest along the last dimension, their places as int32)."""
-    values, places = _C.topk(tensor(input), k)
+    values, places = _C.topk(plain(input), k)
     return wrap(values), wrap(_C._cast(places, _C.int32))
 
 
 def in_top_k(targets: Any, predictions: Any, k: int, name: Any = None) -> Tensor:
     """Whether the class is among the k largest."""
-    places = _C.topk(tensor(predictions), k)[1]
-    return wrap((places == _C._cast(tensor(targets), _C.int64).unsqueeze(-1)).any(-1))
+    places = _C.topk(plain(predictions), k)[1]
+    return wrap((places == _C._cast(plain(targets), _C.int64).unsqueeze(-1)).any(-1))
 
 
 def _pair(value: Any) -> tuple[int, int]:
     """Strides or sizes for height and width from one number, two, or (1, h, w, 1)."""
-    if isinstance(value, int):
-        return value, value
-    given = list(value)
+    given = sizes(value)
     first, second = given[1:3] if len(given) == 4 else given * (2 // len(given))
-    return int(first), int(second)
+    return first, second
 
 
-def _padded(
-    x: Any, kernel: tuple[int, int], strides: tuple[int, int], padding: str, value: float
-) -> Any:
+def _padded(x: Any, kernel: Any, strides: Any, padding: str, value: float = 0.0) -> Any:
+    if padding.upper() not in ("SAME", "VALID"):
+        raise ValueError(f"padding must be 'SAME' or 'VALID', got {padding!r}.")
     if padding.upper() == "VALID":
         return x
-    if padding.upper() != "SAME":
-        raise ValueError(f"padding must be 'SAME' or 'VALID', got {padding!r}.")
-    sides = [same_sides(*window) for window in zip(x.shape[2:], kernel, strides)]
-    flat = tuple(v for side in reversed(sides) for v in side)
-    return _C._pad(x, flat, "constant", value) if any(flat) else x
+    return _C._pad(x, same_padding(x.shape[2:], kernel, strides), "constant", value)
 
 
 def conv2d(
     input: Any, filters: Any, strides: Any, padding: str = "VALID", name: Any = None
 ) -> Tensor:
     """input (N, H, W, C), filters (kH, kW, C, O): (N, H', W', O)."""
-    x, kernel, step = channels_first(tensor(input)), tensor(filters), _pair(strides)
-    x = _padded(x, (kernel.size(0), kernel.size(1)), step, padding, 0.0)
+    x, kernel, step = channels_first(plain(input)), plain(filters), _pair(strides)
+    x = _padded(x, tuple(kernel.shape[:2]), step, padding)
     return wrap(channels_last(_C.conv2d(x, kernel.permute(3, 2, 0, 1), None, step)))
 
 
 def max_pool2d(input: Any, ksize: Any, strides: Any, padding: str, name: Any = None) -> Tensor:
     """The largest of each window of (N, H, W, C)."""
     size, step = _pair(ksize), _pair(strides)
-    x = _padded(channels_first(tensor(input)), size, step, padding, float("-inf"))
+    x = _padded(channels_first(plain(input)), size, step, padding, float("-inf"))
     return wrap(channels_last(F.max_pool2d(x, size, step)))
-
-
-max_pool = max_pool2d
 
 
 def avg_pool2d(input: Any, ksize: Any, strides: Any, padding: str, name: Any = None) -> Tensor:
     """The mean of each window of (N, H, W, C), over what lies in the data."""
     size, step = _pair(ksize), _pair(strides)
-    x = channels_first(tensor(input))
+    x = channels_first(plain(input))
     ones = _C._full((1, 1, *x.shape[2:]), 1, x.dtype)
-    count = F.avg_pool2d(_padded(ones, size, step, padding, 0.0), size, step)
-    out = F.avg_pool2d(_padded(x, size, step, padding, 0.0), size, step)
+    count, out = (F.avg_pool2d(_padded(t, size, step, padding), size, step) for t in (ones, x))
     return wrap(channels_last(out / count))
 
 
-avg_pool = avg_pool2d
+max_pool, avg_pool = max_pool2d, avg_pool2d

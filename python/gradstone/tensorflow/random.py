@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from gradstone import _C, _sampling
-from gradstone.keras._names import dtype_of
-from gradstone.keras._tensor import Tensor, wrap
-from gradstone.keras.initializers import TruncatedNormal
-from gradstone.random import Generator, manual_seed
-from gradstone.tensorflow._ops import _shape, tensor
+from gradstone.keras._tensor import Tensor, dtype_of, wrap
+from gradstone.keras.initializers import TruncatedNormal, generator
+from gradstone.random import manual_seed
+from gradstone.tensorflow._ops import plain, sizes
 
 
 def set_seed(seed: int) -> None:
     """Seeds all random numbers."""
     manual_seed(seed)
-
-
-def _generator(seed: int | None) -> Generator | None:
-    return None if seed is None else Generator().manual_seed(seed)
 
 
 def normal(
@@ -30,7 +25,7 @@ def normal(
     name: Any = None,
 ) -> Tensor:
     """Normal numbers."""
-    t = _C._empty(_shape(shape), dtype_of(dtype)).normal_(0.0, 1.0, generator=_generator(seed))
+    t = _C._empty(sizes(shape), dtype_of(dtype)).normal_(0.0, 1.0, generator=generator(seed))
     return wrap(t * stddev + mean)
 
 
@@ -47,12 +42,11 @@ def uniform(
     if not kind.is_floating_point:
         if maxval is None:
             raise ValueError("Must specify maxval for integer dtype")
-        t = _sampling.randint(int(minval), int(maxval), _shape(shape), generator=_generator(seed))
+        t = _sampling.randint(int(minval), int(maxval), sizes(shape), generator=generator(seed))
         return wrap(_C._cast(t, kind))
     high = 1.0 if maxval is None else float(maxval)
-    return wrap(
-        _C._empty(_shape(shape), kind).uniform_(float(minval), high, generator=_generator(seed))
-    )
+    t = _C._empty(sizes(shape), kind).uniform_(float(minval), high, generator=generator(seed))
+    return wrap(t)
 
 
 def truncated_normal(
@@ -64,19 +58,19 @@ def truncated_normal(
     name: Any = None,
 ) -> Tensor:
     """Normal numbers within two deviations."""
-    return wrap(TruncatedNormal(mean, stddev, seed)(_shape(shape), dtype_of(dtype)))
+    return wrap(TruncatedNormal(mean, stddev, seed)(sizes(shape), dtype_of(dtype)))
 
 
 def shuffle(value: Any, seed: Any = None, name: Any = None) -> Tensor:
     """The rows in another order."""
-    t = tensor(value)
-    return wrap(_C.index_select(t, 0, _sampling.randperm(t.size(0), generator=_generator(seed))))
+    t = plain(value)
+    return wrap(_C.index_select(t, 0, _sampling.randperm(t.size(0), generator=generator(seed))))
 
 
 def categorical(
     logits: Any, num_samples: int, dtype: Any = None, seed: Any = None, name: Any = None
 ) -> Tensor:
     """Classes drawn by the softmax of each row of logits (N, C): (N, num_samples)."""
-    chances = _C.softmax(tensor(logits), -1)
-    drawn = _sampling.multinomial(chances, num_samples, True, generator=_generator(seed))
+    chances = _C.softmax(plain(logits), -1)
+    drawn = _sampling.multinomial(chances, num_samples, True, generator=generator(seed))
     return wrap(_C._cast(drawn, _C.int64 if dtype is None else dtype_of(dtype)))

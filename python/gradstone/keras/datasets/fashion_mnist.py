@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradstone.keras.datasets import _idx
+from gradstone.keras.datasets import Split, load
 
 
-def load_data(path: Any = None) -> tuple[_idx.Split, _idx.Split]:
+def load_data(path: Any = None) -> tuple[Split, Split]:
     """As :func:`gradstone.keras.datasets.mnist.load_data`, from folders named fashion_mnist."""
-    return _idx.load("fashion_mnist", "FashionMNIST", path)
+    return load("fashion_mnist", "FashionMNIST", path)

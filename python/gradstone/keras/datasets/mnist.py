@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradstone.keras.datasets import _idx
+from gradstone.keras.datasets import Split, load
 
 
-def load_data(path: Any = None) -> tuple[_idx.Split, _idx.Split]:
+def load_data(path: Any = None) -> tuple[Split, Split]:
     """((x_train, y_train), (x_test, y_test)): uint8 images (N, 28, 28), 60,000 and 10,000, and
     uint8 classes (N).
 
@@ -15,4 +15,4 @@ def load_data(path: Any = None) -> tuple[_idx.Split, _idx.Split]:
     $GRADSTONE_DATA/mnist, in $GRADSTONE_DATA and in ~/.gradstone/datasets/mnist, and else
     downloaded to the last.
     """
-    return _idx.load("mnist", "MNIST", path)
+    return load("mnist", "MNIST", path)

@@ -13,14 +13,13 @@ from gradstone.keras.layers.activation import (
     SpatialDropout2D,
 )
 from gradstone.keras.layers.attention import MultiHeadAttention
-from gradstone.keras.layers.bidirectional import Bidirectional
 from gradstone.keras.layers.convolution import (
     Conv1D,
     Conv2D,
     Conv2DTranspose,
     DepthwiseConv2D,
 )
-from gradstone.keras.layers.core import Dense, Embedding, Input, InputLayer, Lambda, TimeDistributed
+from gradstone.keras.layers.core import Dense, Embedding, Input, InputLayer, Lambda
 from gradstone.keras.layers.merging import (
     Add,
     Average,
@@ -40,7 +39,6 @@ from gradstone.keras.layers.merging import (
     subtract,
 )
 from gradstone.keras.layers.normalization import BatchNormalization, LayerNormalization
-from gradstone.keras.layers.padding import Cropping2D, UpSampling2D, ZeroPadding1D, ZeroPadding2D
 from gradstone.keras.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -53,13 +51,18 @@ from gradstone.keras.layers.pooling import (
 )
 from gradstone.keras.layers.recurrent import GRU, LSTM, SimpleRNN
 from gradstone.keras.layers.reshaping import (
+    Cropping2D,
     Flatten,
     Masking,
     Permute,
     RepeatVector,
     Rescaling,
     Reshape,
+    UpSampling2D,
+    ZeroPadding1D,
+    ZeroPadding2D,
 )
+from gradstone.keras.layers.wrappers import Bidirectional, TimeDistributed
 
 # Keras's shorter names.
 Convolution1D, Convolution2D = Conv1D, Conv2D

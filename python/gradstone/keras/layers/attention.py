@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
-from gradstone.keras import initializers, regularizers
+from gradstone.keras._weights import as_shape
 from gradstone.keras.layer import Layer, Shape
 from gradstone.keras.layers.core import positive
 from gradstone.nn import functional as F
+
+_WEIGHT_OPTIONS = (
+    "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer",
+)  # fmt: skip
 
 
 class _HeadMap(Layer):
@@ -19,15 +24,9 @@ class _HeadMap(Layer):
     def __init__(self, kernel: Shape, bias: Shape, owner: MultiHeadAttention, name: str) -> None:
         super().__init__(name=name)
         self.kernel_shape, self.bias_shape = kernel, bias
-        self.kernel = self.add_weight(
-            kernel, owner.kernel_initializer, regularizer=owner.kernel_regularizer, name="kernel"
-        )
-        self.bias: Any = None
-        if owner.use_bias:
-            del self.bias
-            self.bias = self.add_weight(
-                bias, owner.bias_initializer, regularizer=owner.bias_regularizer, name="bias"
-            )
+        self._keep({name: getattr(owner, name) for name in _WEIGHT_OPTIONS})
+        self._make("kernel", kernel)
+        self._make("bias", bias, owner.use_bias)
         self.built = True
 
     def call(self, x: Tensor) -> Tensor:
@@ -66,16 +65,16 @@ class MultiHeadAttention(Layer):
             raise ValueError(
                 f"Only attention over axis 1 is offered, got attention_axes={attention_axes}."
             )
+        arguments = dict(locals())
+        self._wanted = arguments.pop("output_shape")  # every layer has a property of this name
+        self._keep(arguments)
         self.num_heads = positive("num_heads", num_heads)
         self.key_dim = positive("key_dim", key_dim)
         self.value_dim = value_dim or key_dim
-        self.dropout = dropout
-        self.use_bias = use_bias
-        self._wanted = output_shape
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+
+    def _out_shape(self, query_shape: Any) -> Shape:
+        wanted = query_shape[-1] if self._wanted is None else self._wanted
+        return (*query_shape[:-1], *as_shape(wanted))
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         named = dict(zip(("query", "value", "key"), args)) | kwargs
@@ -87,18 +86,15 @@ class MultiHeadAttention(Layer):
 
     def build(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> None:
         value_shape = value_shape or query_shape
-        key_shape = key_shape or value_shape
-        heads, size = self.num_heads, self.key_dim
-        maps = (
-            ("query", query_shape, size),
-            ("key", key_shape, size),
+        heads = self.num_heads
+        for name, shape, size in (
+            ("query", query_shape, self.key_dim),
+            ("key", key_shape or value_shape, self.key_dim),
             ("value", value_shape, self.value_dim),
-        )
-        for name, shape, width in maps:
-            made = _HeadMap((shape[-1], heads, width), (heads, width), self, name)
+        ):
+            made = _HeadMap((shape[-1], heads, size), (heads, size), self, name)
             setattr(self, f"{name}_dense", made)
-        wanted = self._wanted if self._wanted is not None else query_shape[-1]
-        features = wanted if isinstance(wanted, int) else wanted[-1]
+        features = self._out_shape(query_shape)[-1]
         self.output_dense = _HeadMap(
             (heads, self.value_dim, features), (features,), self, "attention_output"
         )
@@ -117,14 +113,9 @@ class MultiHeadAttention(Layer):
         key_mask: Tensor | None = None,
     ) -> Any:
         key = value if key is None else key
-        q, k, v = (
-            layer(x).transpose(1, 2)
-            for layer, x in (
-                (self.query_dense, query),
-                (self.key_dense, key),
-                (self.value_dense, value),
-            )
-        )
+        q = self.query_dense(query).transpose(1, 2)
+        k = self.key_dense(key).transpose(1, 2)
+        v = self.value_dense(value).transpose(1, 2)
         mask = self._mask(query, value, attention_mask, value_mask, key_mask, use_causal_mask)
         scores = None
         if return_attention_scores:
@@ -152,11 +143,9 @@ class MultiHeadAttention(Layer):
         parts = []
         if given is not None:
             mask = given.bool()
-            parts.append(
-                mask.reshape(*[1] * (3 - mask.dim()), *mask.shape).unsqueeze(1)
-                if mask.dim() < 4
-                else mask
-            )
+            while mask.dim() < 3:
+                mask = mask.unsqueeze(0)
+            parts.append(mask.unsqueeze(1) if mask.dim() == 3 else mask)
         implied = getattr(value, "_keras_mask", None)
         for padding in (value_mask if value_mask is not None else implied, key_mask):
             if padding is not None:
@@ -164,20 +153,15 @@ class MultiHeadAttention(Layer):
         if causal:
             square = _C._full((query.size(1), value.size(1)), 1, _C.float32, query.device)
             parts.append(_C.tril(square).bool().unsqueeze(0).unsqueeze(0))
-        out = None
-        for part in parts:
-            out = part if out is None else _C.logical_and(out, part)
-        return out
+        return reduce(_C.logical_and, parts) if parts else None
 
     def _symbolic_shapes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         query = args[0] if args else kwargs["query"]
         value = args[1] if len(args) > 1 else kwargs["value"]
-        wanted = self._wanted if self._wanted is not None else query.shape[-1]
-        out = (*query.shape[:-1], *(wanted if isinstance(wanted, (tuple, list)) else (wanted,)))
+        out = self._out_shape(query.shape)
         if kwargs.get("return_attention_scores"):
             return [out, (query.shape[0], self.num_heads, query.shape[1], value.shape[1])]
         return out
 
     def compute_output_shape(self, query_shape: Shape, *others: Any) -> Shape:
-        wanted = self._wanted if self._wanted is not None else query_shape[-1]
-        return (*query_shape[:-1], *(wanted if isinstance(wanted, (tuple, list)) else (wanted,)))
+        return self._out_shape(query_shape)

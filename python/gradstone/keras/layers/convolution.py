@@ -11,18 +11,64 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
-from gradstone.keras import activations, initializers, regularizers
+from gradstone.keras import activations
 from gradstone.keras.layer import Layer, Shape
-from gradstone.keras.layers._windows import (
-    channels_first,
-    channels_last,
-    checked_format,
-    out_length,
-    same_sides,
-    sizes,
-)
-from gradstone.keras.layers.core import positive
-from gradstone.nn import functional as F
+from gradstone.keras.layers.core import known_size, positive
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """(N, ..., C) as (N, C, ...)."""
+    return x.permute(0, x.dim() - 1, *range(1, x.dim() - 1))
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """(N, C, ...) as (N, ..., C)."""
+    return x.permute(0, *range(2, x.dim()), 1)
+
+
+def sizes(n: int, name: str, value: Any) -> tuple[int, ...]:
+    """`value` for each of n dimensions. ValueError unless whole and above 0."""
+    given = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
+    if len(given) != n or any(
+        isinstance(v, bool) or not isinstance(v, int) or v <= 0 for v in given
+    ):
+        raise ValueError(
+            f"The `{name}` argument must be a tuple of {n} positive integers. Received: "
+            f"{name}={value}"
+        )
+    return given
+
+
+def checked_format(data_format: str | None) -> str:
+    """ "channels_last". ValueError for any other."""
+    if data_format not in (None, "channels_last"):
+        raise ValueError(f"Only data_format='channels_last' is offered, got {data_format!r}.")
+    return "channels_last"
+
+
+def out_length(size: Any, kernel: int, stride: int, padding: str, dilation: int = 1) -> Any:
+    """Size after a window of this kernel: ceil(size / stride) with padding, else what fits."""
+    if size is None:
+        return None
+    if padding in ("same", "causal"):
+        return -(-size // stride)
+    out = (size - dilation * (kernel - 1) - 1) // stride + 1
+    if out <= 0:
+        raise ValueError(
+            f"Computed output size would be negative or zero: an input of size {size} is smaller "
+            f"than the kernel of size {dilation * (kernel - 1) + 1} with padding='valid'."
+        )
+    return out
+
+
+def same_padding(shape: Any, kernel: Any, strides: Any, dilation: Any = None) -> tuple[int, ...]:
+    """Padding before and after each dimension, the last dimension first as ``pad`` takes it, such
+    that sizes ceil(size / stride) come out; the odd one goes after."""
+    flat: tuple[int, ...] = ()
+    for size, k, stride, d in zip(shape, kernel, strides, dilation or (1,) * len(shape)):
+        total = max((-(-size // stride) - 1) * stride + d * (k - 1) + 1 - size, 0)
+        flat = (total // 2, total - total // 2, *flat)
+    return flat
 
 
 class _Conv(Layer):
@@ -49,12 +95,12 @@ class _Conv(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._keep(locals())
         self._ndim = self.rank + 2
         self.filters = positive("filters", filters)
-        self.kernel_size = sizes(self.rank, "kernel_size", kernel_size)
-        self.strides = sizes(self.rank, "strides", strides)
-        self.dilation_rate = sizes(self.rank, "dilation_rate", dilation_rate)
         self.groups = positive("groups", groups)
+        for name in ("kernel_size", "strides", "dilation_rate"):
+            setattr(self, name, sizes(self.rank, name, getattr(self, name)))
         self.padding = str(padding).lower()
         if self.padding not in self._paddings:
             raise ValueError(
@@ -67,45 +113,21 @@ class _Conv(Layer):
                 f"groups={groups}, filters={filters}."
             )
         self.data_format = checked_format(data_format)
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.bias: Any = None
 
     def _kernel_shape(self, channels: int) -> Shape:
         return (*self.kernel_size, channels // self.groups, self.filters)
 
     def build(self, input_shape: Any) -> None:
-        channels = input_shape[-1]
-        if channels is None:
-            raise ValueError(
-                f"The number of channels must be known, got input shape {input_shape}."
-            )
+        self.channels = channels = known_size(input_shape)
         if channels % self.groups:
             raise ValueError(
                 "The number of input channels must be evenly divisible by the number of groups. "
                 f"Received groups={self.groups}, but the input has {channels} channels (full input "
                 f"shape is {input_shape})."
             )
-        self.channels = channels
-        self.compute_output_shape(input_shape)
-        self.kernel = self.add_weight(
-            self._kernel_shape(channels),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            name="kernel",
-        )
-        if self.use_bias:
-            del self.bias
-            self.bias = self.add_weight(
-                (self._out_channels(),),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                name="bias",
-            )
+        self.compute_output_shape(input_shape)  # says when the window does not fit
+        self._make("kernel", self._kernel_shape(channels))
+        self._make("bias", (self._out_channels(),), self.use_bias)
 
     def _out_channels(self) -> int:
         return self.filters
@@ -118,24 +140,26 @@ class _Conv(Layer):
         """The data, and the padding that the native kernel is to add on both sides."""
         if self.padding == "valid":
             return x, 0
-        windows = zip(x.shape[2:], self.kernel_size, self.strides, self.dilation_rate)
         if self.padding == "causal":
             return _C._pad(x, (self.dilation_rate[0] * (self.kernel_size[0] - 1), 0)), 0
-        sides = [same_sides(*window) for window in windows]
-        if all(before == after for before, after in sides):
-            return x, tuple(before for before, _ in sides)
-        return _C._pad(x, tuple(v for side in reversed(sides) for v in side)), 0
+        sides = same_padding(x.shape[2:], self.kernel_size, self.strides, self.dilation_rate)
+        if sides[::2] == sides[1::2]:
+            return x, sides[::-2]
+        return _C._pad(x, sides), 0
 
     def call(self, inputs: Tensor) -> Tensor:
         self._check_last(inputs.shape, self.channels)
         x, padding = self._padded(channels_first(inputs))
-        groups = self._groups()
         out = type(self)._native(
-            x, self._weight(), self.bias, self.strides, padding, self.dilation_rate, groups
+            x, self._weight(), self.bias, self.strides, padding, self.dilation_rate, self._groups()
         )
-        if self.activation in (activations.softmax, activations.log_softmax):
-            return self.activation(channels_last(out))
-        return channels_last(self.activation(out))
+        return self._activated(out)
+
+    def _activated(self, out: Tensor) -> Tensor:
+        """activation(out), channels-last; element by element it is quicker before turning."""
+        if self.activation in activations.ELEMENTWISE:
+            return channels_last(self.activation(out))
+        return self.activation(channels_last(out))
 
     def _groups(self) -> int:
         return self.groups
@@ -180,20 +204,19 @@ class DepthwiseConv2D(_Conv):
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
             1, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, use_bias,
-            depthwise_initializer, bias_initializer, **kwargs
+            depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer,
+            **kwargs
         )  # fmt: skip
         self.depth_multiplier = positive("depth_multiplier", depth_multiplier)
 
     def _kernel_shape(self, channels: int) -> Shape:
         return (*self.kernel_size, channels, self.depth_multiplier)
-
-    def build(self, input_shape: Any) -> None:
-        self.channels = input_shape[-1]
-        super().build(input_shape)
 
     def _out_channels(self) -> int:
         return self.channels * self.depth_multiplier
@@ -236,29 +259,16 @@ class Conv2DTranspose(_Conv):
 
     def call(self, inputs: Tensor) -> Tensor:
         self._check_last(inputs.shape, self.channels)
-        x = channels_first(inputs)
-        weight = self.kernel.permute(3, 2, 0, 1)
-        out = F.conv_transpose2d(x, weight, self.bias, self.strides, 0)
-        _, height, width, _ = self.compute_output_shape(tuple(inputs.shape))
+        x, weight = channels_first(inputs), self.kernel.permute(3, 2, 0, 1)
+        out = _C.conv_transpose2d(x, weight, None, self.strides, 0)
+        wanted = self.compute_output_shape(tuple(inputs.shape))[1:3]
         # The whole result has (size - 1) * stride + kernel: cut or fill to the size that is wanted.
-        sides = []
-        for whole, wanted, k, s in zip(
-            out.shape[2:], (height, width), self.kernel_size, self.strides
-        ):
+        sides: tuple[int, ...] = ()
+        for whole, size, k, s in zip(out.shape[2:], wanted, self.kernel_size, self.strides):
             before = max(k - s, 0) // 2 if self.padding == "same" else 0
-            sides.append((-before, wanted - whole + before))
-        if any(v for side in sides for v in side):
-            bias = None if self.bias is None else self.bias.reshape(1, -1, 1, 1)
-            if all(v <= 0 for side in sides for v in side) or bias is None:
-                out = _C._pad(out, (*sides[1], *sides[0]))
-            else:
-                out = (
-                    _C._pad(
-                        F.conv_transpose2d(x, weight, None, self.strides, 0), (*sides[1], *sides[0])
-                    )
-                    + bias
-                )
-        return channels_last(self.activation(out))
+            sides = (-before, size - whole + before, *sides)
+        out = _C._pad(out, sides) if any(sides) else out
+        return self._activated(out if self.bias is None else out + self.bias.reshape(1, -1, 1, 1))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         lengths = []

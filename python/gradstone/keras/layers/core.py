@@ -1,4 +1,4 @@
-"""Dense, Embedding, activations, dropout, and layers that only move numbers."""
+"""Inputs, Dense, Embedding, and layers around functions, operators and other layers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import numpy as np
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras import activations, initializers, regularizers
-from gradstone.keras._names import dtype_of
 from gradstone.keras._symbolic import KerasTensor, Node, is_symbolic, map_leaves
-from gradstone.keras._tensor import alias, wrap
+from gradstone.keras._tensor import alias, dtype_of, wrap
 from gradstone.keras.layer import Layer, Shape
 from gradstone.nn import functional as F
 
@@ -26,6 +25,13 @@ def positive(name: str, value: Any) -> int:
             f"{name}={value}"
         )
     return int(value)
+
+
+def known_size(shape: Any, axis: int = -1) -> int:
+    """The size of this dimension. ValueError when it is None."""
+    if shape[axis] is None:
+        raise ValueError(f"Axis {axis} of the input must be known, got shape {tuple(shape)}.")
+    return shape[axis]
 
 
 class InputLayer(Layer):
@@ -91,32 +97,13 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._keep(locals())
         self.units = positive("units", units)
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.bias: Any = None
 
     def build(self, input_shape: Any) -> None:
-        size = input_shape[-1]
-        if size is None:
-            raise ValueError(
-                f"The last dimension of the inputs to Dense must be known, got {input_shape}."
-            )
-        self.kernel = self.add_weight(
-            (size, self.units),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            name="kernel",
-        )
-        if self.use_bias:
-            del self.bias
-            self.bias = self.add_weight(
-                (self.units,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
-            )
+        size = known_size(input_shape)
+        self._make("kernel", (size, self.units))
+        self._make("bias", (self.units,), self.use_bias)
 
     def call(self, inputs: Tensor) -> Tensor:
         self._check_last(inputs.shape, self.kernel.size(0))
@@ -151,23 +138,17 @@ class Embedding(Layer):
         self.output_dim = positive("output_dim", output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.mask_zero = mask_zero
-        self._given = weights
+        self.mask_zero, self._given = mask_zero, weights
 
     def build(self, input_shape: Any = None) -> None:
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim),
-            self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            name="embeddings",
-        )
+        self._make("embeddings", (self.input_dim, self.output_dim))
         if self._given is not None:
             given = self._given
             self.set_weights(given if isinstance(given, (list, tuple)) else [given])
 
     def call(self, inputs: Tensor) -> Tensor:
-        index = inputs if not inputs.dtype.is_floating_point else inputs.long()
-        out = F.embedding(index.long(), self.embeddings)
+        index = inputs.long()
+        out = F.embedding(index, self.embeddings)
         if self.mask_zero:
             out._keras_mask = index != 0  # type: ignore[attr-defined]
         return out
@@ -202,27 +183,6 @@ class Lambda(Layer):
         return super().compute_output_shape(input_shape)
 
 
-class TimeDistributed(Layer):
-    """The same layer at every step of (N, T, ...)."""
-
-    def __init__(self, layer: Layer, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.layer = layer
-
-    def build(self, input_shape: Any) -> None:
-        if not self.layer.built:
-            self.layer._build((input_shape[0], *input_shape[2:]))
-
-    def call(self, inputs: Tensor) -> Tensor:
-        n, steps = inputs.shape[:2]
-        out = self.layer(inputs.reshape(n * steps, *inputs.shape[2:]))
-        return out.reshape(n, steps, *out.shape[1:])
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        inner = self.layer.compute_output_shape((input_shape[0], *input_shape[2:]))
-        return (*input_shape[:2], *inner[1:])
-
-
 class Arithmetic(Layer):
     """An operator between symbolic tensors, or between one and a number."""
 
@@ -242,11 +202,11 @@ class Arithmetic(Layer):
 
 
 class GetItem(Layer):
-    """x[index] of a symbolic tensor. Cannot be saved."""
+    """x[index] of a symbolic tensor."""
 
     def __init__(self, index: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.index = index
+        self.index = tuple(index) if isinstance(index, list) else index  # a file has lists
 
     def call(self, inputs: Tensor) -> Tensor:
         return inputs[self.index]

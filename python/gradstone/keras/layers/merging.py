@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -23,21 +24,25 @@ def _broadcast(a: Shape, b: Shape) -> Shape:
 
 
 class _Merge(Layer):
-    def _check(self, inputs: Any) -> None:
+    """A layer of a list of inputs. `_two` combines the first two, the result and the third..."""
+
+    _two: Callable[[Tensor, Tensor], Tensor]
+    _exactly: int | None = None  # how many inputs there must be
+
+    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)) or not inputs:
             raise ValueError(
                 f"A merge layer should be called on a list of at least 1 input. Received {inputs}."
             )
-
-    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
-        self._check(inputs)
+        if self._exactly not in (None, len(inputs)):
+            raise ValueError(
+                f"A `{type(self).__name__}` layer should be called on exactly {self._exactly} "
+                f"inputs. Received: {len(inputs)}"
+            )
         return super().__call__(list(inputs), **kwargs)
 
-    def _two(self, a: Tensor, b: Tensor) -> Tensor:
-        raise NotImplementedError
-
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        return reduce(self._two, inputs)
+        return reduce(type(self)._two, inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         longest = max(len(s) for s in input_shape)
@@ -47,50 +52,39 @@ class _Merge(Layer):
 class Add(_Merge):
     """The sum."""
 
-    def _two(self, a: Tensor, b: Tensor) -> Tensor:
-        return a + b
+    _two = staticmethod(operator.add)
 
 
 class Subtract(_Merge):
     """The first less the second."""
 
-    def _two(self, a: Tensor, b: Tensor) -> Tensor:
-        return a - b
-
-    def _check(self, inputs: Any) -> None:
-        super()._check(inputs)
-        if len(inputs) != 2:
-            raise ValueError(
-                f"A `Subtract` layer should be called on exactly 2 inputs. Received: {len(inputs)}"
-            )
+    _two = staticmethod(operator.sub)
+    _exactly = 2
 
 
 class Multiply(_Merge):
     """The product, element by element."""
 
-    def _two(self, a: Tensor, b: Tensor) -> Tensor:
-        return a * b
+    _two = staticmethod(operator.mul)
 
 
-class Average(_Merge):
+class Average(Add):
     """The mean."""
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        return reduce(lambda a, b: a + b, inputs) / len(inputs)
+        return super().call(inputs) / len(inputs)
 
 
 class Maximum(_Merge):
     """The larger, element by element."""
 
-    def _two(self, a: Tensor, b: Tensor) -> Tensor:
-        return _C.maximum(a, b)
+    _two = staticmethod(_C.maximum)
 
 
 class Minimum(_Merge):
     """The smaller, element by element."""
 
-    def _two(self, a: Tensor, b: Tensor) -> Tensor:
-        return _C.minimum(a, b)
+    _two = staticmethod(_C.minimum)
 
 
 class Concatenate(_Merge):
@@ -98,7 +92,7 @@ class Concatenate(_Merge):
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis
+        self._keep(locals())
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         return _C.cat(list(inputs), self.axis)
@@ -125,58 +119,44 @@ class Concatenate(_Merge):
 class Dot(_Merge):
     """Sum over one dimension of each of two tensors, batch by batch; cosine when normalised."""
 
+    _exactly = 2
+
     def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axes, self.normalize = axes, normalize
+        self._keep(locals())
+
+    def _pair(self) -> tuple[int, int]:
+        first, second = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        return first, second
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        a, b = inputs
-        first, second = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
-        a, b = a.movedim(first, -1), b.movedim(second, -1)
+        a, b = (t.movedim(axis, -1) for t, axis in zip(inputs, self._pair()))
         if self.normalize:
             a, b = (t / t.norm(2.0, -1, True).clamp(min=1e-6) for t in (a, b))
-        left, right = a.shape[1:-1], b.shape[1:-1]
-        out = a.reshape(a.size(0), -1, a.size(-1)) @ b.reshape(b.size(0), -1, b.size(-1)).transpose(
-            1, 2
-        )
-        return out.reshape(a.size(0), *left, *right) if left or right else out.reshape(a.size(0), 1)
+        rest = (*a.shape[1:-1], *b.shape[1:-1])
+        rows, columns = (t.reshape(t.size(0), -1, t.size(-1)) for t in (a, b))
+        return (rows @ columns.transpose(1, 2)).reshape(a.size(0), *(rest or (1,)))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        first, second = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
-        a, b = list(input_shape[0]), list(input_shape[1])
+        a, b = (list(shape) for shape in input_shape)
+        first, second = self._pair()
         del a[first], b[second]
-        rest = (*a[1:], *b[1:])
-        return (a[0], *rest) if rest else (a[0], 1)
+        return (a[0], *((*a[1:], *b[1:]) or (1,)))
 
 
-def add(inputs: Any, **kwargs: Any) -> Any:
-    """The sum."""
-    return Add(**kwargs)(inputs)
+def _function(layer: type[_Merge]) -> Callable[..., Any]:
+    """The function that calls a layer of this class, made with the options, on the inputs."""
+
+    def merge(inputs: Any, **kwargs: Any) -> Any:
+        return layer(**kwargs)(inputs)
+
+    merge.__doc__ = layer.__doc__
+    merge.__name__ = merge.__qualname__ = layer.__name__.lower()
+    return merge
 
 
-def subtract(inputs: Any, **kwargs: Any) -> Any:
-    """The first less the second."""
-    return Subtract(**kwargs)(inputs)
-
-
-def multiply(inputs: Any, **kwargs: Any) -> Any:
-    """The product."""
-    return Multiply(**kwargs)(inputs)
-
-
-def average(inputs: Any, **kwargs: Any) -> Any:
-    """The mean."""
-    return Average(**kwargs)(inputs)
-
-
-def maximum(inputs: Any, **kwargs: Any) -> Any:
-    """The larger."""
-    return Maximum(**kwargs)(inputs)
-
-
-def minimum(inputs: Any, **kwargs: Any) -> Any:
-    """The smaller."""
-    return Minimum(**kwargs)(inputs)
+add, subtract, multiply = _function(Add), _function(Subtract), _function(Multiply)
+average, maximum, minimum = _function(Average), _function(Maximum), _function(Minimum)
 
 
 def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:

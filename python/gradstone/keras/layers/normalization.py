@@ -7,37 +7,16 @@ from typing import Any
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.autograd.grad_mode import no_grad
-from gradstone.keras import initializers, regularizers
-from gradstone.keras.layer import Layer, Shape
+from gradstone.keras.layer import Shape
+from gradstone.keras.layers.core import SameShape, known_size
 
 
-class _Normalization(Layer):
+class _Normalization(SameShape):
     _casts_integers = True
-    gamma: Any
-    beta: Any
 
     def _scale_and_shift(self, shape: Shape) -> None:
-        for name, wanted in (("gamma", self.scale), ("beta", self.center)):
-            if wanted:
-                if name in self.__dict__:
-                    del self.__dict__[name]
-                self.add_weight(
-                    shape,
-                    getattr(self, f"{name}_initializer"),
-                    regularizer=getattr(self, f"{name}_regularizer"),
-                    name=name,
-                )
-
-    def _options(self, center: bool, scale: bool, **named: Any) -> None:
-        self.center, self.scale = center, scale
-        self.gamma_initializer = initializers.get(named["gamma_initializer"])
-        self.beta_initializer = initializers.get(named["beta_initializer"])
-        self.gamma_regularizer = regularizers.get(named["gamma_regularizer"])
-        self.beta_regularizer = regularizers.get(named["beta_regularizer"])
-        self.gamma = self.beta = None
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return input_shape
+        self._make("gamma", shape, self.scale)
+        self._make("beta", shape, self.center)
 
 
 class BatchNormalization(_Normalization):
@@ -64,18 +43,10 @@ class BatchNormalization(_Normalization):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.axis, self.momentum, self.epsilon = axis, float(momentum), epsilon
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self._options(
-            center, scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
-            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
-        )  # fmt: skip
+        self._keep(locals())
 
     def build(self, input_shape: Any) -> None:
-        size = input_shape[self.axis]
-        if size is None:
-            raise ValueError(f"Axis {self.axis} of the input must be known, got {input_shape}.")
+        size = known_size(input_shape, self.axis)
         self._scale_and_shift((size,))
         self.add_weight((size,), self.moving_mean_initializer, trainable=False, name="moving_mean")
         self.add_weight(
@@ -88,29 +59,20 @@ class BatchNormalization(_Normalization):
         if training and self.trainable:
             out = self._normalize_batch(x)
         else:
-            out = _C.batch_norm(
-                x,
-                self.moving_mean,
-                self.moving_variance,
-                self.gamma,
-                self.beta,
-                False,
-                0.1,
-                self.epsilon,
-            )
+            mean, variance = self.moving_mean, self.moving_variance
+            weights = mean, variance, self.gamma, self.beta
+            out = _C.batch_norm(x, *weights, False, 0.1, self.epsilon)
         return out if axis == 1 else out.movedim(1, axis)
 
     def _normalize_batch(self, x: Tensor) -> Tensor:
         size, count = x.size(1), x.numel() // max(1, x.size(1))
-        if count == 1:  # the value is its own mean
-            with no_grad():
-                mean, variance = x.detach().reshape(-1), _C._full((size,), 0, x.dtype, x.device)
-            shape = (1, size, *[1] * (x.dim() - 2))
+        mean, variance = (_C._full((size,), 0, x.dtype, x.device) for _ in range(2))
+        if count == 1:  # the value is its own mean, which the kernel refuses
+            mean = x.detach().reshape(-1)
             out = (x - x) * 0.0
-            out = out if self.beta is None else out + self.beta.reshape(shape)
+            if self.beta is not None:
+                out = out + self.beta.reshape(1, size, *[1] * (x.dim() - 2))
         else:
-            mean = _C._full((size,), 0, x.dtype, x.device)
-            variance = _C._full((size,), 0, x.dtype, x.device)
             out = _C.batch_norm(x, mean, variance, self.gamma, self.beta, True, 1.0, self.epsilon)
             variance = variance * ((count - 1) / count)  # the kernel divides by count - 1
         with no_grad():
@@ -135,19 +97,15 @@ class LayerNormalization(_Normalization):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.axis = list(axis) if isinstance(axis, (tuple, list)) else axis
-        self.epsilon = epsilon
-        self._options(
-            center, scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
-            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
-        )  # fmt: skip
+        self._keep(locals())
 
     def _axes(self, dims: int) -> list[int]:
-        axes = self.axis if isinstance(self.axis, list) else [self.axis]
+        axes = self.axis if isinstance(self.axis, (list, tuple)) else [self.axis]
         return sorted(a % dims for a in axes)
 
     def build(self, input_shape: Any) -> None:
-        self._scale_and_shift(tuple(input_shape[a] for a in self._axes(len(input_shape))))
+        axes = self._axes(len(input_shape))
+        self._scale_and_shift(tuple(known_size(input_shape, a) for a in axes))
 
     def call(self, inputs: Tensor) -> Tensor:
         axes = self._axes(inputs.dim())

@@ -7,12 +7,12 @@ from typing import Any
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras.layer import Layer, Shape
-from gradstone.keras.layers._windows import (
+from gradstone.keras.layers.convolution import (
     channels_first,
     channels_last,
     checked_format,
     out_length,
-    same_sides,
+    same_padding,
     sizes,
 )
 from gradstone.nn import functional as F
@@ -21,7 +21,7 @@ from gradstone.nn import functional as F
 class _Pool(Layer):
     _casts_integers = True
     rank: int
-    _largest: bool
+    _largest = True
 
     def __init__(
         self,
@@ -46,16 +46,12 @@ class _Pool(Layer):
         if self.rank == 1:
             native = F.max_pool1d if self._largest else F.avg_pool1d
             return native(x, self.pool_size[0], self.strides[0])
-        if self._largest:
-            return F.max_pool2d(x, self.pool_size, self.strides)
-        return F.avg_pool2d(x, self.pool_size, self.strides)
+        return (F.max_pool2d if self._largest else F.avg_pool2d)(x, self.pool_size, self.strides)
 
     def call(self, inputs: Tensor) -> Tensor:
         x = channels_first(inputs)
-        if self.padding == "valid":
-            return channels_last(self._pool(x))
-        windows = zip(x.shape[2:], self.pool_size, self.strides)
-        sides = tuple(v for window in reversed(list(windows)) for v in same_sides(*window))
+        same = self.padding == "same"
+        sides = same_padding(x.shape[2:], self.pool_size, self.strides) if same else ()
         if not any(sides):
             return channels_last(self._pool(x))
         if self._largest:
@@ -74,14 +70,12 @@ class MaxPooling1D(_Pool):
     """The largest value of each window of (N, L, C)."""
 
     rank = 1
-    _largest = True
 
 
 class MaxPooling2D(_Pool):
     """The largest value of each window of (N, H, W, C)."""
 
     rank = 2
-    _largest = True
 
 
 class AveragePooling1D(_Pool):
@@ -101,7 +95,7 @@ class AveragePooling2D(_Pool):
 class _GlobalPool(Layer):
     _casts_integers = True
     rank: int
-    _largest: bool
+    _largest = True
     supports_masking = False
 
     def __init__(
@@ -144,11 +138,9 @@ class GlobalMaxPooling1D(_GlobalPool):
     """The largest over the steps of (N, L, C)."""
 
     rank = 1
-    _largest = True
 
 
 class GlobalMaxPooling2D(_GlobalPool):
     """The largest over the pixels of (N, H, W, C)."""
 
     rank = 2
-    _largest = True

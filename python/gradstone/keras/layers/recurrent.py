@@ -11,10 +11,11 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
-from gradstone.keras import activations, initializers, regularizers
+from gradstone.autograd.grad_mode import no_grad
+from gradstone.keras import activations
 from gradstone.keras.layer import Layer, Shape
-from gradstone.keras.layers.core import positive
-from gradstone.nn import functional as F
+from gradstone.keras.layers.activation import dropped
+from gradstone.keras.layers.core import known_size, positive
 
 
 class RNNLayer(Layer):
@@ -50,77 +51,40 @@ class RNNLayer(Layer):
         super().__init__(**kwargs)
         if stateful:
             raise ValueError("stateful=True is not offered: pass initial_state to the call.")
+        self._keep(locals())
         self.units = positive("units", units)
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
         self.dropout = min(1.0, max(0.0, dropout))
         self.recurrent_dropout = min(1.0, max(0.0, recurrent_dropout))
-        self.return_sequences = return_sequences
-        self.return_state = return_state
-        self.go_backwards = go_backwards
-        self.bias: Any = None
 
     def _bias_shape(self) -> Shape:
         return (self.gates * self.units,)
 
-    def _start_bias(self, shape: Shape) -> Tensor:
-        return self.bias_initializer(shape)
-
     def build(self, input_shape: Any) -> None:
         shape = input_shape[0] if isinstance(input_shape, list) else input_shape
-        if shape[-1] is None:
-            raise ValueError(f"The last dimension of the inputs must be known, got {shape}.")
         width = self.gates * self.units
-        self.kernel = self.add_weight(
-            (shape[-1], width),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            name="kernel",
-        )
-        self.recurrent_kernel = self.add_weight(
-            (self.units, width),
-            self.recurrent_initializer,
-            regularizer=self.recurrent_regularizer,
-            name="recurrent_kernel",
-        )
-        if self.use_bias:
-            del self.bias
-            self.bias = self.add_weight(
-                self._bias_shape(),
-                lambda shape, dtype=None: self._start_bias(shape),
-                regularizer=self.bias_regularizer,
-                name="bias",
-            )
+        self._make("kernel", (known_size(shape), width))
+        self._make("recurrent_kernel", (self.units, width), options="recurrent")
+        self._make("bias", self._bias_shape(), self.use_bias)
 
     # ------------------------------------------------------------------------------- the arithmetic
 
     def _is_native(self) -> bool:
         raise NotImplementedError
 
-    def _native(
-        self, x: Tensor, states: list[Tensor], options: tuple[Any, ...]
-    ) -> Sequence[Tensor]:
+    def _native(self, x: Tensor, states: list[Tensor], options: Any) -> Sequence[Tensor]:
         raise NotImplementedError
 
     def _step(self, x: Tensor, states: list[Tensor], h: Tensor) -> list[Tensor]:
         """The next states; `h` is the first state after recurrent dropout."""
         raise NotImplementedError
 
-    def _pair(self) -> tuple[Tensor, Tensor]:
-        """Weights as the native kernels take them: (G * H, I) and (G * H, H)."""
-        return _C.t(self.kernel), _C.t(self.recurrent_kernel)
-
-    def _biases(self) -> list[Tensor]:
+    def _native_weights(self) -> list[Tensor]:
+        """Weights as the native kernels take them: (G * H, I), (G * H, H), and two biases."""
+        weights = [_C.t(self.kernel), _C.t(self.recurrent_kernel)]
         return (
-            []
+            weights
             if self.bias is None
-            else [self.bias, _C._full(tuple(self.bias.shape), 0, self.bias.dtype, self.bias.device)]
+            else [*weights, self.bias, self.bias.new_zeros(self.bias.shape)]
         )
 
     # ------------------------------------------------------------------------------------ sequences
@@ -140,17 +104,15 @@ class RNNLayer(Layer):
             shape, kind, place = (n, self.units), sequences.dtype, sequences.device
             states = [_C._full(shape, 0, kind, place) for _ in range(self.states)]
         else:
-            states = (
-                list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
-            )
+            several = isinstance(initial_state, (list, tuple))
+            states = list(initial_state) if several else [initial_state]
             if len(states) != self.states:
                 raise ValueError(
                     f"Layer '{self.name}' has {self.states} states, but was given {len(states)} "
                     "initial states."
                 )
         if training and self.dropout:
-            ones = _C._full((n, 1, sequences.size(2)), 1, sequences.dtype, sequences.device)
-            sequences = sequences * F.dropout(ones, self.dropout, True)
+            sequences = dropped(sequences, self.dropout, (n, 1, sequences.size(2)))
         if self.go_backwards:
             sequences = sequences.flip(1)
             mask = None if mask is None else mask.flip(1)
@@ -162,10 +124,8 @@ class RNNLayer(Layer):
         else:
             output, states = self._loop(sequences, states, mask, recurrent)
         result = output if self.return_sequences else states[0]
-        if mask is not None and self.return_sequences:
-            result._keras_mask = mask  # type: ignore[attr-defined]
-        elif mask is not None:
-            result._keras_mask = None  # type: ignore[attr-defined]
+        if mask is not None:
+            result._keras_mask = mask if self.return_sequences else None  # type: ignore[attr-defined]
         return [result, *states] if self.return_state else result
 
     def _loop(
@@ -174,8 +134,7 @@ class RNNLayer(Layer):
         """Step by step. Where the mask is false the states stay, and so does the output."""
         kept = None
         if recurrent:
-            ones = _C._full(tuple(states[0].shape), 1, x.dtype, x.device)
-            kept = F.dropout(ones, recurrent, True)
+            kept = dropped(_C._full(tuple(states[0].shape), 1, x.dtype, x.device), recurrent)
         outputs = []
         for t in range(x.size(1)):
             h = states[0] if kept is None else states[0] * kept
@@ -193,9 +152,10 @@ class RNNLayer(Layer):
         out = (*shape[:2], self.units) if self.return_sequences else state
         return [out, *[state] * self.states] if self.return_state else out
 
-    def _multiply(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-        out = _C.matmul(x, kernel)
-        return out if bias is None else out + bias
+
+def _product(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    out = _C.matmul(x, kernel)
+    return out if bias is None else out + bias
 
 
 class SimpleRNN(RNNLayer):
@@ -206,15 +166,19 @@ class SimpleRNN(RNNLayer):
     def _is_native(self) -> bool:
         return self.activation in (activations.tanh, activations.relu)
 
-    def _native(
-        self, x: Tensor, states: list[Tensor], options: tuple[Any, ...]
-    ) -> Sequence[Tensor]:
+    def _native(self, x: Tensor, states: list[Tensor], options: Any) -> Sequence[Tensor]:
         name = "tanh" if self.activation is activations.tanh else "relu"
-        return _C._rnn(x, states[0], [*self._pair(), *self._biases()], name, *options)
+        return _C._rnn(x, states[0], self._native_weights(), name, *options)
 
     def _step(self, x: Tensor, states: list[Tensor], h: Tensor) -> list[Tensor]:
-        z = self._multiply(x, self.kernel, self.bias) + _C.matmul(h, self.recurrent_kernel)
+        z = _product(x, self.kernel, self.bias) + _C.matmul(h, self.recurrent_kernel)
         return [self.activation(z)]
+
+
+def _usual(layer: Any) -> bool:
+    """Whether the activations are those of the native kernels."""
+    gates, output = layer.recurrent_activation, layer.activation
+    return output is activations.tanh and gates is activations.sigmoid
 
 
 class LSTM(RNNLayer):
@@ -234,29 +198,23 @@ class LSTM(RNNLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(units, activation, use_bias=use_bias, **kwargs)
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.unit_forget_bias = unit_forget_bias
+        self._keep(locals())
 
-    def _start_bias(self, shape: Shape) -> Tensor:
-        if not self.unit_forget_bias:
-            return super()._start_bias(shape)
-        h = self.units
-        ones = initializers.Ones()((h,))
-        return _C.cat([self.bias_initializer((h,)), ones, self.bias_initializer((2 * h,))])
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        if self.use_bias and self.unit_forget_bias:
+            with no_grad():
+                self.bias[self.units : 2 * self.units].fill_(1.0)
 
     def _is_native(self) -> bool:
-        return (
-            self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
-        )
+        return _usual(self)
 
-    def _native(
-        self, x: Tensor, states: list[Tensor], options: tuple[Any, ...]
-    ) -> Sequence[Tensor]:
+    def _native(self, x: Tensor, states: list[Tensor], options: Any) -> Sequence[Tensor]:
         h, c = states
-        return _C._lstm(x, h, c, [*self._pair(), *self._biases()], *options)
+        return _C._lstm(x, h, c, self._native_weights(), *options)
 
     def _step(self, x: Tensor, states: list[Tensor], h: Tensor) -> list[Tensor]:
-        z = self._multiply(x, self.kernel, self.bias) + _C.matmul(h, self.recurrent_kernel)
+        z = _product(x, self.kernel, self.bias) + _C.matmul(h, self.recurrent_kernel)
         i, f, g, o = _C.chunk(z, 4, -1)
         gate = self.recurrent_activation
         c = gate(f) * states[1] + gate(i) * self.activation(g)
@@ -280,17 +238,13 @@ class GRU(RNNLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(units, activation, use_bias=use_bias, **kwargs)
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.reset_after = reset_after
+        self._keep(locals())
 
     def _bias_shape(self) -> Shape:
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
     def _is_native(self) -> bool:
-        usual = (
-            self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
-        )
-        return usual and self.reset_after
+        return _usual(self) and self.reset_after
 
     @staticmethod
     def _r_first(weight: Tensor) -> Tensor:
@@ -298,9 +252,7 @@ class GRU(RNNLayer):
         z, r, g = _C.chunk(weight, 3, -1)
         return _C.cat([r, z, g], -1)
 
-    def _native(
-        self, x: Tensor, states: list[Tensor], options: tuple[Any, ...]
-    ) -> Sequence[Tensor]:
+    def _native(self, x: Tensor, states: list[Tensor], options: Any) -> Sequence[Tensor]:
         weights = [self._r_first(self.kernel).t(), self._r_first(self.recurrent_kernel).t()]
         if self.bias is not None:
             weights += list(_C.unbind(self._r_first(self.bias), 0))
@@ -311,9 +263,9 @@ class GRU(RNNLayer):
         first, second = None, None
         if self.bias is not None:
             first, second = _C.unbind(self.bias, 0) if self.reset_after else (self.bias, None)
-        xz, xr, xg = _C.chunk(self._multiply(x, self.kernel, first), 3, -1)
+        xz, xr, xg = _C.chunk(_product(x, self.kernel, first), 3, -1)
         if self.reset_after:
-            hz, hr, hg = _C.chunk(self._multiply(h, h_kernel, second), 3, -1)
+            hz, hr, hg = _C.chunk(_product(h, h_kernel, second), 3, -1)
             z, r = gate(xz + hz), gate(xr + hr)
             g = self.activation(xg + r * hg)
         else:

@@ -28,8 +28,7 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
-        self.decay_rate, self.staircase = decay_rate, staircase
+        self._keep(locals())
 
     def _progress(self, step: Any) -> float:
         progress = float(step) / self.decay_steps
@@ -47,8 +46,7 @@ class InverseTimeDecay(ExponentialDecay):
 
 
 class PolynomialDecay(LearningRateSchedule):
-    """From initial to end in decay_steps: (initial - end) * (1 - step / decay_steps)^power + "
-    "end."""
+    """(initial - end) * (1 - step / decay_steps)^power + end, and end after decay_steps."""
 
     def __init__(
         self,
@@ -59,8 +57,7 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ) -> None:
-        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
-        self.end_learning_rate, self.power, self.cycle = end_learning_rate, power, cycle
+        self._keep(locals())
 
     def __call__(self, step: Any) -> float:
         step, steps = float(step), float(self.decay_steps)
@@ -83,12 +80,7 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: int = 0,
     ) -> None:
-        self.initial_learning_rate, self.decay_steps, self.alpha = (
-            initial_learning_rate,
-            decay_steps,
-            alpha,
-        )
-        self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
+        self._keep(locals())
 
     def __call__(self, step: Any) -> float:
         step, top = float(step), self.initial_learning_rate
@@ -110,10 +102,9 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             raise ValueError(
                 "The length of boundaries should be 1 less than the length of values. Received: "
                 f"boundaries={boundaries} of length {len(boundaries)}, and values={values} of "
-                "length "
-                f"{len(values)}."
+                f"length {len(values)}."
             )
-        self.boundaries, self.values = list(boundaries), list(values)
+        self._keep(locals())
 
     def __call__(self, step: Any) -> float:
         return self.values[sum(float(step) > b for b in self.boundaries)]

@@ -1,4 +1,4 @@
-"""Recurrent layers in both directions."""
+"""Layers that run other layers: in both directions, at every step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
-from gradstone.keras.layer import Layer
+from gradstone.keras.layer import Layer, Shape
 from gradstone.keras.layers.recurrent import RNNLayer
 
 
@@ -26,14 +26,12 @@ class Bidirectional(Layer):
         if not isinstance(layer, RNNLayer):
             raise ValueError(
                 "Please initialize `Bidirectional` layer with a recurrent layer such as LSTM. "
-                "Received: "
-                f"layer={layer}"
+                f"Received: layer={layer}"
             )
         if merge_mode not in ("sum", "mul", "ave", "concat", None):
             raise ValueError(
                 f"Invalid merge mode. Received: merge_mode={merge_mode}. Merge mode should be one "
-                "of "
-                "{'sum', 'mul', 'ave', 'concat', None}"
+                "of {'sum', 'mul', 'ave', 'concat', None}"
             )
         if backward_layer is None:
             turned = {"name": f"backward_{layer.name}", "go_backwards": not layer.go_backwards}
@@ -99,3 +97,24 @@ class Bidirectional(Layer):
             out = (*out[:-1], 2 * out[-1])
         outs = [out, out] if self.merge_mode is None else [out]
         return [*outs, *states, *states] if len(outs) > 1 or states else out
+
+
+class TimeDistributed(Layer):
+    """The same layer at every step of (N, T, ...)."""
+
+    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.layer = layer
+
+    def build(self, input_shape: Any) -> None:
+        if not self.layer.built:
+            self.layer._build((input_shape[0], *input_shape[2:]))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        n, steps = inputs.shape[:2]
+        out = self.layer(inputs.reshape(n * steps, *inputs.shape[2:]))
+        return out.reshape(n, steps, *out.shape[1:])
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        inner = self.layer.compute_output_shape((input_shape[0], *input_shape[2:]))
+        return (*input_shape[:2], *inner[1:])
