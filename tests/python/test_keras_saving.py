@@ -110,6 +110,47 @@ def test_a_graph_comes_back(tmp_path):
     np.testing.assert_array_equal(again.predict(graph_inputs(), verbose=0)["out"], wanted["out"])
 
 
+def test_a_part_of_a_symbolic_tensor_comes_back(tmp_path):
+    x = keras.Input((4, 3))
+    model = keras.Model(x, [layers.Dense(2)(x[:, -1]), x[..., 1:], x[:, None]])
+    model.save(tmp_path / "model.keras")
+    other = keras.models.load_model(tmp_path / "model.keras")
+    data = np.random.default_rng(0).random((2, 4, 3)).astype(np.float32)
+    for a, b in zip(model.predict(data, verbose=0), other.predict(data, verbose=0)):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["MeanSquaredError", "BinaryCrossentropy"])
+def test_a_loss_object_comes_back_as_a_loss(tmp_path, name):
+    """A metric has the same name: a model trained with it would learn nothing."""
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(1, "sigmoid")])
+    model.compile("sgd", getattr(keras.losses, name)(), metrics=[getattr(keras.metrics, name)()])
+    model.save(tmp_path / "model.keras")
+    other = keras.models.load_model(tmp_path / "model.keras")
+    assert type(other.loss) is getattr(keras.losses, name)
+    x, y = data()
+    histories = [
+        m.fit(x, y > 1, epochs=2, shuffle=False, verbose=0).history for m in (model, other)
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_registered_names(tmp_path):
+    @keras.utils.register_keras_serializable(name="thrice")
+    class Thrice(layers.Layer):
+        def call(self, inputs):
+            return inputs * 3.0
+
+    @keras.saving.register_keras_serializable(name="own_tanh")
+    def own(x):
+        return x.tanh()
+
+    model = keras.Sequential([keras.Input((6,)), Thrice(), layers.Dense(1, own)])
+    model.save(tmp_path / "model.keras")
+    other = keras.models.load_model(tmp_path / "model.keras")
+    assert type(other.layers[0]) is Thrice and other.layers[1].activation is own
+
+
 class Twice(layers.Layer):
     def __init__(self, factor=2.0, **kwargs):
         super().__init__(**kwargs)

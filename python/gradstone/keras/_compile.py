@@ -76,7 +76,7 @@ class Compiled:
         for one in leaves(loss):
             losses.get(one)
         for one in leaves([metrics, weighted_metrics]):
-            if one is not None and one not in ("accuracy", "acc"):
+            if one is not None and not metrics_module.means_accuracy(one):
                 metrics_module.get(one)
         self.optimizer = found
         self._compiled = {

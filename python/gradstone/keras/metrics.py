@@ -347,6 +347,11 @@ for _class, _short in {
         _NAMES[_name] = _class
 
 
+def means_accuracy(identifier: Any) -> bool:
+    """Whether this is the accuracy whose kind the first batch decides."""
+    return isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc")
+
+
 def get(identifier: Any, y_true: Any = None, y_pred: Any = None) -> Metric:
     """A metric by name, which becomes its name, or from a function; "accuracy" needs targets and
     outputs to know which. ValueError for other names."""
@@ -354,7 +359,7 @@ def get(identifier: Any, y_true: Any = None, y_pred: Any = None) -> Metric:
         return identifier()
     if isinstance(identifier, Metric):
         return identifier
-    if identifier in ("accuracy", "acc"):
+    if means_accuracy(identifier):
         return MeanMetricWrapper(accuracy_for(y_true, y_pred), identifier)
     if isinstance(identifier, str) and identifier in _NAMES:
         return _NAMES[identifier](name=identifier)

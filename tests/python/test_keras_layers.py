@@ -1,0 +1,102 @@
+"""gradstone.keras: layers where they are called in other ways than tests/keras_pins calls them."""
+
+import numpy as np
+import pytest
+
+import gradstone as gs
+from gradstone import keras
+from gradstone import tensorflow as tf
+from gradstone.keras import layers
+from keras_models import rows
+
+
+def test_the_input_may_be_given_by_name():
+    dense = layers.Dense(3)
+    np.testing.assert_array_equal(dense(inputs=rows()), dense(rows()))
+
+
+def test_a_recurrent_layer_takes_its_states_in_a_list():
+    x, start = rows(0, 2, 20).reshape(2, 4, 5), rows(1, 2, 3)
+    gru = layers.GRU(3)
+    np.testing.assert_array_equal(gru([x, start]), gru(x, initial_state=start))
+    with pytest.raises(ValueError, match="1 states, but was given 2"):
+        gru([x, start, start])
+
+
+def test_an_activation_of_ones_own_sees_the_channels_last():
+    def own(x):
+        return tf.nn.softmax(x)
+
+    for layer in (
+        layers.Conv2D(3, 2, activation=own),
+        layers.Conv2DTranspose(3, 2, activation=own),
+    ):
+        out = layer(rows(0, 2, 32).reshape(2, 4, 4, 2)).numpy()
+        np.testing.assert_allclose(out.sum(-1), 1, rtol=1e-5)
+
+
+def test_a_seed_makes_dropout_and_noise_repeatable():
+    x = np.ones((2, 50), np.float32)
+    for make in (
+        lambda seed: layers.Dropout(0.5, seed=seed),
+        lambda seed: layers.Dropout(0.5, noise_shape=(None, 1), seed=seed),
+        lambda seed: layers.GaussianNoise(1.0, seed=seed),
+    ):
+        first, again, other = make(3), make(3), make(4)
+        one = first(x, training=True).numpy()
+        np.testing.assert_array_equal(again(x, training=True), one)
+        assert (other(x, training=True).numpy() != one).any()
+        assert (first(x, training=True).numpy() != one).any()  # it goes on
+    with_noise = layers.Dropout(0.5, noise_shape=(None, 1), seed=1)(x, training=True).numpy()
+    assert (with_noise == with_noise[:, :1]).all()
+
+
+@pytest.mark.parametrize("name", ["LeakyReLU", "ELU", "Softmax", "Dropout"])
+def test_whole_numbers_become_fractions(name):
+    layer = getattr(layers, name)(*([0.5] if name == "Dropout" else []))
+    assert layer(np.array([[-1, 2]])).dtype == gs.float32
+
+
+def test_a_config_holds_every_argument():
+    config = layers.Dense(3, kernel_regularizer="l2").get_config()
+    assert config["units"] == 3 and config["kernel_regularizer"] == "l2"
+    assert config["use_bias"] is True and config["bias_initializer"] == "zeros"
+    copy = layers.Dense.from_config(config)
+    assert copy.name == config["name"] and copy.get_config() == config
+    assert keras.optimizers.Adam(0.1).get_config()["beta_1"] == 0.9
+
+
+def test_layers_without_a_bias():
+    for layer, x in (
+        (layers.Dense(2, use_bias=False), rows()),
+        (layers.BatchNormalization(center=False, scale=False), rows()),
+    ):
+        layer(x)
+        assert len(layer.trainable_weights) == (1 if isinstance(layer, layers.Dense) else 0)
+    assert layers.Dense(2, use_bias=False).build((None, 3)) is None
+
+
+def test_a_depthwise_kernel_has_its_regularizer():
+    layer = layers.DepthwiseConv2D(2, depthwise_regularizer="l2")
+    layer(np.ones((1, 4, 4, 3)))
+    kernel = layer.get_weights()[0]
+    assert float(layer.losses[0]) == pytest.approx(0.01 * (kernel**2).sum(), rel=1e-5)
+
+
+def test_frozen_layers_inside_containers_and_weights_under_other_names():
+    class Own(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.parts = [layers.Dense(2), gs.nn.Sequential(gs.nn.Linear(2, 2))]
+            self._scale = self.add_weight((1,), "ones", name="scale")
+
+        def call(self, x):
+            for part in self.parts:
+                x = part(x)
+            return x * self._scale
+
+    own = Own()
+    own(rows())
+    assert len(own.weights) == 5 and len(own.state_dict()) == 5
+    own.parts[0].trainable = False
+    assert len(own.trainable_weights) == 3
