@@ -8,6 +8,7 @@ from gradstone.autograd.grad_mode import no_grad
 from gradstone.keras import losses, optimizers
 from gradstone.keras import metrics as metrics_module
 from gradstone.keras._symbolic import leaves
+from gradstone.keras.layer import Layer
 
 
 class _Output:
@@ -48,11 +49,10 @@ class _Output:
         return value.mean() if value.dim() else value
 
 
-class Compiled:
-    """What ``compile`` says, and the numbers that follow from it. Mixed into ``Model``."""
+class Compiled(Layer):
+    """What ``compile`` says, and the numbers that follow from it: a part of ``Model``."""
 
     optimizer: Any = None
-    name: str
     _compiled: dict[str, Any] | None = None
     _outputs: list[_Output]
 
@@ -194,15 +194,15 @@ class Compiled:
     _found: tuple[list[Any], list[Any], list[Any]] | None = None
 
     def _find(self) -> None:
-        layers = list(self._flatten_layers())  # type: ignore[attr-defined]
-        trained = self.trainable_weights  # type: ignore[attr-defined]
+        layers = list(self._flatten_layers())
+        trained = self.trainable_weights
         penalised = [w for w in trained if getattr(w, "regularizer", None) is not None]
         self._found = layers, trained, penalised
 
     def _penalties(self) -> list[Any]:
         """What is added to the loss beside the losses of the outputs."""
         if self._found is None:
-            return self.losses  # type: ignore[attr-defined]
+            return self.losses
         layers, _, penalised = self._found
         added = [extra for layer in layers for extra in layer._losses]
         return added + [w.regularizer(w) for w in penalised]

@@ -131,12 +131,13 @@ def shape_of(value: Any) -> Any:
     return (None, *shape[1:])
 
 
-def make_symbolic(shapes: Any, dtype: Any) -> Any:
+def make_symbolic(shapes: Any) -> Any:
+    """New symbolic tensors of nested shapes."""
     if isinstance(shapes, tuple) and all(s is None or isinstance(s, int) for s in shapes):
-        return KerasTensor(shapes, dtype)
+        return KerasTensor(shapes)
     if isinstance(shapes, dict):
-        return {key: make_symbolic(s, dtype) for key, s in shapes.items()}
-    return [make_symbolic(s, dtype) for s in shapes]
+        return {key: make_symbolic(s) for key, s in shapes.items()}
+    return [make_symbolic(s) for s in shapes]
 
 
 def found_shape(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

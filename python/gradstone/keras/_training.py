@@ -22,7 +22,7 @@ _NO_BATCH = "The data gave no batch: a generator that is used up needs to be mad
 
 
 class Trainer(Compiled):
-    """Mixed into ``Model``."""
+    """What trains, evaluates and predicts: a part of ``Model``."""
 
     stop_training = False
     history: Any = None
@@ -31,7 +31,7 @@ class Trainer(Compiled):
 
     def _here(self, data: Any) -> Any:
         """The data where the model's weights are."""
-        first = next(iter(self.parameters()), None)  # type: ignore[attr-defined]
+        first = next(iter(self.parameters()), None)
         if first is None or first.device.type == "cpu":
             return data
         return map_leaves(lambda t: None if t is None else t.to(first.device), data)
@@ -65,7 +65,7 @@ class Trainer(Compiled):
         if loss.requires_grad:  # else there is nothing to train
             loss.backward()
             found = self._found
-            trained = self.trainable_weights if found is None else found[1]  # type: ignore[attr-defined]
+            trained = self.trainable_weights if found is None else found[1]
             self.optimizer.step_on(trained)
         self._loss_tracker.update_state(loss, float(_batch_size(x)))
         self._update_metrics(y, y_pred, weight)
@@ -76,16 +76,16 @@ class Trainer(Compiled):
         try:
             self._forget_added()
             if training:
-                return self(x, training=True)  # type: ignore[operator]
+                return self(x, training=True)
             with no_grad():
-                return self(x, training=False)  # type: ignore[operator]
+                return self(x, training=False)
         finally:
             _Calls.depth -= 1
 
     def _forget_added(self) -> None:
         """No layer's ``add_loss`` of the batch before counts."""
         if self._found is None:
-            self._forget_losses()  # type: ignore[attr-defined]
+            self._forget_losses()
         else:
             for layer in self._found[0]:
                 if layer._losses:
@@ -111,7 +111,7 @@ class Trainer(Compiled):
         """Makes the weights from one sample, so that the optimizer finds them all."""
         if type(self).train_step is not Trainer.train_step:
             return  # its own step calls what it needs
-        if not all(layer.built for layer in self._flatten_layers()):  # type: ignore[attr-defined]
+        if not all(layer.built for layer in self._flatten_layers()):
             self._predict_plain(self._here(select(x, slice(0, 1))), False)
 
     # ------------------------------------------------------------------------------------------ fit
@@ -180,7 +180,7 @@ class Trainer(Compiled):
                     print(f"Epoch {epoch + 1}/{epochs}", flush=True)
                 bar = Progress(verbose, data.steps)
                 self._found = None
-                self.train(True)  # type: ignore[attr-defined]
+                self.train(True)
                 steps, logs = self._each_batch("train", data.batches(shuffle), train, bar, hooks)
                 due = validation is not None and (epoch + 1) % validation_freq == 0
                 if due and not self.stop_training:
@@ -192,7 +192,7 @@ class Trainer(Compiled):
                     break
         finally:
             self._found = None
-            self.train(False)  # type: ignore[attr-defined]
+            self.train(False)
         hooks.call("on_train_end", logs)
         return history
 
@@ -276,7 +276,7 @@ class Trainer(Compiled):
 
     def _evaluate(self, data: Any, bar: Progress, hooks: CallbackList) -> dict[str, float]:
         self.reset_metrics()
-        self.train(False)  # type: ignore[attr-defined]
+        self.train(False)
         hooks.call("on_test_begin")
         step, logs = self._each_batch("test", data.batches(False), self._test_batch, bar, hooks)
         bar.finish(step, logs)
@@ -296,7 +296,7 @@ class Trainer(Compiled):
         verbose = _verbosity(verbose)
         hooks = CallbackList(callbacks or [], self, {"verbose": verbose, "steps": data.steps})
         bar = Progress(verbose, data.steps)
-        self.train(False)  # type: ignore[attr-defined]
+        self.train(False)
         hooks.call("on_predict_begin")
         parts = []
         for step, (x_batch, _, _) in enumerate(data.batches(False)):

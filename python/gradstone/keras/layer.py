@@ -7,7 +7,7 @@ of its inputs, and kept in Keras's layout. Data are channels-last.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -203,7 +203,7 @@ class Layer(Configured, WeightOwner):
         self._build(shape_of(args[0]) if args else None)
 
     def _build(self, input_shape: Any) -> None:
-        self.build(tuple(input_shape) if isinstance(input_shape, tuple) else input_shape)
+        self.build(input_shape)
         self.built = True
 
     def _check_ndim(self, shape: Shape) -> None:
@@ -226,11 +226,9 @@ class Layer(Configured, WeightOwner):
             self._check_ndim(args[0].shape)
         if not self.built:
             self._build_for(args, kwargs)
-        shapes = self._symbolic_shapes(args, kwargs)
-        self._output_shape = shapes
+        self._output_shape = self._symbolic_shapes(args, kwargs)
         node = Node(self, args, kwargs)
-        dtype = self._output_dtype(args)
-        outputs = make_symbolic(shapes, dtype)
+        outputs = make_symbolic(self._output_shape)
         for t in leaves(outputs):
             t._keras_history = node
             node.outputs.append(t)
@@ -239,13 +237,16 @@ class Layer(Configured, WeightOwner):
     def _symbolic_shapes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return found_shape(self, args, kwargs)
-        shape = shape_of(args[0])
-        return self.compute_output_shape(tuple(shape) if isinstance(shape, tuple) else shape)
-
-    def _output_dtype(self, args: tuple[Any, ...]) -> Any:
-        return _C.float32
+        return self.compute_output_shape(shape_of(args[0]))
 
     # ----------------------------------------------------------------------------------------- text
+
+    def _flatten_layers(self) -> Iterator[Layer]:
+        """This and every layer below."""
+        yield self
+        for module in self.modules():
+            if isinstance(module, Layer) and module is not self:
+                yield module
 
     @property
     def input(self) -> Any:

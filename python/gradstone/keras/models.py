@@ -22,7 +22,7 @@ from gradstone.keras.saving import save_model as save_model
 from gradstone.nn import Module
 
 
-class Model(Trainer, Layer):
+class Model(Trainer):
     """A network that can be trained, saved and summed up.
 
     ``Model(inputs, outputs)`` is the graph of layers between symbolic tensors; a subclass makes its
@@ -176,13 +176,6 @@ class Model(Trainer, Layer):
         raise ValueError(
             f"No such layer: {name}. Existing layers are: {[layer.name for layer in layers]}."
         )
-
-    def _flatten_layers(self) -> Iterable[Layer]:
-        """This and every layer below."""
-        yield self
-        for module in self.modules():
-            if isinstance(module, Layer) and module is not self:
-                yield module
 
     def build(self, input_shape: Any = None) -> None:
         """Makes the weights of all layers for inputs of this shape (with the batch first)."""

@@ -23,7 +23,7 @@ __all__ = [
 def unary(compute: Callable[..., Any], doc: str) -> Callable[..., Tensor]:
     """A function of one tensor."""
 
-    def function(x: Any, name: str | None = None) -> Tensor:
+    def function(x: Any, name: Any = None) -> Tensor:
         return wrap(compute(plain(x)))
 
     function.__doc__ = doc
@@ -33,7 +33,7 @@ def unary(compute: Callable[..., Any], doc: str) -> Callable[..., Tensor]:
 def binary(compute: Callable[..., Any], doc: str) -> Callable[..., Tensor]:
     """A function of two tensors, whose shapes are broadcast."""
 
-    def function(x: Any, y: Any, name: str | None = None) -> Tensor:
+    def function(x: Any, y: Any, name: Any = None) -> Tensor:
         return wrap(compute(*alike(x, y)))
 
     function.__doc__ = doc
@@ -44,7 +44,7 @@ def reduction(compute: Callable[..., Any], doc: str) -> Callable[..., Tensor]:
     """A function over one, several or (None) all dimensions; whole numbers keep their dtype."""
 
     def function(
-        input_tensor: Any, axis: Axis = None, keepdims: bool = False, name: str | None = None
+        input_tensor: Any, axis: Axis = None, keepdims: bool = False, name: Any = None
     ) -> Tensor:
         t = plain(input_tensor)
         out = compute(t, dims(axis), keepdims)
@@ -123,21 +123,21 @@ reduce_logsumexp = reduction(_logsumexp, "log of the sum of exp, without overflo
 
 
 def argmax(
-    input: Any, axis: int | None = None, output_type: Any = None, name: str | None = None
+    input: Any, axis: int | None = None, output_type: Any = None, name: Any = None
 ) -> Tensor:
     """Where the largest stands along `axis` (0 without one), int64."""
     return wrap(_C._cast(_C.argmax(plain(input), axis or 0), output_type or _C.int64))
 
 
 def argmin(
-    input: Any, axis: int | None = None, output_type: Any = None, name: str | None = None
+    input: Any, axis: int | None = None, output_type: Any = None, name: Any = None
 ) -> Tensor:
     """Where the smallest stands along `axis` (0 without one), int64."""
     return wrap(_C._cast(_C.argmin(plain(input), axis or 0), output_type or _C.int64))
 
 
 def cumsum(
-    x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
+    x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: Any = None
 ) -> Tensor:
     """Sums of the first 1, 2, ... along `axis`; `exclusive` leaves each number itself out,
     `reverse` sums from the end."""
@@ -147,7 +147,7 @@ def cumsum(
     return wrap(sums.flip(axis) if reverse else sums)
 
 
-def add_n(inputs: Sequence[Any], name: str | None = None) -> Tensor:
+def add_n(inputs: Sequence[Any], name: Any = None) -> Tensor:
     """The sum of all."""
     total = plain(inputs[0])
     for value in inputs[1:]:

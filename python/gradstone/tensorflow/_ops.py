@@ -61,7 +61,7 @@ def named(module: dict[str, Any], names: Iterable[str]) -> None:
 # ----------------------------------------------------------------------------------- making tensors
 
 
-def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
+def constant(value: Any, dtype: Any = None, shape: Any = None, name: Any = None) -> Tensor:
     """A tensor with a copy of `value`: Python integers give int32, fractions float32, arrays keep
     their dtype. A single number may fill a `shape`."""
     t = plain(value, dtype).detach().clone()
@@ -71,7 +71,7 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
 
 
 def convert_to_tensor(
-    value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None
+    value: Any, dtype: Any = None, dtype_hint: Any = None, name: Any = None
 ) -> Any:
     """`value` as a tensor; itself when it is one. ValueError for one of another dtype."""
     if isinstance(value, Variable):
@@ -85,7 +85,7 @@ def convert_to_tensor(
     return wrap(t)
 
 
-def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
+def cast(x: Any, dtype: Any, name: Any = None) -> Tensor:
     """`x` in another dtype; fractions lose what is behind the point."""
     t, kind = plain(x), dtype_of(dtype)
     return wrap(t.clone() if t.dtype == kind else _C._cast(t, kind))
@@ -94,10 +94,10 @@ def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
 def _filled(value: int) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
     """(zeros, zeros_like) for 0, (ones, ones_like) for 1."""
 
-    def make(shape: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+    def make(shape: Any, dtype: Any = None, name: Any = None) -> Tensor:
         return wrap(_C._full(sizes(shape), value, dtype_of(dtype)))
 
-    def make_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+    def make_like(input: Any, dtype: Any = None, name: Any = None) -> Tensor:
         t = plain(input)
         kind = t.dtype if dtype is None else dtype_of(dtype)
         return wrap(_C._full(tuple(t.shape), value, kind, t.device))
@@ -111,20 +111,20 @@ zeros, zeros_like = _filled(0)
 ones, ones_like = _filled(1)
 
 
-def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
+def fill(dims: Any, value: Any, name: Any = None) -> Tensor:
     """`value` everywhere."""
     return wrap(_C.broadcast_to(plain(value), sizes(dims)).clone())
 
 
 def eye(
-    num_rows: int, num_columns: int | None = None, dtype: Any = None, name: str | None = None
+    num_rows: int, num_columns: int | None = None, dtype: Any = None, name: Any = None
 ) -> Tensor:
     """The identity matrix."""
     return wrap(_creation.eye(num_rows, num_columns, dtype=dtype_of(dtype)))
 
 
 def range(
-    start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = None
+    start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: Any = None
 ) -> Tensor:
     """start, start + delta, ... below limit; range(limit) starts at 0."""
     start, limit = (0, start) if limit is None else (start, limit)
@@ -134,7 +134,7 @@ def range(
     return wrap(_creation.arange(*values, dtype=kind))
 
 
-def linspace(start: Any, stop: Any, num: int, name: str | None = None) -> Tensor:
+def linspace(start: Any, stop: Any, num: int, name: Any = None) -> Tensor:
     """`num` equally spaced values, both ends included."""
     return wrap(_creation.linspace(float(start), float(stop), int(num)))
 
@@ -146,7 +146,7 @@ def one_hot(
     off_value: Any = None,
     axis: int = -1,
     dtype: Any = None,
-    name: str | None = None,
+    name: Any = None,
 ) -> Tensor:
     """Each index as a row of `depth` numbers with `on_value` (1) at its place and `off_value` (0)
     elsewhere; an index that is out of range has no place. Without `dtype` that of the values."""
@@ -162,27 +162,27 @@ def one_hot(
 # ------------------------------------------------------------------------------------------- shapes
 
 
-def shape(input: Any, out_type: Any = None, name: str | None = None) -> Tensor:
+def shape(input: Any, out_type: Any = None, name: Any = None) -> Tensor:
     """The sizes as an int32 tensor."""
     return constant(list(plain(input).shape), out_type or _C.int32)
 
 
-def size(input: Any, out_type: Any = None, name: str | None = None) -> Tensor:
+def size(input: Any, out_type: Any = None, name: Any = None) -> Tensor:
     """How many elements there are."""
     return constant(plain(input).numel(), out_type or _C.int32)
 
 
-def rank(input: Any, name: str | None = None) -> Tensor:
+def rank(input: Any, name: Any = None) -> Tensor:
     """How many dimensions there are."""
     return constant(plain(input).dim())
 
 
-def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
+def reshape(tensor: Any, shape: Any, name: Any = None) -> Tensor:
     """The same numbers in another shape; one size may be -1."""
     return wrap(plain(tensor).reshape(sizes(shape)))
 
 
-def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: str | None = None) -> Tensor:
+def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: Any = None) -> Tensor:
     """The dimensions in another order, reversed unless `perm` says how."""
     t = plain(a)
     return wrap(
@@ -190,12 +190,12 @@ def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: str | Non
     )
 
 
-def expand_dims(input: Any, axis: int, name: str | None = None) -> Tensor:
+def expand_dims(input: Any, axis: int, name: Any = None) -> Tensor:
     """With a dimension of size 1 at `axis`."""
     return wrap(plain(input).unsqueeze(axis))
 
 
-def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Tensor:
+def squeeze(input: Any, axis: Any = None, name: Any = None) -> Tensor:
     """Without dimensions of size 1: all, or those that `axis` names. ValueError for another."""
     t = plain(input)
     if axis is None or axis == []:
@@ -208,26 +208,22 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Tensor:
     return wrap(t.squeeze(sizes(axis)))
 
 
-def concat(values: Sequence[Any], axis: int, name: str | None = None) -> Tensor:
+def concat(values: Sequence[Any], axis: int, name: Any = None) -> Tensor:
     """Side by side along `axis`."""
     return wrap(_C.cat(alike(*values), axis))
 
 
-def stack(values: Sequence[Any], axis: int = 0, name: str | None = None) -> Tensor:
+def stack(values: Sequence[Any], axis: int = 0, name: Any = None) -> Tensor:
     """Side by side along a new dimension."""
     return wrap(_C.stack(alike(*values), axis))
 
 
-def unstack(
-    value: Any, num: int | None = None, axis: int = 0, name: str | None = None
-) -> list[Tensor]:
+def unstack(value: Any, num: int | None = None, axis: int = 0, name: Any = None) -> list[Tensor]:
     """The slices along `axis`."""
     return [wrap(t) for t in _C.unbind(plain(value), axis)]
 
 
-def split(
-    value: Any, num_or_size_splits: Any, axis: int = 0, name: str | None = None
-) -> list[Tensor]:
+def split(value: Any, num_or_size_splits: Any, axis: int = 0, name: Any = None) -> list[Tensor]:
     """So many equal parts, or parts of these sizes, of which one may be -1: the rest. ValueError
     when equal parts are not possible."""
     t = plain(value)
@@ -245,7 +241,7 @@ def split(
     return [wrap(p) for p in functions.split(t, parts, axis)]
 
 
-def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
+def tile(input: Any, multiples: Any, name: Any = None) -> Tensor:
     """The tensor repeated along each dimension."""
     t = plain(input)
     for axis, count in enumerate(sizes(multiples)):
@@ -253,7 +249,7 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     return wrap(t)
 
 
-def gather(params: Any, indices: Any, axis: int = 0, name: str | None = None) -> Tensor:
+def gather(params: Any, indices: Any, axis: int = 0, name: Any = None) -> Tensor:
     """Slices of `params` along `axis` at these indices, of any shape."""
     t, index = plain(params), _C._cast(plain(indices), _C.int64)
     picked = _C.index_select(t, axis, index.reshape(-1))
@@ -270,19 +266,19 @@ def pad(
     return wrap(_C._pad(plain(tensor), flat, mode.lower(), float(constant_values)))
 
 
-def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
+def where(condition: Any, x: Any = None, y: Any = None, name: Any = None) -> Tensor:
     """x where true, elsewhere y; with the condition alone the places where it is true."""
     if x is None and y is None:
         return wrap(functions.nonzero(plain(condition)))
     return wrap(_C._where(plain(condition), *alike(x, y)))
 
 
-def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
+def broadcast_to(input: Any, shape: Any, name: Any = None) -> Tensor:
     """Repeated to this shape."""
     return wrap(_C.broadcast_to(plain(input), sizes(shape)))
 
 
-def boolean_mask(tensor: Any, mask: Any, axis: Any = None, name: str | None = None) -> Tensor:
+def boolean_mask(tensor: Any, mask: Any, axis: Any = None, name: Any = None) -> Tensor:
     """The elements where the mask is true; the mask's dimensions are those from `axis` (0) on."""
     before = (slice(None),) * (axis or 0)
     return wrap(plain(tensor)[(*before, plain(mask).bool())])
@@ -294,16 +290,12 @@ def _descending(direction: str) -> bool:
     return direction == "DESCENDING"
 
 
-def argsort(
-    values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None
-) -> Tensor:
+def argsort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: Any = None) -> Tensor:
     """The order that sorts, int32."""
     return wrap(_C._cast(_C.argsort(plain(values), axis, _descending(direction)), _C.int32))
 
 
-def sort(
-    values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None
-) -> Tensor:
+def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: Any = None) -> Tensor:
     """The values in order."""
     return wrap(_C.sort(plain(values), axis, _descending(direction))[0])
 
@@ -311,21 +303,19 @@ def sort(
 # ------------------------------------------------------------------------------------------- values
 
 
-def clip_by_value(
-    t: Any, clip_value_min: float, clip_value_max: float, name: str | None = None
-) -> Tensor:
+def clip_by_value(t: Any, clip_value_min: float, clip_value_max: float, name: Any = None) -> Tensor:
     """Within these limits."""
     return wrap(_C.clamp(plain(t), clip_value_min, clip_value_max))
 
 
-def clip_by_norm(t: Any, clip_norm: float, axes: Any = None, name: str | None = None) -> Tensor:
+def clip_by_norm(t: Any, clip_norm: float, axes: Any = None, name: Any = None) -> Tensor:
     """Scaled down where the norm is larger."""
     values = plain(t)
     norm = values.norm(2.0, None if axes is None else sizes(axes), axes is not None)
     return wrap(values * (clip_norm / norm.clamp(min=clip_norm)))
 
 
-def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
+def global_norm(t_list: Sequence[Any], name: Any = None) -> Tensor:
     """The norm of all tensors together; None among them counts nothing."""
     return wrap(_C.stack([plain(t).norm() for t in t_list if t is not None]).norm())
 
@@ -339,12 +329,12 @@ def clip_by_global_norm(
     return [None if t is None else wrap(plain(t) * factor) for t in t_list], wrap(norm)
 
 
-def identity(input: Any, name: str | None = None) -> Tensor:
+def identity(input: Any, name: Any = None) -> Tensor:
     """A copy."""
     return wrap(plain(input).clone())
 
 
-def stop_gradient(input: Any, name: str | None = None) -> Tensor:
+def stop_gradient(input: Any, name: Any = None) -> Tensor:
     """The values, through which no gradient flows."""
     return wrap(plain(input).detach().clone())
 

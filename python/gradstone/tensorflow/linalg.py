@@ -14,7 +14,7 @@ from gradstone.tensorflow._ops import global_norm as global_norm
 
 
 def matmul(
-    a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, name: str | None = None
+    a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, name: Any = None
 ) -> Tensor:
     """The product of matrices, or of batches of them. ValueError below two dimensions."""
     x, y = alike(a, b)
@@ -27,7 +27,7 @@ def matmul(
     return wrap(_C.matmul(x, y.transpose(-1, -2) if transpose_b else y))
 
 
-def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
+def tensordot(a: Any, b: Any, axes: Any, name: Any = None) -> Tensor:
     """The sum over the last `axes` dimensions of a and the first of b, or over given ones."""
     x, y = alike(a, b)
     if isinstance(axes, int):
@@ -41,7 +41,7 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
     return wrap((x.reshape(-1, count) @ y.reshape(count, -1)).reshape(*left, *right))
 
 
-def einsum(equation: str, *inputs: Any, name: str | None = None) -> Tensor:
+def einsum(equation: str, *inputs: Any, name: Any = None) -> Tensor:
     """Einstein's sum."""
     return wrap(_functions.einsum(equation, *alike(*inputs)))
 

@@ -9,39 +9,40 @@ from gradstone.keras import activations, losses
 from gradstone.keras._tensor import Tensor, wrap
 from gradstone.keras.initializers import generator
 from gradstone.keras.layers.activation import dropped
-from gradstone.keras.layers.convolution import channels_first, channels_last, same_padding
+from gradstone.keras.layers.convolution import channels_first, channels_last, padded
+from gradstone.keras.layers.pooling import pooled
 from gradstone.nn import functional as F
 from gradstone.tensorflow._math import dims, unary
 from gradstone.tensorflow._math import sigmoid as sigmoid
 from gradstone.tensorflow._math import tanh as tanh
 from gradstone.tensorflow._ops import alike, named, plain, sizes
 
-relu = unary(_C.relu, "max(x, 0).")
-relu6 = unary(F.relu6, "min(max(x, 0), 6).")
-elu = unary(F.elu, "x where positive, elsewhere exp(x) - 1.")
+relu = unary(activations.relu, "max(x, 0).")
+relu6 = unary(activations.relu6, "min(max(x, 0), 6).")
+elu = unary(activations.elu, "x where positive, elsewhere exp(x) - 1.")
 selu = unary(activations.selu, "Klambauer et al., 2017.")
-silu = swish = unary(F.silu, "x * sigmoid(x).")
-softplus = unary(F.softplus, "log(1 + exp(x)).")
-softsign = unary(F.softsign, "x / (1 + |x|).")
+silu = swish = unary(activations.silu, "x * sigmoid(x).")
+softplus = unary(activations.softplus, "log(1 + exp(x)).")
+softsign = unary(activations.softsign, "x / (1 + |x|).")
 named(globals(), "relu relu6 elu selu silu softplus softsign".split())
 
 
-def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
+def leaky_relu(features: Any, alpha: float = 0.2, name: Any = None) -> Tensor:
     """x where positive, elsewhere alpha * x."""
     return wrap(F.leaky_relu(plain(features), alpha))
 
 
-def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Tensor:
+def gelu(features: Any, approximate: bool = False, name: Any = None) -> Tensor:
     """x times the normal distribution function of x."""
     return wrap(activations.gelu(plain(features), approximate))
 
 
-def softmax(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
+def softmax(logits: Any, axis: int = -1, name: Any = None) -> Tensor:
     """exp(x) / sum of exp(x) along `axis`."""
     return wrap(F.softmax(plain(logits), -1 if axis is None else axis))
 
 
-def log_softmax(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
+def log_softmax(logits: Any, axis: int = -1, name: Any = None) -> Tensor:
     """log(softmax(x))."""
     return wrap(F.log_softmax(plain(logits), -1 if axis is None else axis))
 
@@ -127,12 +128,10 @@ def _pair(value: Any) -> tuple[int, int]:
     return first, second
 
 
-def _padded(x: Any, kernel: Any, strides: Any, padding: str, value: float = 0.0) -> Any:
+def _padding(padding: str) -> str:
     if padding.upper() not in ("SAME", "VALID"):
         raise ValueError(f"padding must be 'SAME' or 'VALID', got {padding!r}.")
-    if padding.upper() == "VALID":
-        return x
-    return _C._pad(x, same_padding(x.shape[2:], kernel, strides), "constant", value)
+    return padding.lower()
 
 
 def conv2d(
@@ -140,24 +139,18 @@ def conv2d(
 ) -> Tensor:
     """input (N, H, W, C), filters (kH, kW, C, O): (N, H', W', O)."""
     x, kernel, step = channels_first(plain(input)), plain(filters), _pair(strides)
-    x = _padded(x, tuple(kernel.shape[:2]), step, padding)
-    return wrap(channels_last(_C.conv2d(x, kernel.permute(3, 2, 0, 1), None, step)))
+    x, rest = padded(x, _padding(padding), tuple(kernel.shape[:2]), step)
+    return wrap(channels_last(_C.conv2d(x, kernel.permute(3, 2, 0, 1), None, step, rest)))
 
 
 def max_pool2d(input: Any, ksize: Any, strides: Any, padding: str, name: Any = None) -> Tensor:
     """The largest of each window of (N, H, W, C)."""
-    size, step = _pair(ksize), _pair(strides)
-    x = _padded(channels_first(plain(input)), size, step, padding, float("-inf"))
-    return wrap(channels_last(F.max_pool2d(x, size, step)))
+    return wrap(pooled(plain(input), _pair(ksize), _pair(strides), _padding(padding), True))
 
 
 def avg_pool2d(input: Any, ksize: Any, strides: Any, padding: str, name: Any = None) -> Tensor:
     """The mean of each window of (N, H, W, C), over what lies in the data."""
-    size, step = _pair(ksize), _pair(strides)
-    x = channels_first(plain(input))
-    ones = _C._full((1, 1, *x.shape[2:]), 1, x.dtype)
-    count, out = (F.avg_pool2d(_padded(t, size, step, padding), size, step) for t in (ones, x))
-    return wrap(channels_last(out / count))
+    return wrap(pooled(plain(input), _pair(ksize), _pair(strides), _padding(padding), False))
 
 
 max_pool, avg_pool = max_pool2d, avg_pool2d

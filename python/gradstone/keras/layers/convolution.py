@@ -71,6 +71,21 @@ def same_padding(shape: Any, kernel: Any, strides: Any, dilation: Any = None) ->
     return flat
 
 
+def padded(
+    x: Tensor, padding: str, kernel: Shape, strides: Shape, dilation: Shape | None = None
+) -> tuple[Tensor, Any]:
+    """(N, C, ...) padded for a convolution, and what the native kernel has yet to add on both
+    sides of each dimension."""
+    if padding == "valid":
+        return x, 0
+    if padding == "causal":
+        return _C._pad(x, ((dilation or (1,))[0] * (kernel[0] - 1), 0)), 0
+    sides = same_padding(x.shape[2:], kernel, strides, dilation)
+    if sides[::2] == sides[1::2]:
+        return x, sides[::-2]
+    return _C._pad(x, sides), 0
+
+
 class _Conv(Layer):
     _casts_integers = True
     rank: int
@@ -136,20 +151,10 @@ class _Conv(Layer):
         """(O, C / groups, ...) from (..., C / groups, O)."""
         return self.kernel.permute(self.rank + 1, self.rank, *range(self.rank))
 
-    def _padded(self, x: Tensor) -> tuple[Tensor, Any]:
-        """The data, and the padding that the native kernel is to add on both sides."""
-        if self.padding == "valid":
-            return x, 0
-        if self.padding == "causal":
-            return _C._pad(x, (self.dilation_rate[0] * (self.kernel_size[0] - 1), 0)), 0
-        sides = same_padding(x.shape[2:], self.kernel_size, self.strides, self.dilation_rate)
-        if sides[::2] == sides[1::2]:
-            return x, sides[::-2]
-        return _C._pad(x, sides), 0
-
     def call(self, inputs: Tensor) -> Tensor:
         self._check_last(inputs.shape, self.channels)
-        x, padding = self._padded(channels_first(inputs))
+        windows = self.kernel_size, self.strides, self.dilation_rate
+        x, padding = padded(channels_first(inputs), self.padding, *windows)
         out = type(self)._native(
             x, self._weight(), self.bias, self.strides, padding, self.dilation_rate, self._groups()
         )

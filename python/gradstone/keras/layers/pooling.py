@@ -18,6 +18,22 @@ from gradstone.keras.layers.convolution import (
 from gradstone.nn import functional as F
 
 
+def pooled(x: Tensor, size: Shape, strides: Shape, padding: str, largest: bool) -> Tensor:
+    """The largest or the mean of each window of (N, L, C) or (N, H, W, C); padding "valid" or
+    "same", which counts in neither."""
+    x = channels_first(x)
+    native: Any = getattr(F, f"{'max' if largest else 'avg'}_pool{len(size)}d")
+    sides = same_padding(x.shape[2:], size, strides) if padding == "same" else ()
+    if not any(sides):
+        return channels_last(native(x, size, strides))
+    if largest:
+        return channels_last(native(_C._pad(x, sides, "constant", float("-inf")), size, strides))
+    # The mean is over what lies in the data, so the padding is taken out of the count.
+    ones = _C._full((1, 1, *x.shape[2:]), 1, x.dtype, x.device)
+    total, count = (native(_C._pad(t, sides), size, strides) for t in (x, ones))
+    return channels_last(total / count)
+
+
 class _Pool(Layer):
     _casts_integers = True
     rank: int
@@ -42,23 +58,8 @@ class _Pool(Layer):
             )
         self.data_format = checked_format(data_format)
 
-    def _pool(self, x: Tensor) -> Tensor:
-        if self.rank == 1:
-            native = F.max_pool1d if self._largest else F.avg_pool1d
-            return native(x, self.pool_size[0], self.strides[0])
-        return (F.max_pool2d if self._largest else F.avg_pool2d)(x, self.pool_size, self.strides)
-
     def call(self, inputs: Tensor) -> Tensor:
-        x = channels_first(inputs)
-        same = self.padding == "same"
-        sides = same_padding(x.shape[2:], self.pool_size, self.strides) if same else ()
-        if not any(sides):
-            return channels_last(self._pool(x))
-        if self._largest:
-            return channels_last(self._pool(_C._pad(x, sides, "constant", float("-inf"))))
-        # The mean is over what lies in the data, so the padding is taken out of the count.
-        ones = _C._full((1, 1, *x.shape[2:]), 1, x.dtype, x.device)
-        return channels_last(self._pool(_C._pad(x, sides)) / self._pool(_C._pad(ones, sides)))
+        return pooled(inputs, self.pool_size, self.strides, self.padding, self._largest)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         windows = zip(input_shape[1:-1], self.pool_size, self.strides)
