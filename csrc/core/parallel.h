@@ -15,13 +15,16 @@ class RangeFunction {
  public:
   template <class F>
   GS_INLINE RangeFunction(F& f)
-      : object_(const_cast<void*>(static_cast<const void*>(&f))),
-        call_([](void* object, int64_t begin, int64_t end) {
-          (*static_cast<F*>(object))(begin, end);
-        }) {}
+      : object_(const_cast<void*>(static_cast<const void*>(&f))), call_(&call<F>) {}
   GS_INLINE void operator()(int64_t begin, int64_t end) const { call_(object_, begin, end); }
 
  private:
+  // Out of line: the body of a loop is compiled once, whether it runs here or on other threads.
+  template <class F>
+  [[gnu::noinline, gnu::noclone]] static void call(void* object, int64_t begin, int64_t end) {
+    (*static_cast<F*>(object))(begin, end);
+  }
+
   void* object_;
   void (*call_)(void*, int64_t, int64_t);
 };
@@ -35,12 +38,9 @@ void run_parallel(int64_t begin, int64_t end, int64_t grain, RangeFunction f);
 template <class F>
 GS_INLINE void parallel_for(int64_t begin, int64_t end, int64_t grain, F&& f) {
   if (begin >= end) return;
-  auto& g = f;
-  if (end - begin <= grain) {
-    g(begin, end);
-    return;
-  }
-  run_parallel(begin, end, grain, RangeFunction(g));
+  const RangeFunction run(f);
+  if (end - begin <= grain) return run(begin, end);
+  run_parallel(begin, end, grain, run);
 }
 
 int num_threads();            // threads a parallel_for may use, the caller included
