@@ -180,7 +180,7 @@ class PatchProduct {
         for (int64_t i = begin; i < end; ++i) {
           const int64_t rows = min_of(panel_rows_, m_ - i * panel_rows_),
                         first = group * m_ + i * panel_rows_;
-          const MicroKernel<C> kernel = kMicroKernels<C>.of[width > kLanes<C>][rows];
+          const MicroKernel<C> kernel = micro_kernel<C>(rows, width);
           const C* a = panel_of(group, pass, i);
           if constexpr (std::is_same_v<T, C>) {
             if (places.get()[j] >= 0) {

@@ -98,7 +98,7 @@ class WeightGrad {
       for (int64_t j = 0; j < out_row_; j += nr)
         for (int64_t i = 0; i < rows; i += panel_rows) {
           const int64_t width = min_of(nr, out_row_ - j);
-          kMicroKernels<C>.of[width > kLanes<C>][min_of(panel_rows, rows - i)](
+          micro_kernel<C>(min_of(panel_rows, rows - i), width)(
               columns, patches.get() + i * row, row, 1, packed.get() + j * columns, width,
               to + i * out_row_ + j, out_row_, true, nullptr);
         }

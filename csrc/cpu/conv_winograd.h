@@ -221,9 +221,8 @@ class Winograd {
           const float* b = inputs + k * input_step() + c * tiles_;
           float* to = products + k * product_step() + (p - begin) * panel_rows_ * tiles_;
           for (int64_t j = 0; j < lanes; j += 2 * n)
-            kMicroKernels<float>.of[lanes - j > n][rows](min_of(pass, s_.channels - c), a, 1,
-                                                         panel_rows_, b + j, tiles_, to + j, tiles_,
-                                                         c > 0, nullptr);
+            micro_kernel<float>(rows, lanes - j)(min_of(pass, s_.channels - c), a, 1, panel_rows_,
+                                                 b + j, tiles_, to + j, tiles_, c > 0, nullptr);
         }
   }
 

@@ -175,7 +175,7 @@ class WinogradGrad {
       for (int64_t o = 0; o < width; o += 2 * n) {
         const int64_t columns = min_of(2 * n, width - o);
         for (int64_t c = 0; c < channels; c += panel_rows)
-          kMicroKernels<float>.of[columns > n][min_of(panel_rows, channels - c)](
+          micro_kernel<float>(min_of(panel_rows, channels - c), columns)(
               tiles, inputs + k * step(block_channels_) + c, 1, block_channels_,
               gradients + k * step(block_outputs_) + o * tiles_, columns,
               sums + k * sum_step() + c * block_outputs_ + o, block_outputs_, accumulate, nullptr);

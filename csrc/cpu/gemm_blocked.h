@@ -81,7 +81,7 @@ void multiply_block(const Epilogue<T>& e, const Block<T>& block, const PanelsA<c
     for (int64_t j = 0, panel_j = 0; j < block.cols; j += kTileCols<C>, ++panel_j) {
       const int64_t cols = min_of(kTileCols<C>, block.cols - j);
       const int64_t width = panel_width<C>(cols);
-      const MicroKernel<C> kernel = kMicroKernels<C>.of[width > kLanes<C>][rows];
+      const MicroKernel<C> kernel = micro_kernel<C>(rows, width);
       const C* b_panel = b.data + panel_j * b.next;
       const int64_t b_row = b.row ? b.row : width;
       C* partial = block.partial ? block.partial + i * block.partial_row + j : nullptr;

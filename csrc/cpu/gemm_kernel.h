@@ -1,13 +1,16 @@
 // The register tile: C (R x V vectors) = or += A (R x k) B (k x V vectors).
 //
 // A is read one scalar at a time with any strides and B by vectors with any row stride, so the same
-// kernel serves packed panels and operands left where they are.
+// kernel serves packed panels and operands left where they are. The kernels are compiled once, in
+// kernels/gemm_kernel.cpp, for all that multiply.
 #pragma once
+
+#include <type_traits>
 
 #include "cpu/gemm_blocks.h"
 
 namespace gs::cpu {
-namespace {
+namespace GS_ISA {
 
 // The end of a product in registers: a bias for each row, and no value below `lowest` (0 is relu).
 // NaN stays.
@@ -22,85 +25,28 @@ using MicroKernel = void (*)(int64_t k, const T* a, int64_t a_row, int64_t a_col
                              int64_t b_row, T* c, int64_t c_row, bool accumulate,
                              const Finish<T>* finish);
 
-inline constexpr int64_t kWorthFetching = 64;  // values of k
-
-template <class T, int R, int V>
-void micro_kernel(int64_t k, const T* a, int64_t a_row, int64_t a_col, const T* b, int64_t b_row,
-                  T* c, int64_t c_row, bool accumulate, const Finish<T>* finish) {
-  constexpr int kGroups = (R + 2) / 3;
-  Vec<T> acc[R][V] = {};
-  // One pointer for three rows: base, base + a_row and base + 2 * a_row are single addressing
-  // modes.
-  const T* rows[kGroups];
-  const int64_t a_row2 = 2 * a_row;
-#pragma GCC unroll 16
-  for (int g = 0; g < kGroups; ++g) rows[g] = a + 3 * g * a_row;
-  if constexpr (V > 1 && R > 4) {
-    if (k >= kWorthFetching) {  // the tile of C is on its way while the products are made
-#pragma GCC unroll 16
-      for (int i = 0; i < R; ++i)
-#pragma GCC unroll 2
-        for (int v = 0; v < V; ++v) __builtin_prefetch(c + i * c_row + v * kLanes<T>, 1);
-    }
-  }
-#pragma GCC unroll 1
-  for (; k > 0; --k) {
-    Vec<T> bv[V];
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) bv[v] = load(b + v * kLanes<T>);
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
-      const T* at = rows[i / 3];
-      Vec<T> x = splat(i % 3 == 0 ? at[0] : i % 3 == 1 ? at[a_row] : at[a_row2]);
-      // Keeps the broadcast in a register: folded into each FMA it would be loaded V times.
-      if constexpr (V > 1) __asm__("" : "+v"(x));
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) acc[i][v] += x * bv[v];
-    }
-#pragma GCC unroll 16
-    for (int g = 0; g < kGroups; ++g) rows[g] += a_col;
-    b += b_row;
-  }
-  if (finish) {
-    const Vec<T> lowest = splat(finish->lowest);
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) {
-        const Vec<T> x = acc[i][v] + finish->bias[i];
-        store(c + i * c_row + v * kLanes<T>, x < lowest ? lowest : x);
-      }
-    }
-    return;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) {
-      T* to = c + i * c_row + v * kLanes<T>;
-      store(to, accumulate ? load(to) + acc[i][v] : acc[i][v]);
-    }
-  }
-}
-
 template <class T>
 struct MicroKernels {
   MicroKernel<T> of[2][kTileRows + 1];  // [vectors - 1][rows]
 };
-template <class T, int R>
-constexpr void fill_kernels(MicroKernels<T>& all) {
-  all.of[0][R] = &micro_kernel<T, R, 1>;
-  all.of[1][R] = &micro_kernel<T, R, 2>;
-  if constexpr (R > 1) fill_kernels<T, R - 1>(all);
-}
+extern const MicroKernels<float> kFloatKernels;
+extern const MicroKernels<double> kDoubleKernels;
+
+}  // namespace GS_ISA
+
+namespace {
+
+using GS_ISA::Finish;
+using GS_ISA::MicroKernel;
+
+// For rows <= kTileRows and as many vectors as hold `columns` <= kTileCols.
 template <class T>
-constexpr MicroKernels<T> make_kernels() {
-  MicroKernels<T> all{};
-  fill_kernels<T, kTileRows>(all);
-  return all;
+GS_INLINE MicroKernel<T> micro_kernel(int64_t rows, int64_t columns) {
+  if constexpr (std::is_same_v<T, float>)
+    return GS_ISA::kFloatKernels.of[columns > kLanes<T>][rows];
+  else
+    return GS_ISA::kDoubleKernels.of[columns > kLanes<T>][rows];
 }
-template <class T>
-inline constexpr MicroKernels<T> kMicroKernels = make_kernels<T>();
 
 }  // namespace
 }  // namespace gs::cpu

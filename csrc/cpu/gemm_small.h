@@ -35,7 +35,7 @@ void gemm_small(const Product<C>& p) {
     }
     for (int64_t i = 0; i < p.m; i += panel_rows) {
       const int64_t rows = min_of(panel_rows, p.m - i);
-      const MicroKernel<C> kernel = kMicroKernels<C>.of[width > kLanes<C>][rows];
+      const MicroKernel<C> kernel = micro_kernel<C>(rows, width);
       const C* a = p.a + i * p.a_row;
       C* c = p.c + i * p.c_row + j;
       if (direct && cols == width) {

@@ -73,8 +73,8 @@ GS_INLINE void column_product(LeftMatrix<C, kTransposed> a, int64_t m, int64_t k
   const int64_t tile_rows = even_part(m, kTileRows);
   for (int64_t i = 0; i < m; i += tile_rows) {
     const int64_t rows = min_of(tile_rows, m - i);
-    kMicroKernels<C>.of[N - 1][rows](k, a.p + i * a.next_row(), a.next_row(), a.next_column(), b,
-                                     b_row, c + i * c_row, c_row, accumulate, nullptr);
+    micro_kernel<C>(rows, N * kLanes<C>)(k, a.p + i * a.next_row(), a.next_row(), a.next_column(),
+                                         b, b_row, c + i * c_row, c_row, accumulate, nullptr);
   }
 }
 
