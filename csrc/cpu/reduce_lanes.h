@@ -199,25 +199,27 @@ GS_INLINE auto reduce_lanes(const C* x, int64_t n, bool over, int64_t ahead) {
   return join_vectors<op>(a, b);
 }
 
-// One contiguous span.
+// `total` joined by one contiguous span.
 template <ReduceOp op, class C>
-[[gnu::noinline]] typename Reducer<op, C>::State reduce_span(const C* x, int64_t n,
-                                                             int64_t ahead = kAhead) {
+[[gnu::noinline]] typename Reducer<op, C>::State reduce_span(typename Reducer<op, C>::State total,
+                                                             const C* x, int64_t n, int64_t ahead) {
   using R = Reducer<op, C>;
   using W = vector_of<op, C>;
   if constexpr (std::is_void_v<W>) {
-    typename R::State total = R::identity();
-    for (int64_t i = 0; i < n; ++i) total = R::join(total, R::lift(x[i]));
-    return total;
+    typename R::State sum = R::identity();
+    for (int64_t i = 0; i < n; ++i) sum = R::join(sum, R::lift(x[i]));
+    return R::join(total, sum);
   } else {
-    return join_lanes<op, kLanes<W>>(reduce_lanes<op, is_order(op) ? 4 : 8>(x, n, false, ahead));
+    return R::join(total, join_lanes<op, kLanes<W>>(
+                              reduce_lanes<op, is_order(op) ? 4 : 8>(x, n, false, ahead)));
   }
 }
 
 // Rows of n one after the other, as many as a vector has lanes. `over`: kLanes values behind the
 // last one may be read.
-template <ReduceOp op, class C, class W>
-[[gnu::noinline]] void reduce_row_group(const C* x, int64_t n, bool over, W* to) {
+template <ReduceOp op, class C>
+[[gnu::noinline]] void reduce_row_group(const C* x, int64_t n, bool over, vector_of<op, C>* to) {
+  using W = vector_of<op, C>;
   constexpr int lanes = kLanes<W>;
   const int64_t bytes = n * static_cast<int64_t>(sizeof(C));
   Vec<W> rows[lanes];
@@ -230,8 +232,8 @@ template <ReduceOp op, class C, class W>
   store(to, join_rows<op, W>(rows));
 }
 
-// acc[j] joins column j of `count` rows, four at a time. `rough`: a sum of four floats may round in
-// float.
+// acc[j] joins column j of `count` rows, four at a time. `rough`: the sum of four floats may round
+// in float.
 template <ReduceOp op, bool rough, class C>
 [[gnu::noinline]] void reduce_rows(typename Reducer<op, C>::State* acc, const C* const* rows,
                                    int count, int64_t columns) {
@@ -240,7 +242,7 @@ template <ReduceOp op, bool rough, class C>
     const C *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];
 #pragma GCC ivdep
     for (int64_t j = 0; j < columns; ++j) {
-      if constexpr (rough && op == ReduceOp::Sum && std::is_same_v<C, float>)
+      if constexpr (rough)
         // Four terms in float round no more than the result will, and cost one conversion.
         acc[j] += static_cast<double>((r0[j] + r1[j]) + (r2[j] + r3[j]));
       else
@@ -254,6 +256,43 @@ template <ReduceOp op, bool rough, class C>
 #pragma GCC ivdep
     for (int64_t j = 0; j < columns; ++j) acc[j] = R::join(acc[j], R::lift(row[j]));
   }
+}
+
+// total[j] joined by more[j].
+template <ReduceOp op, class C>
+[[gnu::noinline]] void join_states(typename Reducer<op, C>::State* total,
+                                   const typename Reducer<op, C>::State* more, int64_t n) {
+#pragma GCC ivdep
+  for (int64_t j = 0; j < n; ++j) total[j] = Reducer<op, C>::join(total[j], more[j]);
+}
+
+// All of the above for one operation, so that what walks over a tensor is compiled once for all
+// operations that keep the same state. A vector's lanes are of the state's type.
+template <class C, class State>
+struct ReduceSteps {
+  State identity;
+  State (*span)(State total, const C* x, int64_t n, int64_t ahead);
+  void (*row_group)(const C* x, int64_t n, bool over,
+                    State* to);  // null where there are no vectors
+  void (*rows)(State* acc, const C* const* rows, int count, int64_t columns);
+  void (*rough_rows)(State* acc, const C* const* rows, int count, int64_t columns);
+  void (*join)(State* total, const State* more, int64_t n);
+};
+
+template <ReduceOp op, class C>
+constexpr auto steps_of() {
+  using State = typename Reducer<op, C>::State;
+  ReduceSteps<C, State> steps{};
+  steps.identity = Reducer<op, C>::identity();
+  steps.span = &reduce_span<op, C>;
+  if constexpr (!std::is_void_v<vector_of<op, C>>) {
+    static_assert(std::is_same_v<State, vector_of<op, C>>);
+    steps.row_group = &reduce_row_group<op, C>;
+  }
+  steps.rows = &reduce_rows<op, false, C>;
+  steps.rough_rows = &reduce_rows < op, op == ReduceOp::Sum && std::is_same_v<C, float>, C > ;
+  steps.join = &join_states<op, C>;
+  return steps;
 }
 
 }  // namespace

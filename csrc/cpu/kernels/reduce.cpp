@@ -24,6 +24,7 @@ inline constexpr int64_t kColumns =
     2048;  // columns accumulated at a time: long rows suit the prefetcher
 inline constexpr int64_t kFolded = 512;         // columns that narrow rows are joined to
 inline constexpr int64_t kSpans = 64;           // spans side by side of one task
+inline constexpr int64_t kJoined = 64;          // results whose parts are joined together
 inline constexpr int64_t kGrain = 32768;        // elements worth a task
 inline constexpr int64_t kNarrowRow = 12;       // rows that are quicker as columns
 inline constexpr int64_t kGroupedRow = 1024;    // longest row that shares a vector of results
@@ -83,17 +84,14 @@ void write_results(const Reduce& p, int64_t at, const State* values, int64_t n, 
 
 // ---------------------------------------------------------------- the two shapes of work
 
-template <ReduceOp op, class C>
+template <class C, class State>
 class Job {
-  using R = Reducer<op, C>;
-  using State = typename R::State;
-  using W = vector_of<op, C>;
-
  public:
-  Job(const Reduce& p, const Axes& kept, const Axes& reduced)
+  Job(const Reduce& p, const Axes& kept, const Axes& reduced, const ReduceSteps<C, State>& steps)
       : p_(p),
         kept_(kept),
         reduced_(reduced),
+        steps_(steps),
         reader_(reader_of<C>(p.in_dtype)),
         size_(size_of(p.in_dtype)),
         same_(p.in_dtype == dtype_of<C>::value) {}
@@ -104,7 +102,7 @@ class Job {
     const bool rows = dense_reduced && reduced_.ndim == 1 && kept_.ndim == 1 &&
                       kept_.strides[0] == reduced_.count;
     const bool narrow = reduced_.count <= kNarrowRow && is_short_row(kept_.count, reduced_.count);
-    if (rows && same_ && !narrow && !std::is_void_v<W> && reduced_.count > 1 &&
+    if (rows && same_ && !narrow && steps_.row_group && reduced_.count > 1 &&
         reduced_.count <= kGroupedRow)
       by_row_groups();
     else if (rows && is_short_row(kept_.count, reduced_.count))
@@ -125,10 +123,12 @@ class Job {
   // partial: chunks x kept, joined in the order of the chunks.
   void join_chunks(const State* partial, int64_t chunks) const {
     parallel_for(0, kept_.count, 1 + kGrain / chunks, [&](int64_t begin, int64_t end) {
-      for (int64_t k = begin; k < end; ++k) {
-        State total = partial[k];
-        for (int64_t c = 1; c < chunks; ++c) total = R::join(total, partial[c * kept_.count + k]);
-        write_results(p_, k, &total, 1, reduced_.count);
+      State total[kJoined];
+      for (int64_t k = begin; k < end; k += kJoined) {
+        const int64_t n = end - k < kJoined ? end - k : kJoined;
+        for (int64_t i = 0; i < n; ++i) total[i] = partial[k + i];
+        for (int64_t c = 1; c < chunks; ++c) steps_.join(total, partial + c * kept_.count + k, n);
+        write_results(p_, k, total, n, reduced_.count);
       }
     });
   }
@@ -170,62 +170,57 @@ class Job {
 
   // Shorter spans than what is asked for ahead: each alone would ask for what lies elsewhere.
   bool side_by_side() const {
-    return op == ReduceOp::Sum && same_ && !std::is_void_v<W> && reduced_.ndim == 2 &&
-           reduced_.strides[1] == 1 && kept_.ndim == 1 && kept_.strides[0] == reduced_.shape[1] &&
-           reduced_.shape[1] >= 64 && reduced_.shape[1] * size_ < kAhead;
+    return (p_.op == ReduceOp::Sum || p_.op == ReduceOp::Mean) && same_ && steps_.row_group &&
+           reduced_.ndim == 2 && reduced_.strides[1] == 1 && kept_.ndim == 1 &&
+           kept_.strides[0] == reduced_.shape[1] && reduced_.shape[1] >= 64 &&
+           reduced_.shape[1] * size_ < kAhead;
   }
 
   // Some rows at a time in the order of the memory.
   void by_spans() const {
-    if constexpr (op == ReduceOp::Sum && !std::is_void_v<W>) {
-      const int64_t n = reduced_.shape[1], rows = reduced_.shape[0];
-      const int64_t together = kept_.count < kSpans ? kept_.count : kSpans;
-      const int64_t blocks = (kept_.count + kSpans - 1) / kSpans;
-      const int64_t per_chunk = 1 + grain_of(kept_.count * reduced_.count) / (together * n);
-      const int64_t chunks = (rows + per_chunk - 1) / per_chunk;
-      Scratch<State> partial(chunks * kept_.count);
-      parallel_for(0, chunks * blocks, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t task = begin; task < end; ++task) {
-          const int64_t c = task / blocks, first = task % blocks * kSpans;
-          const int64_t spans = kept_.count - first < kSpans ? kept_.count - first : kSpans;
-          const int64_t past = (c + 1) * per_chunk < rows ? (c + 1) * per_chunk : rows;
-          State acc[kSpans];
-          for (int64_t k = 0; k < spans; ++k) acc[k] = R::identity();
-          for (int64_t r = c * per_chunk; r < past; ++r) {
-            const C* x = reinterpret_cast<const C*>(input(r * reduced_.strides[0] + first * n));
-            for (int64_t k = 0; k < spans; ++k)
-              acc[k] = R::join(acc[k], reduce_span<op>(x + k * n, n));
-          }
-          for (int64_t k = 0; k < spans; ++k) partial.get()[c * kept_.count + first + k] = acc[k];
+    const int64_t n = reduced_.shape[1], rows = reduced_.shape[0];
+    const int64_t together = kept_.count < kSpans ? kept_.count : kSpans;
+    const int64_t blocks = (kept_.count + kSpans - 1) / kSpans;
+    const int64_t per_chunk = 1 + grain_of(kept_.count * reduced_.count) / (together * n);
+    const int64_t chunks = (rows + per_chunk - 1) / per_chunk;
+    Scratch<State> partial(chunks * kept_.count);
+    parallel_for(0, chunks * blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t c = task / blocks, first = task % blocks * kSpans;
+        const int64_t spans = kept_.count - first < kSpans ? kept_.count - first : kSpans;
+        const int64_t past = (c + 1) * per_chunk < rows ? (c + 1) * per_chunk : rows;
+        State* acc = partial.get() + c * kept_.count + first;
+        for (int64_t k = 0; k < spans; ++k) acc[k] = steps_.identity;
+        for (int64_t r = c * per_chunk; r < past; ++r) {
+          const C* x = reinterpret_cast<const C*>(input(r * reduced_.strides[0] + first * n));
+          for (int64_t k = 0; k < spans; ++k) acc[k] = steps_.span(acc[k], x + k * n, n, kAhead);
         }
-      });
-      join_chunks(partial.get(), chunks);
-    }
+      }
+    });
+    join_chunks(partial.get(), chunks);
   }
 
   // ---- along rows that lie one after the other
 
   void by_row_groups() const {
-    if constexpr (!std::is_void_v<W>) {
-      constexpr int lanes = kLanes<W>;
-      constexpr int64_t block = 64;
-      const int64_t n = reduced_.count, blocks = (kept_.count + block - 1) / block;
-      const int64_t grain = 1 + grain_of(kept_.count * n) / (block * n);
-      const C* past = reinterpret_cast<const C*>(input(kept_.count * n));
-      parallel_for(0, blocks, grain, [&](int64_t begin, int64_t end) {
-        alignas(64) W results[block];
-        for (int64_t b = begin; b < end; ++b) {
-          const int64_t first = b * block;
-          const int64_t rows = kept_.count - first < block ? kept_.count - first : block;
-          const C* x = reinterpret_cast<const C*>(input(first * n));
-          int64_t r = 0;
-          for (; r + lanes <= rows; r += lanes)
-            reduce_row_group<op>(x + r * n, n, x + (r + lanes) * n + lanes <= past, results + r);
-          for (; r < rows; ++r) results[r] = reduce_span<op>(x + r * n, n);
-          write_results(p_, first, results, rows, n);
-        }
-      });
-    }
+    constexpr int lanes = kLanes<State>;
+    constexpr int64_t block = 64;
+    const int64_t n = reduced_.count, blocks = (kept_.count + block - 1) / block;
+    const int64_t grain = 1 + grain_of(kept_.count * n) / (block * n);
+    const C* past = reinterpret_cast<const C*>(input(kept_.count * n));
+    parallel_for(0, blocks, grain, [&](int64_t begin, int64_t end) {
+      alignas(64) State results[block];
+      for (int64_t b = begin; b < end; ++b) {
+        const int64_t first = b * block;
+        const int64_t rows = kept_.count - first < block ? kept_.count - first : block;
+        const C* x = reinterpret_cast<const C*>(input(first * n));
+        int64_t r = 0;
+        for (; r + lanes <= rows; r += lanes)
+          steps_.row_group(x + r * n, n, x + (r + lanes) * n + lanes <= past, results + r);
+        for (; r < rows; ++r) results[r] = steps_.span(steps_.identity, x + r * n, n, kAhead);
+        write_results(p_, first, results, rows, n);
+      }
+    });
   }
 
   // Other types: short rows are transposed and go the way of columns.
@@ -247,11 +242,11 @@ class Job {
           past = raw + kShortElements + kLanes<C>;
         }
         transpose_rows(x, past, rows, n, columns, block);
-        for (int64_t r = 0; r < rows; ++r) acc[r] = R::identity();
+        for (int64_t r = 0; r < rows; ++r) acc[r] = steps_.identity;
         for (int64_t j = 0; j < n; j += 4) {
           const C* const four[4] = {columns + j * block, columns + (j + 1) * block,
                                     columns + (j + 2) * block, columns + (j + 3) * block};
-          reduce_rows<op, false, C>(acc, four, n - j < 4 ? static_cast<int>(n - j) : 4, rows);
+          steps_.rows(acc, four, n - j < 4 ? static_cast<int>(n - j) : 4, rows);
         }
         write_results(p_, first, acc, rows, n);
       }
@@ -265,21 +260,21 @@ class Job {
   }
 
   State reduce_range(int64_t base, int64_t from, int64_t to) const {
-    if (from == to) return R::identity();
+    State total = steps_.identity;
+    if (from == to) return total;
     if (reduced_.ndim == 0) {
       C x;
       reader_(&x, input(base), 1, 1);
-      return R::join(R::identity(), R::lift(x));
+      return steps_.span(total, &x, 1, 0);
     }
     const int last = reduced_.ndim - 1;
     const int64_t inner = reduced_.shape[last], stride = reduced_.strides[last];
     if (last == 0 && stride == 1 && same_)
-      return reduce_span<op, C>(reinterpret_cast<const C*>(input(base + from)), to - from);
+      return steps_.span(total, reinterpret_cast<const C*>(input(base + from)), to - from, kAhead);
     const bool direct = same_ && stride == 1 && inner >= 64;
     // A span shorter than the usual distance is followed by one that lies elsewhere.
     const bool jumps = last > 0 && inner * size_ < kAhead;
     const int64_t ahead = jumps ? reduced_.strides[last - 1] * size_ : kAhead;
-    State total = R::identity();
     alignas(64) C buffer[kBuffer];
     int64_t filled = 0, i = from % inner;
     Odometer outer(reduced_, last, from / inner);
@@ -288,7 +283,7 @@ class Job {
       left -= run;
       const char* x = input(base + outer.offset() + i * stride);
       if (direct) {
-        total = R::join(total, reduce_span<op, C>(reinterpret_cast<const C*>(x), run, ahead));
+        total = steps_.span(total, reinterpret_cast<const C*>(x), run, ahead);
         continue;
       }
       while (run > 0) {
@@ -298,12 +293,12 @@ class Job {
         run -= n;
         filled += n;
         if (filled == kBuffer) {
-          total = R::join(total, reduce_span<op, C>(buffer, filled));
+          total = steps_.span(total, buffer, filled, kAhead);
           filled = 0;
         }
       }
     }
-    return filled ? R::join(total, reduce_span<op, C>(buffer, filled)) : total;
+    return filled ? steps_.span(total, buffer, filled, kAhead) : total;
   }
 
   // ---- across columns: the last kept dimension is dense, rows are the reduced elements
@@ -342,12 +337,11 @@ class Job {
     const bool adjacent = whole && reduced_.ndim == 1 && reduced_.strides[0] == n;
     const int64_t fold = adjacent && n <= kFolded / 2 ? kFolded / n : 1;
     const int64_t wide = fold * n;
-    for (int64_t j = 0; j < wide; ++j) acc[j] = R::identity();
+    for (int64_t j = 0; j < wide; ++j) acc[j] = steps_.identity;
     const int64_t folded = fold > 1 ? (to - from) / fold : 0;
     if (folded) {
       accumulate(base, from, folded, wide, fold, acc);
-      for (int64_t f = 1; f < fold; ++f)
-        for (int64_t j = 0; j < n; ++j) acc[j] = R::join(acc[j], acc[f * n + j]);
+      for (int64_t f = 1; f < fold; ++f) steps_.join(acc, acc + f * n, n);
       from += folded * fold;
     }
     accumulate(base, from, to - from, n, 1, acc);
@@ -378,7 +372,7 @@ class Job {
           if (!same_) reader_(buffer[k], x, 1, m);
           rows[k] = same_ ? reinterpret_cast<const C*>(x) : buffer[k];
         }
-        reduce_rows<op, true, C>(acc + j, rows, group, m);
+        steps_.rough_rows(acc + j, rows, group, m);
       }
     }
   }
@@ -386,33 +380,40 @@ class Job {
   const Reduce& p_;
   const Axes& kept_;
   const Axes& reduced_;
+  const ReduceSteps<C, State>& steps_;
   Reader reader_;
   int64_t size_;
   bool same_;
 };
+
+template <ReduceOp op, class C>
+void reduce_with(const Reduce& p, const Axes& kept, const Axes& reduced) {
+  static constexpr auto steps = steps_of<op, C>();
+  Job(p, kept, reduced, steps).run();
+}
 
 template <class C>
 void reduce_as(const Reduce& p, const Axes& kept, const Axes& reduced) {
   switch (p.op) {
     case ReduceOp::Sum:
     case ReduceOp::Mean:
-      return Job<ReduceOp::Sum, C>(p, kept, reduced).run();
+      return reduce_with<ReduceOp::Sum, C>(p, kept, reduced);
     case ReduceOp::Prod:
-      return Job<ReduceOp::Prod, C>(p, kept, reduced).run();
+      return reduce_with<ReduceOp::Prod, C>(p, kept, reduced);
     case ReduceOp::Max:
-      return Job<ReduceOp::Max, C>(p, kept, reduced).run();
+      return reduce_with<ReduceOp::Max, C>(p, kept, reduced);
     case ReduceOp::Min:
-      return Job<ReduceOp::Min, C>(p, kept, reduced).run();
+      return reduce_with<ReduceOp::Min, C>(p, kept, reduced);
     case ReduceOp::All:
-      return Job<ReduceOp::All, C>(p, kept, reduced).run();
+      return reduce_with<ReduceOp::All, C>(p, kept, reduced);
     case ReduceOp::Any:
-      return Job<ReduceOp::Any, C>(p, kept, reduced).run();
+      return reduce_with<ReduceOp::Any, C>(p, kept, reduced);
     case ReduceOp::SumSquares:
-      return Job<ReduceOp::SumSquares, C>(p, kept, reduced).run();
+      return reduce_with<ReduceOp::SumSquares, C>(p, kept, reduced);
     case ReduceOp::SumAbs:
-      return Job<ReduceOp::SumAbs, C>(p, kept, reduced).run();
+      return reduce_with<ReduceOp::SumAbs, C>(p, kept, reduced);
     case ReduceOp::CountNonzero:
-      return Job<ReduceOp::CountNonzero, C>(p, kept, reduced).run();
+      return reduce_with<ReduceOp::CountNonzero, C>(p, kept, reduced);
   }
 }
 
