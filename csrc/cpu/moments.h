@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cpu/rows.h"
+#include "cpu/source.h"
 
 namespace gs::cpu {
 namespace {
@@ -45,29 +46,28 @@ template <class C>
   return {static_cast<double>(centre) + sums.first / count, m2 > 0 || m2 != m2 ? m2 : 0, n};
 }
 
-// A dense run of any length.
-template <class T>
-Moment dense_moment(const T* x, int64_t n) {
-  using C = compute_t<T>;
-  alignas(64) C buffer[std::is_same_v<T, C> ? 1 : kPiece];
+// n elements from `from` on.
+template <class C>
+Moment dense_moment(const Source<C>& in, int64_t from, int64_t n) {
+  alignas(64) C buffer[kPiece];
   Moment total;
   for (int64_t i = 0; i < n; i += kPiece) {
     const int64_t piece = n - i < kPiece ? n - i : kPiece;
-    total.join(span_moment(as_compute(x + i, buffer, piece), piece));
+    total.join(span_moment(in.span(from + i, piece, buffer), piece));
   }
   return total;
 }
 
-// Columns of `rows` <= kMomentRows rows, `stride` elements apart; columns <= kMomentColumns.
-template <class T>
-[[gnu::noinline]] void column_moments(const T* x, int64_t stride, int64_t rows, int64_t columns,
-                                      double* mean, double* m2) {
-  using C = compute_t<T>;
-  alignas(64) C buffer[std::is_same_v<T, C> ? 1 : kMomentColumns];
+// Columns of `rows` <= kMomentRows rows from `from` on, `stride` elements apart; columns <=
+// kMomentColumns.
+template <class C>
+[[gnu::noinline]] void column_moments(const Source<C>& in, int64_t from, int64_t stride,
+                                      int64_t rows, int64_t columns, double* mean, double* m2) {
+  alignas(64) C buffer[kMomentColumns];
   alignas(64) C centre[kMomentColumns], sum[kMomentColumns];
   for (int64_t j = 0; j < columns; ++j) mean[j] = 0;
   for (int64_t r = 0; r < rows; ++r) {
-    const C* row = as_compute(x + r * stride, buffer, columns);
+    const C* row = in.span(from + r * stride, columns, buffer);
     for (int64_t j = 0; j < columns; ++j) mean[j] += static_cast<double>(row[j]);
   }
   const double scale = 1.0 / static_cast<double>(rows);
@@ -77,7 +77,7 @@ template <class T>
     sum[j] = 0;
   }
   for (int64_t r = 0; r < rows; ++r) {
-    const C* row = as_compute(x + r * stride, buffer, columns);
+    const C* row = in.span(from + r * stride, columns, buffer);
     for (int64_t j = 0; j < columns; ++j) {
       const C d = row[j] - centre[j];
       sum[j] += d * d;

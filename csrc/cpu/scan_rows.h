@@ -140,22 +140,25 @@ class RowScan {
     }
   }
 
+  // Rows are read and written in registers, all unrolled, but for those that are converted.
+  static constexpr bool converts = !std::is_same_v<T, Word> && !integer;
+
   static GS_INLINE Vec<Word> read(const T* p, int count) {
-    if constexpr (std::is_same_v<T, Word> || integer) {
-      return load_part(reinterpret_cast<const Word*>(p), count);
-    } else {
+    if constexpr (converts) {
       alignas(64) Word buffer[lanes] = {};
       to_float(buffer, p, count);
       return load(buffer);
+    } else {
+      return load_part(reinterpret_cast<const Word*>(p), count);
     }
   }
   static GS_INLINE void write(T* p, Vec<Word> v, int count) {
-    if constexpr (std::is_same_v<T, Word> || integer) {
-      store_part(reinterpret_cast<Word*>(p), v, count);
-    } else {
+    if constexpr (converts) {
       alignas(64) Word buffer[lanes];
       store(buffer, v);
       from_float(p, buffer, count);
+    } else {
+      store_part(reinterpret_cast<Word*>(p), v, count);
     }
   }
 
@@ -166,30 +169,38 @@ class RowScan {
 
     // Columns [j, j + width) of every row. Padding joins the totals of rows that end before it,
     // and nothing comes after.
-    GS_INLINE void block(const T* in, T* out, int64_t j, int width, bool reverse, bool equal,
-                         RowTotals<sum, Word, integer>& totals) const {
+    [[gnu::noinline]] void block(const T* in, T* out, int64_t j, int width, bool reverse,
+                                 bool equal, RowTotals<sum, Word, integer>& totals) const {
       Vec<Word> x[lanes];
-      if (equal && width == lanes) {
+      const bool whole = equal && width == lanes;
+      if (whole && !converts) {
 #pragma GCC unroll 16
         for (int k = 0; k < lanes; ++k) x[k] = read(in + at[k] + j, lanes);
       } else {
-        for (int k = 0; k < lanes; ++k) x[k] = read(in + at[k] + j, used(k, j, width));
+#pragma GCC unroll 1
+        for (int k = 0; k < lanes; ++k)
+          x[k] = whole ? read(in + at[k] + j, lanes) : read(in + at[k] + j, used(k, j, width));
       }
       transpose_vectors<Word>(x);
+      RowTotals<sum, Word, integer> running = totals;
       if (reverse) {
 #pragma GCC unroll 16
         for (int i = lanes - 1; i >= 0; --i)
-          if (i < width) x[i] = totals.next(x[i]);
+          if (i < width) x[i] = running.next(x[i]);
       } else {
 #pragma GCC unroll 16
-        for (int i = 0; i < lanes; ++i) x[i] = totals.next(x[i]);
+        for (int i = 0; i < lanes; ++i) x[i] = running.next(x[i]);
       }
+      totals = running;
       transpose_vectors<Word>(x);
-      if (equal && width == lanes && count == lanes) {
+      if (whole && count == lanes && !converts) {
 #pragma GCC unroll 16
         for (int k = 0; k < lanes; ++k) write(out + at[k] + j, x[k], lanes);
       } else {
-        for (int k = 0; k < count; ++k) write(out + at[k] + j, x[k], used(k, j, width));
+#pragma GCC unroll 1
+        for (int k = 0; k < count; ++k)
+          whole ? write(out + at[k] + j, x[k], lanes)
+                : write(out + at[k] + j, x[k], used(k, j, width));
       }
     }
     GS_INLINE int used(int k, int64_t j, int width) const {
@@ -197,8 +208,7 @@ class RowScan {
       return left <= 0 ? 0 : left < width ? static_cast<int>(left) : width;
     }
 
-    [[gnu::noinline]] void run(const T* in, T* out, const State* starts, int64_t n, bool reverse,
-                               bool equal) const {
+    void run(const T* in, T* out, const State* starts, int64_t n, bool reverse, bool equal) const {
       RowTotals<sum, Word, integer> totals;
       totals.start(starts);
       const int64_t whole = n / lanes * lanes;

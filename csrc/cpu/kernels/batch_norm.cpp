@@ -127,8 +127,8 @@ void batch_moments(const BatchNorm& p, double* mean, double* variance) {
     double *to_mean = means.get() + chunk * p.c + c, *to_m2 = m2s.get() + chunk * p.c + c;
     const int64_t from = cut.begin(chunk), to = cut.end(chunk);
     if (p.inner == 1)
-      return column_moments(x + from * p.c + c, p.c, to - from, min_of(kMomentColumns, p.c - c),
-                            to_mean, to_m2);
+      return column_moments(Source(x), from * p.c + c, p.c, to - from,
+                            min_of(kMomentColumns, p.c - c), to_mean, to_m2);
     Moment total;
     channel_runs<T>(x, nullptr, p.c, p.inner, c, from, to,
                     [&](const auto* run, const auto*, int64_t length) {

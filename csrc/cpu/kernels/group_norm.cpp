@@ -67,7 +67,7 @@ void group_norm_as(const GroupNorm& p) {
       const C* x = in.in(static_cast<const T*>(p.x) + r * size, size);
       T* to = static_cast<T*>(p.y) + r * size;
       C* y = out.out(to);
-      const Moment m = dense_moment(x, size);
+      const Moment m = dense_moment(Source(x), 0, size);
       const double variance = m.m2 / static_cast<double>(size);
       const C mean = static_cast<C>(m.mean),
               rstd = static_cast<C>(1.0 / std::sqrt(variance + p.eps));

@@ -8,6 +8,7 @@
 #include "cpu/scan_rows.h"
 #include "cpu/scratch.h"
 #include "cpu/short_rows.h"
+#include "cpu/source.h"
 #include "kernels/params/reduce.h"
 
 namespace gs::cpu {
@@ -30,17 +31,16 @@ GS_INLINE bool beats(C v, C best) {
   return (largest ? v > best : v < best) | ((v != v) & (best == best));
 }
 
-// Position of the first extreme of x[0..n), n > 0: the value first, in independent lanes, then
-// where it is.
-template <bool largest, class T>
-int64_t first_extreme(const T* x, int64_t n) {
-  using C = compute_t<T>;
+// Position of the first extreme of n > 0 elements from `from` on: the value first, in independent
+// lanes, then where it is.
+template <bool largest, class C>
+int64_t first_extreme(const Source<C>& in, int64_t from, int64_t n) {
   constexpr int64_t lanes = 64, span = 512;
-  alignas(64) C buffer[std::is_same_v<T, C> ? 1 : span];
-  C best = static_cast<C>(x[0]);
+  alignas(64) C buffer[span];
+  C best = in.at(from);
   for (int64_t i = 0; i < n; i += span) {
     const int64_t m = min_of(span, n - i);
-    const C* v = as_compute(x + i, buffer, m);
+    const C* v = in.span(from + i, m, buffer);
     int64_t j = 0;
     if (m >= lanes) {
       alignas(64) C acc[lanes];
@@ -56,7 +56,7 @@ int64_t first_extreme(const T* x, int64_t n) {
   }
   for (int64_t i = 0; i < n; i += span) {
     const int64_t m = min_of(span, n - i);
-    const C* v = as_compute(x + i, buffer, m);
+    const C* v = in.span(from + i, m, buffer);
     for (int64_t j = 0; j < m; j += lanes) {
       const int64_t end = min_of(j + lanes, m);
       int found = 0;
@@ -69,53 +69,66 @@ int64_t first_extreme(const T* x, int64_t n) {
   return 0;
 }
 
-template <class T>
-GS_INLINE void store_extreme(const ArgExtreme& p, int64_t at, int64_t index, T value) {
-  if (p.values) static_cast<T*>(p.values)[at] = value;
+// Result `at` is element `from` of the input, `index` along the dimension.
+GS_INLINE void store_extreme(const ArgExtreme& p, int64_t at, int64_t index, int64_t from) {
+  if (p.values) {
+    const int64_t size = size_of(p.dtype);
+    char* to = static_cast<char*>(p.values) + at * size;
+    const char* value = static_cast<const char*>(p.in) + from * size;
+    switch (size) {
+      case 1:
+        __builtin_memcpy(to, value, 1);
+        break;
+      case 2:
+        __builtin_memcpy(to, value, 2);
+        break;
+      case 4:
+        __builtin_memcpy(to, value, 4);
+        break;
+      default:
+        __builtin_memcpy(to, value, 8);
+    }
+  }
   if (p.indices) p.indices[at] = index;
 }
 
-template <bool largest, class T>
-void extreme_rows(const ArgExtreme& p) {
-  using C = compute_t<T>;
-  const T* in = static_cast<const T*>(p.in);
+template <bool largest, class C>
+void extreme_rows(const ArgExtreme& p, const Source<C>& in) {
   const int64_t chunks = p.n > 2 * kChunk ? (p.n + kChunk - 1) / kChunk : 1;
   const int64_t length = chunks > 1 ? kChunk : p.n;
   Scratch<int64_t> partial(chunks > 1 ? p.outer * chunks : 0);
   parallel_for(0, p.outer * chunks, grain_for(length), [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t o = task / chunks, from = task % chunks * length;
-      const T* x = in + o * p.n;
-      const int64_t at = from + first_extreme<largest>(x + from, min_of(length, p.n - from));
+      const int64_t o = task / chunks, from = task % chunks * length, row = o * p.n;
+      const int64_t at = from + first_extreme<largest>(in, row + from, min_of(length, p.n - from));
       if (chunks > 1)
         partial.get()[task] = at;
       else
-        store_extreme(p, o, at, x[at]);
+        store_extreme(p, o, at, row + at);
     }
   });
   for (int64_t o = 0; chunks > 1 && o < p.outer; ++o) {
-    const T* x = in + o * p.n;
+    const int64_t row = o * p.n;
     const int64_t* candidates = partial.get() + o * chunks;
     int64_t at = candidates[0];
     for (int64_t c = 1; c < chunks; ++c)
-      if (beats<largest>(static_cast<C>(x[candidates[c]]), static_cast<C>(x[at])))
-        at = candidates[c];
-    store_extreme(p, o, at, x[at]);
+      if (beats<largest>(in.at(row + candidates[c]), in.at(row + at))) at = candidates[c];
+    store_extreme(p, o, at, row + at);
   }
 }
 
 // best[j] and index[j] of `width` <= kBlock columns of n rows, `stride` elements apart.
-template <bool largest, class T>
-GS_INLINE void extreme_block(const T* x, int64_t stride, int64_t n, int64_t width,
-                             compute_t<T>* best, int64_t* index) {
-  using C = compute_t<T>;
+template <bool largest, class C>
+[[gnu::noinline]] void extreme_block(const Source<C>& in, int64_t from, int64_t stride, int64_t n,
+                                     int64_t width, C* best, int64_t* index) {
   alignas(64) C buffer[kBlock];
+  const C* first = in.span(from, width, buffer);
   for (int64_t j = 0; j < width; ++j) {
-    best[j] = static_cast<C>(x[j]);
+    best[j] = first[j];
     index[j] = 0;
   }
   for (int64_t i = 1; i < n; ++i) {
-    const C* v = as_compute(x + i * stride, buffer, width);
+    const C* v = in.span(from + i * stride, width, buffer);
     for (int64_t j = 0; j < width; ++j) {
       const bool take = beats<largest>(v[j], best[j]);
       best[j] = take ? v[j] : best[j];
@@ -124,109 +137,113 @@ GS_INLINE void extreme_block(const T* x, int64_t stride, int64_t n, int64_t widt
   }
 }
 
-template <bool largest, class T>
-void extreme_columns(const ArgExtreme& p) {
-  const T* in = static_cast<const T*>(p.in);
+template <bool largest, class C>
+void extreme_columns(const ArgExtreme& p, const Source<C>& in) {
   const int64_t blocks = (p.inner + kBlock - 1) / kBlock;
   parallel_for(0, p.outer * blocks, grain_for(p.n * min_of(p.inner, kBlock)),
                [&](int64_t begin, int64_t end) {
-                 alignas(64) compute_t<T> best[kBlock];
+                 alignas(64) C best[kBlock];
                  alignas(64) int64_t index[kBlock];
                  for (int64_t task = begin; task < end; ++task) {
                    const int64_t o = task / blocks, j0 = task % blocks * kBlock;
                    const int64_t width = min_of(kBlock, p.inner - j0);
-                   const T* x = in + o * p.n * p.inner + j0;
-                   extreme_block<largest>(x, p.inner, p.n, width, best, index);
+                   const int64_t from = o * p.n * p.inner + j0;
+                   extreme_block<largest>(in, from, p.inner, p.n, width, best, index);
                    for (int64_t j = 0; j < width; ++j)
-                     store_extreme(p, o * p.inner + j0 + j, index[j], x[index[j] * p.inner + j]);
+                     store_extreme(p, o * p.inner + j0 + j, index[j],
+                                   from + index[j] * p.inner + j);
                  }
                });
 }
 
 // f(first, count, columns, stride) for blocks of rows of n, transposed.
-template <class T, class F>
-void each_short_block(const void* in, int64_t rows, int64_t n, F f) {
-  using C = compute_t<T>;
-  const T* x = static_cast<const T*>(in);
+template <class C, class F>
+void each_short_block(const Source<C>& in, int64_t rows, int64_t n, F f) {
   const int64_t block = short_rows_of(n), blocks = (rows + block - 1) / block;
   parallel_for(0, blocks, grain_for(block * n), [&](int64_t begin, int64_t end) {
-    alignas(64) C wide[std::is_same_v<T, C> ? 1 : kShortElements + kLanes<float>];
+    alignas(64) C wide[kShortElements + kLanes<float>];
     alignas(64) C columns[kShortElements];
     for (int64_t b = begin; b < end; ++b) {
       const int64_t first = b * block, count = min_of(block, rows - first);
-      const C* from = as_compute(x + first * n, wide, count * n);
-      const C* past;
-      if constexpr (std::is_same_v<T, C>)
-        past = x + rows * n;
-      else
-        past = wide + kShortElements + kLanes<float>;
+      const C* from = in.span(first * n, count * n, wide);
+      const C* past =
+          from == wide ? wide + kShortElements + kLanes<float> : from + (rows - first) * n;
       transpose_rows(from, past, count, n, columns, block);
       f(first, count, columns, block);
     }
   });
 }
 
-template <bool largest, class T>
-void extreme_short_rows(const ArgExtreme& p) {
-  using C = compute_t<T>;
-  const T* x = static_cast<const T*>(p.in);
-  each_short_block<T>(p.in, p.outer, p.n,
-                      [&](int64_t first, int64_t count, const C* columns, int64_t stride) {
-                        alignas(64) C best[kBlock];
-                        alignas(64) int64_t index[kBlock];
-                        extreme_block<largest>(columns, stride, p.n, count, best, index);
-                        for (int64_t r = 0; r < count; ++r)
-                          store_extreme(p, first + r, index[r], x[(first + r) * p.n + index[r]]);
-                      });
+template <bool largest, class C>
+void extreme_short_rows(const ArgExtreme& p, const Source<C>& in) {
+  each_short_block(in, p.outer, p.n,
+                   [&](int64_t first, int64_t count, const C* columns, int64_t stride) {
+                     alignas(64) C best[kBlock];
+                     alignas(64) int64_t index[kBlock];
+                     const Source<C> block(columns);
+                     extreme_block<largest>(block, 0, stride, p.n, count, best, index);
+                     for (int64_t r = 0; r < count; ++r)
+                       store_extreme(p, first + r, index[r], (first + r) * p.n + index[r]);
+                   });
+}
+
+template <bool largest, class C>
+void extreme_as(const ArgExtreme& p) {
+  const Source<C> in(p.in, p.dtype);
+  if (p.inner == 1 && is_short_row(p.outer, p.n))
+    extreme_short_rows<largest>(p, in);
+  else if (p.inner == 1)
+    extreme_rows<largest>(p, in);
+  else
+    extreme_columns<largest>(p, in);
 }
 
 // ---------------------------------------------------------------- moments
 
-template <class T>
 GS_INLINE void store_moment(const Moments& p, int64_t at, double mean, double m2) {
-  static_cast<T*>(p.mean)[at] = static_cast<T>(mean);
-  static_cast<T*>(p.m2)[at] = static_cast<T>(m2);
+  visit_floating(p.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    static_cast<T*>(p.mean)[at] = static_cast<T>(mean);
+    static_cast<T*>(p.m2)[at] = static_cast<T>(m2);
+  });
 }
 
-template <class T>
-void moment_rows(const Moments& p) {
-  const T* in = static_cast<const T*>(p.in);
+template <class C>
+void moment_rows(const Moments& p, const Source<C>& in) {
   const int64_t chunks = p.n > 2 * kChunk ? (p.n + kChunk - 1) / kChunk : 1;
   const int64_t length = chunks > 1 ? kChunk : p.n;
   Scratch<Moment> partial(chunks > 1 ? p.outer * chunks : 0);
   parallel_for(0, p.outer * chunks, grain_for(length), [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t o = task / chunks, from = task % chunks * length;
-      const Moment m = dense_moment(in + o * p.n + from, min_of(length, p.n - from));
+      const Moment m = dense_moment(in, o * p.n + from, min_of(length, p.n - from));
       if (chunks > 1)
         partial.get()[task] = m;
       else
-        store_moment<T>(p, o, m.mean, m.m2);
+        store_moment(p, o, m.mean, m.m2);
     }
   });
   for (int64_t o = 0; chunks > 1 && o < p.outer; ++o) {
     Moment total;
     for (int64_t c = 0; c < chunks; ++c) total.join(partial.get()[o * chunks + c]);
-    store_moment<T>(p, o, total.mean, total.m2);
+    store_moment(p, o, total.mean, total.m2);
   }
 }
 
-template <class T>
-void moment_short_rows(const Moments& p) {
-  using C = compute_t<T>;
-  each_short_block<T>(p.in, p.outer, p.n,
-                      [&](int64_t first, int64_t count, const C* columns, int64_t stride) {
-                        double mean[kMomentColumns], m2[kMomentColumns];
-                        column_moments(columns, stride, p.n, count, mean, m2);
-                        for (int64_t r = 0; r < count; ++r)
-                          store_moment<T>(p, first + r, mean[r], m2[r]);
-                      });
+template <class C>
+void moment_short_rows(const Moments& p, const Source<C>& in) {
+  each_short_block(in, p.outer, p.n,
+                   [&](int64_t first, int64_t count, const C* columns, int64_t stride) {
+                     double mean[kMomentColumns], m2[kMomentColumns];
+                     const Source<C> block(columns);
+                     column_moments(block, 0, stride, p.n, count, mean, m2);
+                     for (int64_t r = 0; r < count; ++r) store_moment(p, first + r, mean[r], m2[r]);
+                   });
 }
 
 // Tasks: outer x blocks of columns x chunks of rows; partial results lie (outer, chunk, inner).
-template <class T>
-void moment_columns(const Moments& p) {
-  const T* in = static_cast<const T*>(p.in);
+template <class C>
+void moment_columns(const Moments& p, const Source<C>& in) {
   const int64_t blocks = (p.inner + kMomentColumns - 1) / kMomentColumns;
   const int64_t chunks = (p.n + kMomentRows - 1) / kMomentRows;
   Scratch<double> mean(p.outer * chunks * p.inner), m2(p.outer * chunks * p.inner);
@@ -235,7 +252,7 @@ void moment_columns(const Moments& p) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t oc = task / blocks, j = task % blocks * kMomentColumns;
       const int64_t o = oc / chunks, row = oc % chunks * kMomentRows;
-      column_moments(in + (o * p.n + row) * p.inner + j, p.inner, min_of(kMomentRows, p.n - row),
+      column_moments(in, (o * p.n + row) * p.inner + j, p.inner, min_of(kMomentRows, p.n - row),
                      min_of(kMomentColumns, p.inner - j), mean.get() + oc * p.inner + j,
                      m2.get() + oc * p.inner + j);
     }
@@ -248,9 +265,20 @@ void moment_columns(const Moments& p) {
         const int64_t k = (o * chunks + c) * p.inner + j;
         total.join({mean.get()[k], m2.get()[k], min_of(kMomentRows, p.n - c * kMomentRows)});
       }
-      store_moment<T>(p, at, total.mean, total.m2);
+      store_moment(p, at, total.mean, total.m2);
     }
   });
+}
+
+template <class C>
+void moments_as(const Moments& p) {
+  const Source<C> in(p.in, p.dtype);
+  if (p.inner == 1 && is_short_row(p.outer, p.n))
+    moment_short_rows(p, in);
+  else if (p.inner == 1)
+    moment_rows(p, in);
+  else
+    moment_columns(p, in);
 }
 
 // ---------------------------------------------------------------- running sums and products
@@ -261,9 +289,7 @@ void scan_as(const Scan& p) {
   const int64_t blocks = (p.inner + kBlock - 1) / kBlock;
   const T* in = static_cast<const T*>(p.in);
   T* out = static_cast<T*>(p.out);
-  if constexpr (!std::is_integral_v<T> || std::is_same_v<T, int64_t>) {  // others are not summed
-    if (p.inner == 1) return RowScan<sum, T>::run(in, out, p.outer, p.n, p.reverse);
-  }
+  if (p.inner == 1) return RowScan<sum, T>::run(in, out, p.outer, p.n, p.reverse);
   parallel_for(0, p.outer * blocks, grain_for(p.n * min_of(p.inner, kBlock)),
                [&](int64_t begin, int64_t end) {
                  alignas(64) State total[kBlock];
@@ -290,39 +316,33 @@ namespace GS_ISA {
 
 void arg_extreme(const ArgExtreme& p) {
   if (p.outer * p.n * p.inner == 0) return;
-  visit(p.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    using Word = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
-    if (p.inner == 1 && is_short_row(p.outer, p.n))
-      p.largest ? extreme_short_rows<true, Word>(p) : extreme_short_rows<false, Word>(p);
-    else if (p.inner == 1)
-      p.largest ? extreme_rows<true, Word>(p) : extreme_rows<false, Word>(p);
-    else
-      p.largest ? extreme_columns<true, Word>(p) : extreme_columns<false, Word>(p);
+  visit_wide(p.dtype, [&](auto tag) {
+    using C = typename decltype(tag)::type;
+    p.largest ? extreme_as<true, C>(p) : extreme_as<false, C>(p);
   });
 }
 
 void moments(const Moments& p) {
-  visit_floating(p.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    if (p.n == 0) {
-      constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-      for (int64_t at = 0; at < p.outer * p.inner; ++at) store_moment<T>(p, at, nan, nan);
-    } else if (p.inner == 1 && is_short_row(p.outer, p.n)) {
-      moment_short_rows<T>(p);
-    } else if (p.inner == 1) {
-      moment_rows<T>(p);
-    } else {
-      moment_columns<T>(p);
-    }
-  });
+  if (p.n == 0) {
+    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    for (int64_t at = 0; at < p.outer * p.inner; ++at) store_moment(p, at, nan, nan);
+  } else if (p.dtype == DType::Float64) {
+    moments_as<double>(p);
+  } else {
+    moments_as<float>(p);
+  }
 }
 
+// Integers come as int64.
 void scan(const Scan& p) {
-  visit(p.dtype, [&](auto tag) {
+  const auto scan_type = [&](auto tag) {
     using T = typename decltype(tag)::type;
     p.op == ScanOp::Sum ? scan_as<true, T>(p) : scan_as<false, T>(p);
-  });
+  };
+  if (p.dtype == DType::Int64)
+    scan_type(Type<int64_t>{});
+  else
+    visit_floating(p.dtype, scan_type);
 }
 
 }  // namespace GS_ISA
