@@ -60,36 +60,5 @@ inline void from_float(BFloat16* y, const float* x, int64_t n) {
   }
 }
 
-// A span in its compute type: the memory itself where T needs no conversion, otherwise converted
-// into `buffer`, which has room for n.
-template <class T>
-GS_INLINE const compute_t<T>* as_compute(const T* x, compute_t<T>* buffer, int64_t n) {
-  if constexpr (std::is_same_v<T, compute_t<T>>) {
-    (void)buffer, (void)n;
-    return x;
-  } else {
-    to_float(buffer, x, n);
-    return buffer;
-  }
-}
-// The other way: where to write a span, and what must follow.
-template <class T>
-GS_INLINE compute_t<T>* write_target(T* y, compute_t<T>* buffer) {
-  if constexpr (std::is_same_v<T, compute_t<T>>) {
-    (void)buffer;
-    return y;
-  } else {
-    (void)y;
-    return buffer;
-  }
-}
-template <class T>
-GS_INLINE void finish_write(T* y, const compute_t<T>* written, int64_t n) {
-  if constexpr (!std::is_same_v<T, compute_t<T>>)
-    from_float(y, written, n);
-  else
-    (void)y, (void)written, (void)n;
-}
-
 }  // namespace
 }  // namespace gs::cpu

@@ -20,13 +20,12 @@ GS_INLINE int64_t grain_for(int64_t work) {
 }
 
 // A parameter of n values in the compute type: null stays null.
-template <class T>
+template <class C>
 struct Parameter {
-  using C = compute_t<T>;
-  RowBuffer<T> buffer;
+  RowsIn<C> rows;
   const C* values;
-  Parameter(const void* p, int64_t n)
-      : buffer(p ? n : 0), values(p ? buffer.in(static_cast<const T*>(p), n) : nullptr) {}
+  Parameter(const void* p, DType dtype, int64_t n)
+      : rows(Source<C>(p, dtype), p ? n : 0), values(p ? rows.at(0, n) : nullptr) {}
 };
 
 template <class C>

@@ -9,6 +9,8 @@
 #include "core/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/shuffle.h"
+#include "cpu/source.h"
+#include "kernels/params.h"
 #include "kernels/params/pool.h"
 
 namespace gs::cpu {
@@ -24,31 +26,29 @@ struct Plane {
 
 // Calls f(state, x_plane, y_plane, plane) for each plane with x and y in compute type; y is
 // written. A plane belongs to one thread; make_state() is called once for a run of planes.
-template <class T, class Make, class F>
-GS_INLINE void for_planes(const void* x, int64_t x_size, void* y, int64_t y_size, int64_t planes,
-                          Make&& make_state, F&& f) {
-  using C = compute_t<T>;
-  constexpr bool kNarrow = !std::is_same_v<T, C>;
+template <class C, class Make, class F>
+GS_INLINE void for_planes(DType dtype, const void* x, int64_t x_size, void* y, int64_t y_size,
+                          int64_t planes, Make&& make_state, F&& f) {
+  const Source<C> source(x, dtype);
+  const Sink<C> sink(y, dtype);
+  const bool narrow = source.converts();
   constexpr int64_t kSpill = 2 * kLanes<C>;  // what vectors may write behind a plane
   const int64_t grain = 1 + 32768 / (x_size + y_size + 1);
   const auto least = [](int64_t a, int64_t b) { return a < b ? a : b; };
   parallel_for(0, planes, grain, [&](int64_t begin, int64_t end) {
     auto state = make_state();
-    const Scratch<C> wide_x(kNarrow ? x_size + kSpill : 0), wide_y(kNarrow ? y_size + kSpill : 0);
-    if constexpr (kNarrow)
-      for (int64_t i = 0; i < kSpill; ++i) wide_x.get()[x_size + i] = C(0);
+    const Scratch<C> wide_x(narrow ? x_size + kSpill : 0), wide_y(narrow ? y_size + kSpill : 0);
+    for (int64_t i = 0; narrow && i < kSpill; ++i) wide_x.get()[x_size + i] = C(0);
     for (int64_t plane = begin; plane < end; ++plane) {
-      const T* in = static_cast<const T*>(x) + plane * x_size;
-      T* out = static_cast<T*>(y) + plane * y_size;
-      const int64_t x_limit = (planes - plane) * x_size, y_limit = (end - plane) * y_size;
-      if constexpr (kNarrow) {
-        const Plane at{plane, least(x_limit, x_size + kSpill), least(y_limit, y_size + kSpill)};
-        for (int64_t i = 0; i < x_size; ++i) wide_x.get()[i] = static_cast<C>(in[i]);
-        f(state, static_cast<const C*>(wide_x.get()), wide_y.get(), at);
-        for (int64_t i = 0; i < y_size; ++i) out[i] = static_cast<T>(wide_y.get()[i]);
-      } else {
-        f(state, in, out, Plane{plane, x_limit, y_limit});
+      Plane at{plane, (planes - plane) * x_size, (end - plane) * y_size};
+      if (narrow) {
+        at.x_limit = least(at.x_limit, x_size + kSpill);
+        at.y_limit = least(at.y_limit, y_size + kSpill);
       }
+      const C* in = source.span(plane * x_size, x_size, wide_x.get());
+      C* out = sink.target(plane * y_size, wide_y.get());
+      f(state, in, out, at);
+      sink.finish(plane * y_size, out, y_size);
     }
   });
 }

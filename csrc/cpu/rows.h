@@ -8,6 +8,7 @@
 #include "cpu/doubles.h"
 #include "cpu/prefetch.h"
 #include "cpu/scratch.h"
+#include "cpu/source.h"
 #include "cpu/vec.h"
 
 #if GS_ISA_LEVEL == 2
@@ -169,17 +170,22 @@ GS_INLINE C row_max(const C* x, int64_t n) {
   return tree_max<lanes>(best[0] > best[1] ? best[0] : best[1]);
 }
 
-// Rows of T read and written as their compute type. For 16-bit floats a row passes through scratch
-// memory.
-template <class T>
-struct RowBuffer {
-  using C = compute_t<T>;
-  static constexpr bool direct = std::is_same_v<T, C>;
-  explicit GS_INLINE RowBuffer(int64_t n) : memory(direct ? 0 : n) {}
-  GS_INLINE const C* in(const T* x, int64_t n) const { return as_compute(x, memory.get(), n); }
-  GS_INLINE C* out(T* y) const { return write_target(y, memory.get()); }
-  GS_INLINE void flush(T* y, int64_t n) const { finish_write(y, memory.get(), n); }
+// Rows read or written in the compute type C. For 16-bit floats a row of up to n passes through
+// scratch memory.
+template <class C>
+struct RowsIn {
+  Source<C> source;
   Scratch<C> memory;
+  GS_INLINE RowsIn(const Source<C>& x, int64_t n) : source(x), memory(x.converts() ? n : 0) {}
+  GS_INLINE const C* at(int64_t i, int64_t n) const { return source.span(i, n, memory.get()); }
+};
+template <class C>
+struct RowsOut {
+  Sink<C> sink;
+  Scratch<C> memory;
+  GS_INLINE RowsOut(const Sink<C>& y, int64_t n) : sink(y), memory(y.converts() && y ? n : 0) {}
+  GS_INLINE C* at(int64_t i) const { return sink.target(i, memory.get()); }
+  GS_INLINE void flush(int64_t i, int64_t n) const { sink.finish(i, memory.get(), n); }
 };
 
 }  // namespace

@@ -31,43 +31,34 @@ GS_INLINE double sum_exp(const C* x, int64_t n, C max) {
 
 // Columns [j0, j0 + width) of one outer index, read and written in the compute type. Rows are
 // padded to whole vectors, so that the loops below need no tails.
-template <class T>
+template <class C>
 struct Columns {
-  using C = compute_t<T>;
   int64_t width, padded, stride;
-  bool direct;
+  bool padded_rows;
   alignas(64) mutable C buffer[kMaxBlock];
 
   Columns(int64_t w, int64_t inner)
       : width(w),
         padded((w + kLanes<C> - 1) / kLanes<C> * kLanes<C>),
         stride(inner),
-        direct(std::is_same_v<T, C> && padded == w) {
+        padded_rows(padded != w) {
     for (int64_t j = 0; j < padded; ++j) buffer[j] = 0;
   }
-  GS_INLINE const C* in(const T* x, int64_t row, C* into) const {
-    if constexpr (std::is_same_v<T, C>) {
-      if (direct) return x + row * stride;
-      for (int64_t j = 0; j < width; ++j) into[j] = x[row * stride + j];
-    } else {
-      to_float(into, x + row * stride, width);
-    }
+  GS_INLINE const C* in(const Source<C>& x, int64_t row, C* into) const {
+    const C* from = x.span(row * stride, width, into);
+    if (from == into || !padded_rows) return from;
+    for (int64_t j = 0; j < width; ++j) into[j] = from[j];
     return into;
   }
-  GS_INLINE const C* in(const T* x, int64_t row) const { return in(x, row, buffer); }
-  GS_INLINE C* out(T* y, int64_t row) const {
-    if constexpr (std::is_same_v<T, C>) {
-      if (direct) return y + row * stride;
-    }
-    (void)y, (void)row;
-    return buffer;
+  GS_INLINE const C* in(const Source<C>& x, int64_t row) const { return in(x, row, buffer); }
+  GS_INLINE C* out(const Sink<C>& y, int64_t row) const {
+    return padded_rows ? buffer : y.target(row * stride, buffer);
   }
-  GS_INLINE void flush(T* y, int64_t row) const {
-    if (direct) return;
-    if constexpr (std::is_same_v<T, C>)
-      for (int64_t j = 0; j < width; ++j) y[row * stride + j] = buffer[j];
-    else
-      from_float(y + row * stride, buffer, width);
+  GS_INLINE void flush(const Sink<C>& y, int64_t row) const {
+    if (y.converts()) return y.finish(row * stride, buffer, width);
+    if (!padded_rows) return;
+    C* to = y.target(row * stride, buffer);
+    for (int64_t j = 0; j < width; ++j) to[j] = buffer[j];
   }
 };
 
@@ -83,10 +74,8 @@ GS_INLINE void in_groups(int64_t n, F f) {
 }
 
 // Maximum and sum of exponentials of each column.
-template <class T>
-void column_sums(const Columns<T>& columns, const T* x, int64_t n, compute_t<T>* max,
-                 compute_t<T>* sum) {
-  using C = compute_t<T>;
+template <class C>
+void column_sums(const Columns<C>& columns, const Source<C>& x, int64_t n, C* max, C* sum) {
   vectors<C>(columns.padded, [=](int64_t j) {
     store(max + j, splat(kLowest<C>));
     store(sum + j, splat(C(0)));

@@ -1,6 +1,6 @@
-// An input of any dtype, read in spans of the type it is worked on in: small integers as int32,
-// 16-bit floats as float, the others as they are. What is done with a span is then compiled for
-// four types and not for ten.
+// An array of any dtype, read and written in spans of the type it is worked on in: small integers
+// as int32, 16-bit floats as float, the others as they are. What is done with a span is then
+// compiled for two types of floats, and four types of all, and not for ten.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,17 @@ namespace gs::cpu {
 namespace {
 
 template <class C, class T>
-void widen_span(C* y, const void* from, int64_t n) {
+[[gnu::noinline]] void widen_span(C* y, const void* from, int64_t n) {
   const T* x = static_cast<const T*>(from);
   if constexpr (std::is_same_v<C, float> && !std::is_same_v<T, float>)
     to_float(y, x, n);
   else
     for (int64_t i = 0; i < n; ++i) y[i] = static_cast<C>(x[i]);
+}
+
+template <class T>
+[[gnu::noinline]] void narrow_span(void* to, const float* x, int64_t n) {
+  from_float(static_cast<T*>(to), x, n);
 }
 
 template <class C>
@@ -35,10 +40,17 @@ class Source {
     widen_(buffer, from, n);
     return buffer;
   }
-  GS_INLINE C at(int64_t i) const {
+  GS_INLINE C operator[](int64_t i) const {
     C value;
     return *span(i, 1, &value);
   }
+  GS_INLINE Source operator+(int64_t n) const {
+    Source moved = *this;
+    if (data_) moved.data_ += n * size_;
+    return moved;
+  }
+  GS_INLINE explicit operator bool() const { return data_; }
+  GS_INLINE bool converts() const { return widen_; }
 
  private:
   using Widen = void (*)(C* y, const void* from, int64_t n);
@@ -62,6 +74,74 @@ class Source {
 
 template <class T>
 Source(const T*) -> Source<compute_t<T>>;
+
+// The same for a result: spans of C are written to where target() says, and finish() must follow.
+template <class C>
+class Sink {
+ public:
+  GS_INLINE Sink(void* data, DType dtype)
+      : data_(static_cast<char*>(data)), size_(size_of(dtype)), narrow_(narrow_to(dtype)) {}
+
+  // Elements from `at` on: the memory itself, or `buffer`.
+  GS_INLINE C* target(int64_t at, C* buffer) const {
+    return narrow_ ? buffer : reinterpret_cast<C*>(data_ + at * size_);
+  }
+  GS_INLINE void finish(int64_t at, const C* written, int64_t n) const {
+    if (narrow_) narrow_(data_ + at * size_, written, n);
+  }
+  GS_INLINE void set(int64_t i, C value) const {
+    *target(i, &value) = value;
+    finish(i, &value, 1);
+  }
+  GS_INLINE Sink operator+(int64_t n) const {
+    Sink moved = *this;
+    if (data_) moved.data_ += n * size_;
+    return moved;
+  }
+  GS_INLINE explicit operator bool() const { return data_; }
+  GS_INLINE bool converts() const { return narrow_; }
+
+ private:
+  using Narrow = void (*)(void* to, const C* x, int64_t n);
+
+  static GS_INLINE Narrow narrow_to(DType dtype) {
+    if constexpr (std::is_same_v<C, float>) {
+      if (dtype == DType::Float16) return narrow_span<Half>;
+      if (dtype == DType::BFloat16) return narrow_span<BFloat16>;
+    }
+    return nullptr;
+  }
+
+  char* data_;
+  int64_t size_;
+  Narrow narrow_;  // null: no conversion
+};
+
+// Calls f with the Type that a floating dtype is worked on in.
+template <class F>
+GS_INLINE decltype(auto) visit_compute(DType dtype, F&& f) {
+  return dtype == DType::Float64 ? f(Type<double>{}) : f(Type<float>{});
+}
+
+// to[to_at] = from[from_at], of elements of `size` bytes.
+GS_INLINE void copy_element(void* to, int64_t to_at, const void* from, int64_t from_at,
+                            int64_t size) {
+  char* y = static_cast<char*>(to) + to_at * size;
+  const char* x = static_cast<const char*>(from) + from_at * size;
+  switch (size) {
+    case 1:
+      *y = *x;
+      break;
+    case 2:
+      __builtin_memcpy(y, x, 2);
+      break;
+    case 4:
+      __builtin_memcpy(y, x, 4);
+      break;
+    default:
+      __builtin_memcpy(y, x, 8);
+  }
+}
 
 // Calls f with the Type that a Source of this dtype is read in.
 template <class F>

@@ -104,17 +104,17 @@ template <class C>
   store_part(y, sums_of_each<C>(sums) / static_cast<C>(n), count);
 }
 
-template <class T>
+template <class C>
 void global_average(const AdaptivePool2d& s) {
-  using C = compute_t<T>;
   constexpr int64_t lanes = kLanes<C>;
   const int64_t n = s.h * s.w, together = n < kSmallPlane ? lanes : 1;
   const int64_t grain = (kGrain / (n * together) + 1) * together;
   parallel_for(0, s.planes, grain, [&](int64_t begin, int64_t end) {
-    const RowBuffer<T> in(together * n);
+    const RowsIn<C> in(Source<C>(s.x, s.dtype), together * n);
+    const Sink<C> out(s.y, s.dtype);
     for (int64_t plane = begin; plane < end; plane += together) {
       const int64_t count = end - plane < together ? end - plane : together;
-      const C* x = in.in(static_cast<const T*>(s.x) + plane * n, count * n);
+      const C* x = in.at(plane * n, count * n);
       C y[lanes];
       if (together == 1) {
         const double sum = sum_vectors<C>(n, [x](int64_t i, int k) {
@@ -125,23 +125,22 @@ void global_average(const AdaptivePool2d& s) {
       } else {
         small_means(x, n, static_cast<int>(count), y);
       }
-      for (int64_t k = 0; k < count; ++k) static_cast<T*>(s.y)[plane + k] = static_cast<T>(y[k]);
+      for (int64_t k = 0; k < count; ++k) out.set(plane + k, y[k]);
     }
   });
 }
 
-template <class T>
+template <class C>
 void global_average_grad(const AdaptiveAvgPool2dGrad& s) {
-  using C = compute_t<T>;
   const int64_t n = s.h * s.w;
   parallel_for(0, s.planes, kGrain / n + 1, [&](int64_t begin, int64_t end) {
-    const RowBuffer<T> out(n);
+    const Source<C> dy(s.dy, s.dtype);
+    const RowsOut<C> out(Sink<C>(s.dx, s.dtype), n);
     for (int64_t plane = begin; plane < end; ++plane) {
-      const C g = static_cast<C>(static_cast<const T*>(s.dy)[plane]) / static_cast<C>(n);
-      T* to = static_cast<T*>(s.dx) + plane * n;
-      C* dx = out.out(to);
+      const C g = dy[plane] / static_cast<C>(n);
+      C* dx = out.at(plane * n);
       each_vector<C>(n, [=](int64_t i, int k) { store_part(dx + i, splat(g), k); });
-      out.flush(to, n);
+      out.flush(plane * n, n);
     }
   });
 }
@@ -151,11 +150,10 @@ void global_average_grad(const AdaptiveAvgPool2dGrad& s) {
 namespace GS_ISA {
 
 void adaptive_pool2d(const AdaptivePool2d& s) {
-  visit_floating(s.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    using C = compute_t<T>;
-    if (s.p == 1 && s.q == 1 && !s.indices) return global_average<T>(s);
-    for_planes<T>(s.x, s.h * s.w, s.y, s.p * s.q, s.planes, no_state,
+  visit_compute(s.dtype, [&](auto tag) {
+    using C = typename decltype(tag)::type;
+    if (s.p == 1 && s.q == 1 && !s.indices) return global_average<C>(s);
+    for_planes<C>(s.dtype, s.x, s.h * s.w, s.y, s.p * s.q, s.planes, no_state,
                   [&](Nothing, const C* x, C* y, int64_t plane) {
                     if (s.indices) {
                       adaptive_max_plane(s, x, y, s.indices + plane * s.p * s.q);
@@ -167,12 +165,11 @@ void adaptive_pool2d(const AdaptivePool2d& s) {
 }
 
 void adaptive_avg_pool2d_grad(const AdaptiveAvgPool2dGrad& s) {
-  visit_floating(s.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    using C = compute_t<T>;
-    if (s.p == 1 && s.q == 1) return global_average_grad<T>(s);
-    for_planes<T>(
-        s.dy, s.p * s.q, s.dx, s.h * s.w, s.planes, no_state,
+  visit_compute(s.dtype, [&](auto tag) {
+    using C = typename decltype(tag)::type;
+    if (s.p == 1 && s.q == 1) return global_average_grad<C>(s);
+    for_planes<C>(
+        s.dtype, s.dy, s.p * s.q, s.dx, s.h * s.w, s.planes, no_state,
         [&](Nothing, const C* dy, C* dx, int64_t) { adaptive_average_grad_plane(s, dy, dx); });
   });
 }

@@ -22,32 +22,29 @@ GS_INLINE void channel_pieces(int64_t channels, int64_t inner, int64_t c, int64_
 
 // The same pieces joined into runs of up to kPiece elements in the compute type, so that small
 // planes cost no more than large ones: f(x0, x1, length). `second` may be null.
-template <class T, class F>
-GS_INLINE void channel_runs(const T* first, const T* second, int64_t channels, int64_t inner,
-                            int64_t c, int64_t from, int64_t to, F f) {
-  using C = compute_t<T>;
+template <class C, class F>
+GS_INLINE void channel_runs(const Source<C>& first, const Source<C>& second, int64_t channels,
+                            int64_t inner, int64_t c, int64_t from, int64_t to, F f) {
   constexpr int64_t long_plane = 512;
   alignas(64) C buffer[2][kPiece];
-  if (std::is_same_v<T, C> && inner >= long_plane) {
+  if (!first.converts() && inner >= long_plane) {
     channel_pieces(channels, inner, c, from, to, [&](int64_t at, int64_t length) {
       for (int64_t i = 0; i < length; i += kPiece)
-        f(as_compute(first + at + i, buffer[0], 0),
-          second ? as_compute(second + at + i, buffer[1], 0) : nullptr, min_of(kPiece, length - i));
+        f(first.span(at + i, 0, buffer[0]), second ? second.span(at + i, 0, buffer[1]) : nullptr,
+          min_of(kPiece, length - i));
     });
     return;
   }
-  const auto copy = [](C* to_, const T* x, int64_t n) {
-    if constexpr (std::is_same_v<T, C>)
-      for (int64_t i = 0; i < n; ++i) to_[i] = x[i];
-    else
-      to_float(to_, x, n);
+  const auto copy = [](C* to_, const Source<C>& x, int64_t at, int64_t n) {
+    const C* from_ = x.span(at, n, to_);
+    for (int64_t i = 0; from_ != to_ && i < n; ++i) to_[i] = from_[i];
   };
   int64_t filled = 0;
   channel_pieces(channels, inner, c, from, to, [&](int64_t at, int64_t length) {
     while (length > 0) {
       const int64_t n = min_of(length, kPiece - filled);
-      copy(buffer[0] + filled, first + at, n);
-      if (second) copy(buffer[1] + filled, second + at, n);
+      copy(buffer[0] + filled, first, at, n);
+      if (second) copy(buffer[1] + filled, second, at, n);
       at += n;
       length -= n;
       filled += n;
@@ -85,31 +82,28 @@ void each_chunk(const ChannelCut& cut, int64_t channels, int64_t inner, F f) {
 
 // y = f(x): `vector_of(c)` gives the function of channel c for planes; for inner 1, channels are
 // lanes. in1 may be null. out, in0, in1: (N, C, inner).
-template <class T, class ByPlane, class ByRow>
-void each_output(const T* in0, const T* in1, T* out, int64_t n, int64_t channels, int64_t inner,
-                 ByPlane by_plane, ByRow by_row) {
-  using C = compute_t<T>;
+template <class C, class ByPlane, class ByRow>
+void each_output(const Source<C>& in0, const Source<C>& in1, const Sink<C>& out, int64_t n,
+                 int64_t channels, int64_t inner, ByPlane by_plane, ByRow by_row) {
   if (inner == 1) {
     parallel_for(0, n, grain_for(channels), [&](int64_t begin, int64_t end) {
-      const RowBuffer<T> a(channels), b(in1 ? channels : 0), y(channels);
-      for (int64_t r = begin; r < end; ++r) {
-        T* to = out + r * channels;
-        by_row(a.in(in0 + r * channels, channels),
-               in1 ? b.in(in1 + r * channels, channels) : nullptr, y.out(to));
-        y.flush(to, channels);
+      const RowsIn<C> a(in0, channels), b(in1, channels);
+      const RowsOut<C> y(out, channels);
+      for (int64_t at = begin * channels; at < end * channels; at += channels) {
+        by_row(a.at(at, channels), in1 ? b.at(at, channels) : nullptr, y.at(at));
+        y.flush(at, channels);
       }
     });
     return;
   }
   parallel_for(0, n * channels * inner, kGrain, [&](int64_t begin, int64_t end) {
-    alignas(64) C a[std::is_same_v<T, C> ? 1 : kPiece], b[std::is_same_v<T, C> ? 1 : kPiece];
-    alignas(64) C y[std::is_same_v<T, C> ? 1 : kPiece];
+    alignas(64) C a[kPiece], b[kPiece], y[kPiece];
     for (int64_t at = begin; at < end;) {
       const int64_t plane = at / inner, left = min_of((plane + 1) * inner, end) - at,
                     length = min_of(left, kPiece);
-      by_plane(plane % channels, as_compute(in0 + at, a, length),
-               in1 ? as_compute(in1 + at, b, length) : nullptr, write_target(out + at, y), length);
-      finish_write(out + at, y, length);
+      by_plane(plane % channels, in0.span(at, length, a), in1 ? in1.span(at, length, b) : nullptr,
+               out.target(at, y), length);
+      out.finish(at, y, length);
       at += length;
     }
   });
@@ -118,22 +112,22 @@ void each_output(const T* in0, const T* in1, T* out, int64_t n, int64_t channels
 // ---------------------------------------------------------------- forward
 
 // mean and variance (biased) of each channel, in double.
-template <class T>
+template <class C>
 void batch_moments(const BatchNorm& p, double* mean, double* variance) {
-  const T* x = static_cast<const T*>(p.x);
+  const Source<C> x(p.x, p.dtype), none(nullptr, p.dtype);
   const ChannelCut cut(p.n, p.inner);
   const Scratch<double> means(cut.chunks * p.c), m2s(cut.chunks * p.c);
   each_chunk(cut, p.c, p.inner, [&](int64_t chunk, int64_t c) {
     double *to_mean = means.get() + chunk * p.c + c, *to_m2 = m2s.get() + chunk * p.c + c;
     const int64_t from = cut.begin(chunk), to = cut.end(chunk);
     if (p.inner == 1)
-      return column_moments(Source(x), from * p.c + c, p.c, to - from,
-                            min_of(kMomentColumns, p.c - c), to_mean, to_m2);
+      return column_moments(x, from * p.c + c, p.c, to - from, min_of(kMomentColumns, p.c - c),
+                            to_mean, to_m2);
     Moment total;
-    channel_runs<T>(x, nullptr, p.c, p.inner, c, from, to,
-                    [&](const auto* run, const auto*, int64_t length) {
-                      total.join(span_moment(run, length));
-                    });
+    channel_runs(x, none, p.c, p.inner, c, from, to,
+                 [&](const auto* run, const auto*, int64_t length) {
+                   total.join(span_moment(run, length));
+                 });
     *to_mean = total.mean;
     *to_m2 = total.m2;
   });
@@ -149,37 +143,34 @@ void batch_moments(const BatchNorm& p, double* mean, double* variance) {
   });
 }
 
-template <class T>
+template <class C>
 void batch_norm_as(const BatchNorm& p) {
-  using C = compute_t<T>;
   const Scratch<double> means(p.c), variances(p.c);
-  T *running_mean = static_cast<T*>(p.running_mean), *running_var = static_cast<T*>(p.running_var);
-  if (p.training) batch_moments<T>(p, means.get(), variances.get());
-  const Parameter<T> weight(p.weight, p.c), bias(p.bias, p.c);
+  const Source<C> running_mean(p.running_mean, p.dtype), running_var(p.running_var, p.dtype);
+  if (p.training) batch_moments<C>(p, means.get(), variances.get());
+  const Parameter<C> weight(p.weight, p.dtype, p.c), bias(p.bias, p.dtype, p.c);
   const Scratch<C> centres(p.c), scales(p.c), shifts(p.c);
   const double count = static_cast<double>(p.n * p.inner);
   for (int64_t c = 0; c < p.c; ++c) {
-    const double mean =
-        p.training ? means.get()[c] : static_cast<double>(static_cast<C>(running_mean[c]));
-    const double variance =
-        p.training ? variances.get()[c] : static_cast<double>(static_cast<C>(running_var[c]));
+    const double mean = p.training ? means.get()[c] : static_cast<double>(running_mean[c]);
+    const double variance = p.training ? variances.get()[c] : static_cast<double>(running_var[c]);
     const double rstd = 1.0 / std::sqrt(variance + p.eps);
     static_cast<C*>(p.mean)[c] = centres.get()[c] = static_cast<C>(mean);
     static_cast<C*>(p.rstd)[c] = static_cast<C>(rstd);
     scales.get()[c] =
         static_cast<C>(rstd * (weight.values ? static_cast<double>(weight.values[c]) : 1.0));
     shifts.get()[c] = bias.values ? bias.values[c] : C(0);
-    const auto update = [&](T* running, double value) {
-      const double old = static_cast<double>(static_cast<C>(running[c]));
-      running[c] = static_cast<T>(static_cast<C>(old + p.momentum * (value - old)));
+    const auto update = [&](const Source<C>& running, void* to, double value) {
+      const double old = static_cast<double>(running[c]);
+      Sink<C>(to, p.dtype).set(c, static_cast<C>(old + p.momentum * (value - old)));
     };
-    if (p.training && running_mean) update(running_mean, mean);
-    if (p.training && running_var) update(running_var, variance * count / (count - 1));
+    if (p.training && running_mean) update(running_mean, p.running_mean, mean);
+    if (p.training && running_var)
+      update(running_var, p.running_var, variance * count / (count - 1));
   }
   const C *centre = centres.get(), *scale = scales.get(), *shift = shifts.get();
-  each_output(
-      static_cast<const T*>(p.x), static_cast<const T*>(nullptr), static_cast<T*>(p.y), p.n, p.c,
-      p.inner,
+  each_output<C>(
+      {p.x, p.dtype}, {nullptr, p.dtype}, {p.y, p.dtype}, p.n, p.c, p.inner,
       [=](int64_t c, const C* x, const C*, C* y, int64_t length) {
         const C m = centre[c], s = scale[c], b = shift[c];
         each_vector<C>(length, [=](int64_t i, int k) {
@@ -198,10 +189,9 @@ void batch_norm_as(const BatchNorm& p) {
 // ---------------------------------------------------------------- gradient
 
 // sums[c] = sum dy, sums[channels + c] = sum dy (x - mean).
-template <class T>
+template <class C>
 void batch_norm_sums(const BatchNormGrad& p, double* sums) {
-  using C = compute_t<T>;
-  const T *dy = static_cast<const T*>(p.dy), *x = static_cast<const T*>(p.x);
+  const Source<C> dy(p.dy, p.dtype), x(p.x, p.dtype);
   const C* mean = static_cast<const C*>(p.mean);
   const ChannelCut cut(p.n, p.inner);
   const Scratch<double> partial(2 * cut.chunks * p.c);
@@ -211,9 +201,9 @@ void batch_norm_sums(const BatchNormGrad& p, double* sums) {
     if (p.inner == 1) {
       const int64_t width = min_of(kMomentColumns, p.c - c);
       alignas(64) C a[kMomentColumns] = {}, b[kMomentColumns] = {};
-      const RowBuffer<T> dy_in(width), x_in(width);
+      const RowsIn<C> dy_in(dy, width), x_in(x, width);
       for (int64_t r = from; r < to; ++r) {
-        const C *d = dy_in.in(dy + r * p.c + c, width), *v = x_in.in(x + r * p.c + c, width);
+        const C *d = dy_in.at(r * p.c + c, width), *v = x_in.at(r * p.c + c, width);
         for (int64_t j = 0; j < width; ++j) {
           a[j] += d[j];
           b[j] += d[j] * (v[j] - mean[c + j]);
@@ -227,7 +217,7 @@ void batch_norm_sums(const BatchNormGrad& p, double* sums) {
     }
     *first = *second = 0;
     const C centre = mean[c];
-    channel_runs<T>(dy, x, p.c, p.inner, c, from, to, [&](const C* d, const C* v, int64_t length) {
+    channel_runs(dy, x, p.c, p.inner, c, from, to, [&](const C* d, const C* v, int64_t length) {
       const SumPair part = sum_pairs<C>(length, [=](int64_t i, int count, Vec<C>& s, Vec<C>& t) {
         s = load_part(d + i, count);
         t = s * (load_part(v + i, count) - centre);
@@ -243,14 +233,13 @@ void batch_norm_sums(const BatchNormGrad& p, double* sums) {
 
 // dx = a dy + b (x - mean) + c, with one a, b, c a channel:
 //   a = weight rstd,  b = -a rstd^2 mean(dy (x - mean)),  c = -a mean(dy); in evaluation b = c = 0.
-template <class T>
+template <class C>
 void batch_norm_grad_as(const BatchNormGrad& p) {
-  using C = compute_t<T>;
   const C *mean = static_cast<const C*>(p.mean), *rstd = static_cast<const C*>(p.rstd);
   const Scratch<double> sums(2 * p.c);
   const bool need_sums = p.dweight || p.dbias || (p.dx && p.training);
-  if (need_sums) batch_norm_sums<T>(p, sums.get());
-  const Parameter<T> weight(p.weight, p.c);
+  if (need_sums) batch_norm_sums<C>(p, sums.get());
+  const Parameter<C> weight(p.weight, p.dtype, p.c);
   const Scratch<C> as(p.c), bs(p.c), cs(p.c);
   const double count = static_cast<double>(p.n * p.inner);
   for (int64_t c = 0; c < p.c; ++c) {
@@ -261,14 +250,13 @@ void batch_norm_grad_as(const BatchNormGrad& p) {
     as.get()[c] = static_cast<C>(a);
     bs.get()[c] = static_cast<C>(p.training ? -a * r * r * sum_dyx / count : 0);
     cs.get()[c] = static_cast<C>(p.training ? -a * sum_dy / count : 0);
-    if (p.dweight) static_cast<T*>(p.dweight)[c] = static_cast<T>(static_cast<C>(sum_dyx * r));
-    if (p.dbias) static_cast<T*>(p.dbias)[c] = static_cast<T>(static_cast<C>(sum_dy));
+    if (p.dweight) Sink<C>(p.dweight, p.dtype).set(c, static_cast<C>(sum_dyx * r));
+    if (p.dbias) Sink<C>(p.dbias, p.dtype).set(c, static_cast<C>(sum_dy));
   }
   if (!p.dx) return;
   const C *a = as.get(), *b = bs.get(), *c0 = cs.get();
-  each_output(
-      static_cast<const T*>(p.dy), p.training ? static_cast<const T*>(p.x) : nullptr,
-      static_cast<T*>(p.dx), p.n, p.c, p.inner,
+  each_output<C>(
+      {p.dy, p.dtype}, {p.training ? p.x : nullptr, p.dtype}, {p.dx, p.dtype}, p.n, p.c, p.inner,
       [=](int64_t c, const C* dy, const C* x, C* dx, int64_t length) {
         const C m = mean[c], ac = a[c], bc = b[c], cc = c0[c];
         each_vector<C>(length, [=](int64_t i, int k) {
@@ -294,12 +282,12 @@ namespace GS_ISA {
 
 void batch_norm(const BatchNorm& p) {
   if (p.c == 0) return;
-  visit_floating(p.dtype, [&](auto tag) { batch_norm_as<typename decltype(tag)::type>(p); });
+  visit_compute(p.dtype, [&](auto tag) { batch_norm_as<typename decltype(tag)::type>(p); });
 }
 
 void batch_norm_grad(const BatchNormGrad& p) {
   if (p.c == 0) return;
-  visit_floating(p.dtype, [&](auto tag) { batch_norm_grad_as<typename decltype(tag)::type>(p); });
+  visit_compute(p.dtype, [&](auto tag) { batch_norm_grad_as<typename decltype(tag)::type>(p); });
 }
 
 }  // namespace GS_ISA

@@ -8,17 +8,18 @@ namespace gs::cpu {
 namespace {
 
 // Class weights in the compute type (null: all 1), and what label smoothing spreads over them.
-template <class T>
+template <class C>
 struct ClassWeights {
-  using C = compute_t<T>;
   const C* values;
   double total;
-  RowBuffer<T> buffer;
+  RowsIn<C> rows;
 
-  ClassWeights(const void* weight, int64_t n)
-      : values(nullptr), total(static_cast<double>(n)), buffer(weight ? n : 0) {
+  ClassWeights(const void* weight, DType dtype, int64_t n)
+      : values(nullptr),
+        total(static_cast<double>(n)),
+        rows(Source<C>(weight, dtype), weight ? n : 0) {
     if (!weight) return;
-    values = buffer.in(static_cast<const T*>(weight), n);
+    values = rows.at(0, n);
     total = 0;
     for (int64_t j = 0; j < n; ++j) total += static_cast<double>(values[j]);
   }
@@ -44,29 +45,29 @@ struct Positions {
 
 // The losses of `width` positions from flat position `at` on; class c of position j is x[j * step +
 // c * inner].
-template <class T>
-void write_losses(const CrossEntropy& p, const ClassWeights<T>& weights, const T* x, int64_t step,
-                  int64_t at, int64_t width, Positions<compute_t<T>>& s) {
-  using C = compute_t<T>;
+template <class C>
+void write_losses(const CrossEntropy& p, const ClassWeights<C>& weights, const Source<C>& x,
+                  int64_t step, int64_t at, int64_t width, Positions<C>& s) {
   for (int64_t j = width; j % kLanes<double> != 0; ++j) s.sum[j] = 1;
   for (int64_t j = 0; j < width; j += kLanes<double>)
     store(s.sum + j, VecMath<double>::log(load(s.sum + j)));
   const double spread = p.smoothing / static_cast<double>(p.n);
-  T *loss = static_cast<T*>(p.loss) + at, *lse = static_cast<T*>(p.lse) + at;
+  const Sink<C> loss(p.loss, p.dtype), lse(p.lse, p.dtype);
   for (int64_t j = 0; j < width; ++j) {
     const int64_t t = p.target[at + j];
     if (t == p.ignore_index) {
-      loss[j] = lse[j] = static_cast<T>(C(0));
+      loss.set(at + j, C(0));
+      lse.set(at + j, C(0));
       continue;
     }
-    const C own = static_cast<C>(x[j * step + t * p.inner]);
+    const C own = x[j * step + t * p.inner];
     const double log_sum = s.sum[j];
     // lse - x_t without the rounding of lse, which is large beside a small loss.
     double value =
         weights.of(t) * (1 - p.smoothing) * (log_sum + static_cast<double>(s.max[j] - own));
     if (p.smoothing != 0) value += spread * (weights.total * log_sum + s.gap[j]);
-    loss[j] = static_cast<T>(static_cast<C>(value));
-    lse[j] = static_cast<T>(static_cast<C>(static_cast<double>(s.max[j]) + log_sum));
+    loss.set(at + j, static_cast<C>(value));
+    lse.set(at + j, static_cast<C>(static_cast<double>(s.max[j]) + log_sum));
   }
 }
 
@@ -112,20 +113,18 @@ template <class C>
   }
 }
 
-template <class T>
-void cross_entropy_rows(const CrossEntropy& p, const ClassWeights<T>& weights) {
-  using C = compute_t<T>;
-  const T* x = static_cast<const T*>(p.x);
+template <class C>
+void cross_entropy_rows(const CrossEntropy& p, const ClassWeights<C>& weights) {
+  const Source<C> x(p.x, p.dtype);
   const bool smoothed = p.smoothing != 0, narrow = p.n <= kNarrow;
   parallel_for(0, p.outer, grain_for(p.n), [&](int64_t begin, int64_t end) {
-    const RowBuffer<T> buffer(narrow ? kRows * p.n : p.n);
+    const RowsIn<C> in(x, narrow ? kRows * p.n : p.n);
     Positions<C> s;
     for (int64_t r = begin; r < end; r += kRows) {
       const int64_t rows = min_of(kRows, end - r);
-      if (narrow)
-        narrow_sums(buffer.in(x + r * p.n, rows * p.n), rows, p.n, weights.values, smoothed, s);
+      if (narrow) narrow_sums(in.at(r * p.n, rows * p.n), rows, p.n, weights.values, smoothed, s);
       for (int64_t j = 0; j < rows && !narrow; ++j) {
-        const C* row = buffer.in(x + (r + j) * p.n, p.n);
+        const C* row = in.at((r + j) * p.n, p.n);
         const C max = s.max[j] = row_max(row, p.n);
         s.sum[j] = sum_exp(row, p.n, max);
         if (smoothed) s.gap[j] = weighted_gap(row, weights.values, p.n, max);
@@ -137,10 +136,9 @@ void cross_entropy_rows(const CrossEntropy& p, const ClassWeights<T>& weights) {
 
 // ---------------------------------------------------------------- columns
 
-template <class T>
-void column_gaps(const Columns<T>& columns, const T* x, int64_t n, const ClassWeights<T>& weights,
-                 Positions<compute_t<T>>& s) {
-  using C = compute_t<T>;
+template <class C>
+void column_gaps(const Columns<C>& columns, const Source<C>& x, int64_t n,
+                 const ClassWeights<C>& weights, Positions<C>& s) {
   alignas(64) C gap[kMaxBlock] = {};
   in_groups(n, [&](int64_t from, int64_t to) {
     alignas(64) C part[kMaxBlock] = {};
@@ -156,12 +154,11 @@ void column_gaps(const Columns<T>& columns, const T* x, int64_t n, const ClassWe
   for (int64_t j = 0; j < columns.width; ++j) s.gap[j] = static_cast<double>(gap[j]);
 }
 
-template <class T>
-void cross_entropy_columns(const CrossEntropy& p, const ClassWeights<T>& weights) {
-  using C = compute_t<T>;
+template <class C>
+void cross_entropy_columns(const CrossEntropy& p, const ClassWeights<C>& weights) {
   each_block(p.outer, p.n, p.inner, [&](int64_t o, int64_t j0, int64_t width) {
-    const T* x = static_cast<const T*>(p.x) + o * p.n * p.inner + j0;
-    const Columns<T> columns(width, p.inner);
+    const Source<C> x = Source<C>(p.x, p.dtype) + (o * p.n * p.inner + j0);
+    const Columns<C> columns(width, p.inner);
     Positions<C> s;
     alignas(64) C sum[kMaxBlock];
     column_sums(columns, x, p.n, s.max, sum);
@@ -177,34 +174,33 @@ void cross_entropy_columns(const CrossEntropy& p, const ClassWeights<T>& weights
 struct PositionGrad {
   double all, own, spread;  // factors of p_j, of [j = t], and of w_j
 };
-template <class T>
-GS_INLINE PositionGrad position_grad(const CrossEntropyGrad& p, const ClassWeights<T>& weights,
+template <class C>
+GS_INLINE PositionGrad position_grad(const CrossEntropyGrad& p, const ClassWeights<C>& weights,
                                      int64_t at) {
   const int64_t t = p.target[at];
   if (t == p.ignore_index) return {0, 0, 0};
-  const double g = static_cast<double>(static_cast<const T*>(p.dloss)[at * p.dloss_stride]);
+  const double g = static_cast<double>(Source<C>(p.dloss, p.dtype)[at * p.dloss_stride]);
   const double own = g * weights.of(t) * (1 - p.smoothing),
                spread = g * p.smoothing / static_cast<double>(p.n);
   return {own + spread * weights.total, own, spread};
 }
 
-template <class T>
-void cross_entropy_grad_rows(const CrossEntropyGrad& p, const ClassWeights<T>& weights) {
-  using C = compute_t<T>;
-  const T *x = static_cast<const T*>(p.x), *lse = static_cast<const T*>(p.lse);
+template <class C>
+void cross_entropy_grad_rows(const CrossEntropyGrad& p, const ClassWeights<C>& weights) {
+  const Source<C> lse(p.lse, p.dtype);
   parallel_for(0, p.outer, grain_for(p.n), [&](int64_t begin, int64_t end) {
-    const RowBuffer<T> in(p.n), out(p.n);
+    const RowsIn<C> in(Source<C>(p.x, p.dtype), p.n);
+    const RowsOut<C> out(Sink<C>(p.dx, p.dtype), p.n);
     for (int64_t r = begin; r < end; ++r) {
-      T* to = static_cast<T*>(p.dx) + r * p.n;
-      C* dx = out.out(to);
+      C* dx = out.at(r * p.n);
       const int64_t t = p.target[r];
       if (t == p.ignore_index) {
         for (int64_t j = 0; j < p.n; ++j) dx[j] = 0;
       } else {
-        const PositionGrad grad = position_grad<T>(p, weights, r);
-        const C shift = static_cast<C>(lse[r]), all = static_cast<C>(grad.all),
+        const PositionGrad grad = position_grad<C>(p, weights, r);
+        const C shift = lse[r], all = static_cast<C>(grad.all),
                 spread = static_cast<C>(grad.spread);
-        const C* row = in.in(x + r * p.n, p.n);
+        const C* row = in.at(r * p.n, p.n);
         const C* weight = weights.values;
         if (spread == 0) {
           each_vector<C>(p.n, [=](int64_t i, int count) {
@@ -219,25 +215,24 @@ void cross_entropy_grad_rows(const CrossEntropyGrad& p, const ClassWeights<T>& w
         }
         dx[t] -= static_cast<C>(grad.own);
       }
-      out.flush(to, p.n);
+      out.flush(r * p.n, p.n);
     }
   });
 }
 
-template <class T>
-void cross_entropy_grad_columns(const CrossEntropyGrad& p, const ClassWeights<T>& weights) {
-  using C = compute_t<T>;
+template <class C>
+void cross_entropy_grad_columns(const CrossEntropyGrad& p, const ClassWeights<C>& weights) {
   each_block(p.outer, p.n, p.inner, [&](int64_t o, int64_t j0, int64_t width) {
     const int64_t start = o * p.n * p.inner + j0, at = o * p.inner + j0;
-    const T *x = static_cast<const T*>(p.x) + start, *lse = static_cast<const T*>(p.lse) + at;
-    T* to = static_cast<T*>(p.dx) + start;
-    const Columns<T> columns(width, p.inner);
+    const Source<C> x = Source<C>(p.x, p.dtype) + start, lse(p.lse, p.dtype);
+    const Sink<C> to = Sink<C>(p.dx, p.dtype) + start;
+    const Columns<C> columns(width, p.inner);
     alignas(64) C shift[kMaxBlock] = {}, all[kMaxBlock] = {}, own[kMaxBlock] = {},
                   spread[kMaxBlock] = {};
     alignas(64) C used[kMaxBlock] = {};
     for (int64_t j = 0; j < width; ++j) {
-      const PositionGrad grad = position_grad<T>(p, weights, at + j);
-      shift[j] = static_cast<C>(lse[j]);
+      const PositionGrad grad = position_grad<C>(p, weights, at + j);
+      shift[j] = lse[at + j];
       all[j] = static_cast<C>(grad.all);
       own[j] = static_cast<C>(grad.own);
       spread[j] = static_cast<C>(grad.spread);
@@ -265,20 +260,20 @@ namespace GS_ISA {
 
 void cross_entropy(const CrossEntropy& p) {
   if (p.outer * p.n * p.inner == 0) return;
-  visit_floating(p.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    const ClassWeights<T> weights(p.weight, p.n);
-    p.inner == 1 ? cross_entropy_rows<T>(p, weights) : cross_entropy_columns<T>(p, weights);
+  visit_compute(p.dtype, [&](auto tag) {
+    using C = typename decltype(tag)::type;
+    const ClassWeights<C> weights(p.weight, p.dtype, p.n);
+    p.inner == 1 ? cross_entropy_rows<C>(p, weights) : cross_entropy_columns<C>(p, weights);
   });
 }
 
 void cross_entropy_grad(const CrossEntropyGrad& p) {
   if (p.outer * p.n * p.inner == 0) return;
-  visit_floating(p.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    const ClassWeights<T> weights(p.weight, p.n);
-    p.inner == 1 ? cross_entropy_grad_rows<T>(p, weights)
-                 : cross_entropy_grad_columns<T>(p, weights);
+  visit_compute(p.dtype, [&](auto tag) {
+    using C = typename decltype(tag)::type;
+    const ClassWeights<C> weights(p.weight, p.dtype, p.n);
+    p.inner == 1 ? cross_entropy_grad_rows<C>(p, weights)
+                 : cross_entropy_grad_columns<C>(p, weights);
   });
 }
 

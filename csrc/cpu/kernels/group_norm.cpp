@@ -9,14 +9,15 @@ namespace {
 // One value a channel, or, where a plane is shorter than a vector, one an element: a row is then
 // one loop. Longer planes take the value of their channel as it is; an array that one thread has
 // spread over the elements would be slow for another to read.
-template <class T>
+template <class C>
 struct Spread {
-  using C = compute_t<T>;
-  Parameter<T> channels;
+  Parameter<C> channels;
   Scratch<C> elements;
   const C* values;  // null stays null
-  Spread(const void* p, int64_t c, int64_t inner)
-      : channels(p, c), elements(p && is_short(inner) ? c * inner : 0), values(channels.values) {
+  Spread(const void* p, DType dtype, int64_t c, int64_t inner)
+      : channels(p, dtype, c),
+        elements(p && is_short(inner) ? c * inner : 0),
+        values(channels.values) {
     C* to = elements.get();
     if (!to) return;
     for (int64_t i = 0; i < c; ++i)
@@ -55,18 +56,17 @@ template <class C>
   }
 }
 
-template <class T>
+template <class C>
 void group_norm_as(const GroupNorm& p) {
-  using C = compute_t<T>;
   const Rows rows{p.n * p.groups, p.c / p.groups, p.inner, p.groups};
   const int64_t size = rows.size();
-  const Spread<T> weight(p.weight, p.c, p.inner), bias(p.bias, p.c, p.inner);
+  const Spread<C> weight(p.weight, p.dtype, p.c, p.inner), bias(p.bias, p.dtype, p.c, p.inner);
   parallel_for(0, rows.n, grain_for(size), [&](int64_t begin, int64_t end) {
-    const RowBuffer<T> in(size), out(size);
+    const RowsIn<C> in(Source<C>(p.x, p.dtype), size);
+    const RowsOut<C> out(Sink<C>(p.y, p.dtype), size);
     for (int64_t r = begin; r < end; ++r) {
-      const C* x = in.in(static_cast<const T*>(p.x) + r * size, size);
-      T* to = static_cast<T*>(p.y) + r * size;
-      C* y = out.out(to);
+      const C* x = in.at(r * size, size);
+      C* y = out.at(r * size);
       const Moment m = dense_moment(Source(x), 0, size);
       const double variance = m.m2 / static_cast<double>(size);
       const C mean = static_cast<C>(m.mean),
@@ -79,7 +79,7 @@ void group_norm_as(const GroupNorm& p) {
         norm_row(x, w, b, y, size, mean, rstd);
       else
         norm_planes(x, w, b, y, rows.per_group, p.inner, mean, rstd);
-      out.flush(to, size);
+      out.flush(r * size, size);
     }
   });
 }
@@ -138,8 +138,8 @@ template <class C>
 }
 
 // sums (blocks, c) -> out (c), in the order of the blocks.
-template <class T>
-void join_blocks(const double* sums, int64_t blocks, int64_t c, void* out) {
+template <class C>
+void join_blocks(const double* sums, int64_t blocks, int64_t c, const Sink<C>& out) {
   if (!out) return;
   parallel_for(0, c, grain_for(blocks), [&](int64_t begin, int64_t end) {
     constexpr int64_t width = 64;
@@ -148,8 +148,7 @@ void join_blocks(const double* sums, int64_t blocks, int64_t c, void* out) {
       const int64_t m = min_of(width, end - from);
       for (int64_t i = 0; i < blocks; ++i)
         for (int64_t j = 0; j < m; ++j) total[j] += sums[i * c + from + j];
-      for (int64_t j = 0; j < m; ++j)
-        static_cast<T*>(out)[from + j] = static_cast<T>(static_cast<compute_t<T>>(total[j]));
+      for (int64_t j = 0; j < m; ++j) out.set(from + j, static_cast<C>(total[j]));
     }
   });
 }
@@ -161,12 +160,11 @@ GS_INLINE int64_t samples_of_block(int64_t samples, int64_t work_of_sample) {
   return wanted > 1 ? wanted : 1;
 }
 
-template <class T>
+template <class C>
 void group_norm_grad_as(const GroupNormGrad& p) {
-  using C = compute_t<T>;
   const Rows rows{p.n * p.groups, p.c / p.groups, p.inner, p.groups};
   const int64_t size = rows.size();
-  const Spread<T> weight(p.weight, p.c, p.inner);
+  const Spread<C> weight(p.weight, p.dtype, p.c, p.inner);
   const C* w = weight.channels.values;
   // Samples whose sums are added before they are stored: what is stored, another thread reads.
   const int64_t block = samples_of_block(p.n, 2 * size * p.groups);
@@ -174,10 +172,10 @@ void group_norm_grad_as(const GroupNormGrad& p) {
   const int64_t grain = block > 1 ? block * p.groups : grain_for(2 * size);
   const Scratch<double> dweight(blocks * p.c), dbias(blocks * p.c);
   parallel_for(0, rows.n, grain, [&](int64_t begin, int64_t end) {
-    const RowBuffer<T> dy_in(size), x_in(size), out(p.dx ? size : 0);
+    const RowsIn<C> dy_in(Source<C>(p.dy, p.dtype), size), x_in(Source<C>(p.x, p.dtype), size);
+    const RowsOut<C> out(Sink<C>(p.dx, p.dtype), size);
     for (int64_t r = begin; r < end; ++r) {
-      const C *dy = dy_in.in(static_cast<const T*>(p.dy) + r * size, size),
-              *x = x_in.in(static_cast<const T*>(p.x) + r * size, size);
+      const C *dy = dy_in.at(r * size, size), *x = x_in.at(r * size, size);
       const C mean = static_cast<const C*>(p.mean)[r], rstd = static_cast<const C*>(p.rstd)[r];
       const int64_t channel = rows.first_channel(r), sample = r / p.groups;
       double *db = dbias.get() + sample / block * p.c + channel,
@@ -193,8 +191,7 @@ void group_norm_grad_as(const GroupNormGrad& p) {
         dw[c] = (first ? 0.0 : dw[c]) + sums.second * static_cast<double>(rstd);
       }
       if (!p.dx) continue;
-      T* to = static_cast<T*>(p.dx) + r * size;
-      C* dx = out.out(to);
+      C* dx = out.at(r * size);
       const double d = static_cast<double>(rstd), count = static_cast<double>(size);
       const RowGrad<C> g{mean, rstd, static_cast<C>(-d * d * d * sum_gx / count),
                          static_cast<C>(-d * sum_g / count)};
@@ -203,11 +200,11 @@ void group_norm_grad_as(const GroupNormGrad& p) {
         grad_short(dy, x, from, dx, size, g);
       else
         grad_planes(dy, x, from, dx, rows.per_group, p.inner, g);
-      out.flush(to, size);
+      out.flush(r * size, size);
     }
   });
-  join_blocks<T>(dweight.get(), blocks, p.c, p.dweight);
-  join_blocks<T>(dbias.get(), blocks, p.c, p.dbias);
+  join_blocks(dweight.get(), blocks, p.c, Sink<C>(p.dweight, p.dtype));
+  join_blocks(dbias.get(), blocks, p.c, Sink<C>(p.dbias, p.dtype));
 }
 
 }  // namespace
@@ -215,11 +212,11 @@ void group_norm_grad_as(const GroupNormGrad& p) {
 namespace GS_ISA {
 
 void group_norm(const GroupNorm& p) {
-  visit_floating(p.dtype, [&](auto tag) { group_norm_as<typename decltype(tag)::type>(p); });
+  visit_compute(p.dtype, [&](auto tag) { group_norm_as<typename decltype(tag)::type>(p); });
 }
 
 void group_norm_grad(const GroupNormGrad& p) {
-  visit_floating(p.dtype, [&](auto tag) { group_norm_grad_as<typename decltype(tag)::type>(p); });
+  visit_compute(p.dtype, [&](auto tag) { group_norm_grad_as<typename decltype(tag)::type>(p); });
 }
 
 }  // namespace GS_ISA

@@ -8,25 +8,22 @@ namespace {
 // Rows summed in the compute type before they go to double.
 inline constexpr int64_t kRowsPerBlock = 128;
 
-template <class T>
+template <class C>
 void layer_norm_as(const LayerNorm& p) {
-  using C = compute_t<T>;
-  const Parameter<T> weight(p.weight, p.n), bias(p.bias, p.n);
-  const T* x = static_cast<const T*>(p.x);
-  T* y = static_cast<T*>(p.y);
+  const Parameter<C> weight(p.weight, p.dtype, p.n), bias(p.bias, p.dtype, p.n);
   parallel_for(0, p.rows, grain_for(p.n), [&](int64_t begin, int64_t end) {
-    const RowBuffer<T> in(p.n), out(p.n);
+    const RowsIn<C> in(Source<C>(p.x, p.dtype), p.n);
+    const RowsOut<C> out(Sink<C>(p.y, p.dtype), p.n);
     for (int64_t r = begin; r < end; ++r) {
-      const C* row = in.in(x + r * p.n, p.n);
+      const C* row = in.at(r * p.n, p.n);
       const Moment m = dense_moment(Source(row), 0, p.n);
       const double variance = m.m2 / static_cast<double>(p.n);
       const C mean = static_cast<C>(m.mean),
               rstd = static_cast<C>(1.0 / std::sqrt(variance + p.eps));
       static_cast<C*>(p.mean)[r] = mean;
       static_cast<C*>(p.rstd)[r] = rstd;
-      T* to = y + r * p.n;
-      norm_row(row, weight.values, bias.values, out.out(to), p.n, mean, rstd);
-      out.flush(to, p.n);
+      norm_row(row, weight.values, bias.values, out.at(r * p.n), p.n, mean, rstd);
+      out.flush(r * p.n, p.n);
     }
   });
 }
@@ -88,8 +85,8 @@ template <int kRows, class C>
 }
 
 // partial (blocks, n) -> out (n), in the order of the blocks.
-template <class T>
-void join_blocks(const compute_t<T>* partial, int64_t blocks, int64_t n, void* out) {
+template <class C>
+void join_blocks(const C* partial, int64_t blocks, int64_t n, const Sink<C>& out) {
   if (!out) return;
   parallel_for(0, n, grain_for(blocks), [&](int64_t begin, int64_t end) {
     constexpr int64_t width = 64;
@@ -98,17 +95,14 @@ void join_blocks(const compute_t<T>* partial, int64_t blocks, int64_t n, void* o
       const int64_t m = min_of(width, end - j0);
       for (int64_t b = 0; b < blocks; ++b)
         for (int64_t j = 0; j < m; ++j) sum[j] += static_cast<double>(partial[b * n + j0 + j]);
-      for (int64_t j = 0; j < m; ++j)
-        static_cast<T*>(out)[j0 + j] = static_cast<T>(static_cast<compute_t<T>>(sum[j]));
+      for (int64_t j = 0; j < m; ++j) out.set(j0 + j, static_cast<C>(sum[j]));
     }
   });
 }
 
-template <class T>
+template <class C>
 void layer_norm_grad_as(const LayerNormGrad& p) {
-  using C = compute_t<T>;
-  const Parameter<T> weight(p.weight, p.n);
-  const T *dy = static_cast<const T*>(p.dy), *x = static_cast<const T*>(p.x);
+  const Parameter<C> weight(p.weight, p.dtype, p.n);
   const C *mean = static_cast<const C*>(p.mean), *rstd = static_cast<const C*>(p.rstd);
   const int64_t fitting = p.n > 0 ? kGrain / p.n : kRowsPerBlock;
   const int64_t per_block = fitting < 16 ? 16 : min_of(fitting, kRowsPerBlock);
@@ -117,7 +111,8 @@ void layer_norm_grad_as(const LayerNormGrad& p) {
   parallel_for(0, blocks, grain_for(per_block * p.n), [&](int64_t begin, int64_t end) {
     constexpr int kTogether = 4;
     const int64_t room = kTogether * p.n;
-    const RowBuffer<T> dy_in(room), x_in(room), out(p.dx ? room : 0);
+    const RowsIn<C> dy(Source<C>(p.dy, p.dtype), room), x(Source<C>(p.x, p.dtype), room);
+    const RowsOut<C> dx(Sink<C>(p.dx, p.dtype), room);
     for (int64_t b = begin; b < end; ++b) {
       C* dw = p.dweight ? dweight.get() + b * p.n : nullptr;
       C* db = p.dbias ? dbias.get() + b * p.n : nullptr;
@@ -129,17 +124,16 @@ void layer_norm_grad_as(const LayerNormGrad& p) {
       for (int64_t r = b * per_block, count; r < last; r += count) {
         count = last - r >= kTogether ? kTogether : 1;
         const int64_t at = r * p.n, size = count * p.n;
-        T* to = p.dx ? static_cast<T*>(p.dx) + at : nullptr;
         const auto rows =
             count > 1 ? layer_norm_grad_rows<kTogether, C> : layer_norm_grad_rows<1, C>;
-        rows(dy_in.in(dy + at, size), x_in.in(x + at, size), weight.values, mean + r, rstd + r, p.n,
-             to ? out.out(to) : nullptr, dw, db);
-        if (to) out.flush(to, size);
+        rows(dy.at(at, size), x.at(at, size), weight.values, mean + r, rstd + r, p.n,
+             p.dx ? dx.at(at) : nullptr, dw, db);
+        if (p.dx) dx.flush(at, size);
       }
     }
   });
-  join_blocks<T>(dweight.get(), blocks, p.n, p.dweight);
-  join_blocks<T>(dbias.get(), blocks, p.n, p.dbias);
+  join_blocks(dweight.get(), blocks, p.n, Sink<C>(p.dweight, p.dtype));
+  join_blocks(dbias.get(), blocks, p.n, Sink<C>(p.dbias, p.dtype));
 }
 
 }  // namespace
@@ -148,11 +142,11 @@ namespace GS_ISA {
 
 void layer_norm(const LayerNorm& p) {
   if (p.rows == 0) return;
-  visit_floating(p.dtype, [&](auto tag) { layer_norm_as<typename decltype(tag)::type>(p); });
+  visit_compute(p.dtype, [&](auto tag) { layer_norm_as<typename decltype(tag)::type>(p); });
 }
 
 void layer_norm_grad(const LayerNormGrad& p) {
-  visit_floating(p.dtype, [&](auto tag) { layer_norm_grad_as<typename decltype(tag)::type>(p); });
+  visit_compute(p.dtype, [&](auto tag) { layer_norm_grad_as<typename decltype(tag)::type>(p); });
 }
 
 }  // namespace GS_ISA

@@ -135,35 +135,34 @@ double sum(const Bodies<C>& bodies, Piece<C> s) {
 // ---------------------------------------------------------------- reading
 
 // A repeated operand, span by span.
-template <class T>
+template <class C>
 class RepeatedSpans {
-  using C = compute_t<T>;
-
  public:
-  RepeatedSpans(const Repeated& source, int64_t n, double scale = 1)
-      : data_(static_cast<const T*>(source.data)),
+  RepeatedSpans(const Repeated& source, DType dtype, int64_t n, double scale = 1)
+      : data_(source.data, dtype),
         period_(data_ ? source.period : 1),
         dense_(data_ && period_ == n && scale == 1),
         scale_(static_cast<C>(scale)) {
     if (period_ != 1) return;
     const int64_t filled = n < kSpan ? n : kSpan;
-    const C value = data_ ? static_cast<C>(*data_) * scale_ : scale_;
+    const C value = data_ ? data_[0] * scale_ : scale_;
     for (int64_t i = 0; i < filled; ++i) buffer_[i] = value;
   }
   const C* at(int64_t from, int64_t count) {
     if (period_ == 1) return buffer_;
-    if (dense_) return as_compute(data_ + from, buffer_, count);
+    if (dense_) return data_.span(from, count, buffer_);
     for (int64_t i = 0; i < count;) {
       const int64_t offset = (from + i) % period_, left = period_ - offset;
       const int64_t run = left < count - i ? left : count - i;
-      for (int64_t k = 0; k < run; ++k) buffer_[i + k] = static_cast<C>(data_[offset + k]) * scale_;
+      const C* values = data_.span(offset, run, buffer_ + i);
+      for (int64_t k = 0; k < run; ++k) buffer_[i + k] = values[k] * scale_;
       i += run;
     }
     return buffer_;
   }
 
  private:
-  const T* data_;
+  Source<C> data_;
   int64_t period_;
   bool dense_;
   C scale_;
@@ -189,51 +188,49 @@ void multiply(C* y, const C* by, int64_t n) {
 
 // The pieces of [begin, end): f(piece, at), with y not set. `direct`: nothing else of the caller
 // needs buffers, so that one piece can be all of it.
-template <class T, class F>
+template <class C, class F>
 void each_piece(const LossInputs& in, int64_t begin, int64_t end, bool direct, F f) {
-  using C = compute_t<T>;
   alignas(64) C x_buffer[kSpan], t_buffer[kSpan];
   const bool with_positive = in.op == LossOp::LogitsCrossEntropy;
-  RepeatedSpans<T> positive(with_positive ? in.positive : Repeated{}, with_positive ? in.n : 0);
-  const T *x = static_cast<const T*>(in.x), *t = static_cast<const T*>(in.target);
-  const bool whole = direct && !with_positive && std::is_same_v<T, C>;
+  RepeatedSpans<C> positive(with_positive ? in.positive : Repeated{}, in.dtype,
+                            with_positive ? in.n : 0);
+  const Source<C> x(in.x, in.dtype), t(in.target, in.dtype);
+  const bool whole = direct && !with_positive && !x.converts();
   for (int64_t at = begin, n; at < end; at += n) {
     n = whole || end - at < kSpan ? end - at : kSpan;
-    const C* xs = as_compute(x + at, x_buffer, n);
-    f(Piece<C>{xs, as_compute(t + at, t_buffer, n), with_positive ? positive.at(at, n) : xs, xs,
-               nullptr, n, static_cast<C>(in.a)},
+    const C* xs = x.span(at, n, x_buffer);
+    f(Piece<C>{xs, t.span(at, n, t_buffer), with_positive ? positive.at(at, n) : xs, xs, nullptr, n,
+               static_cast<C>(in.a)},
       at);
   }
 }
 
 // ---------------------------------------------------------------- values and totals
 
-template <class T>
+template <class C>
 class Values {
-  using C = compute_t<T>;
-
  public:
   explicit Values(const PointwiseLoss& p) : p_(p), bodies_(bodies_of<C>(p.in.op)) {}
 
   // The loss of [begin, end) is written, or its sum returned.
   double operator()(int64_t begin, int64_t end) const {
-    RepeatedSpans<T> weight(p_.in.weight, weighted() ? p_.in.n : 0);
+    RepeatedSpans<C> weight(p_.in.weight, p_.in.dtype, weighted() ? p_.in.n : 0);
+    const Sink<C> y(p_.y, p_.in.dtype);
     alignas(64) C buffer[kSpan];
     double total = 0;
-    const bool direct = !weighted() && (!p_.y || std::is_same_v<T, C>);
-    each_piece<T>(p_.in, begin, end, direct, [&](Piece<C> s, int64_t at) {
+    const bool direct = !weighted() && (!y || !y.converts());
+    each_piece<C>(p_.in, begin, end, direct, [&](Piece<C> s, int64_t at) {
       if (p_.outside && !within_unit(s.x, s.n))
         __atomic_store_n(p_.outside, true, __ATOMIC_RELAXED);
       if (!p_.y && !weighted()) {
         total += sum(bodies_, s);
         return;
       }
-      T* y = p_.y ? static_cast<T*>(p_.y) + at : nullptr;
-      s.y = y ? write_target(y, buffer) : buffer;
+      s.y = y ? y.target(at, buffer) : buffer;
       write(bodies_.value, s);
       if (weighted()) multiply(s.y, weight.at(at, s.n), s.n);
       if (y)
-        finish_write(y, s.y, s.n);
+        y.finish(at, s.y, s.n);
       else
         total += sum_vectors<C>(s.n, [&](int64_t i, int n) { return load_part(s.y + i, n); });
     });
@@ -247,9 +244,9 @@ class Values {
   Bodies<C> bodies_;
 };
 
-template <class T>
+template <class C>
 void loss_as(const PointwiseLoss& p) {
-  const Values<T> values(p);
+  const Values<C> values(p);
   const int64_t n = p.in.n, chunk = chunk_of(p.in.op), chunks = (n + chunk - 1) / chunk;
   double total = 0;
   if (p.y || chunks <= 1) {
@@ -265,21 +262,21 @@ void loss_as(const PointwiseLoss& p) {
     });
     for (int64_t c = 0; c < chunks; ++c) total += partial.get()[c];
   }
-  if (!p.y)
-    *static_cast<T*>(p.total) = static_cast<T>(static_cast<compute_t<T>>(total / p.divisor));
+  if (!p.y) Sink<C>(p.total, p.in.dtype).set(0, static_cast<C>(total / p.divisor));
 }
 
 // ---------------------------------------------------------------- gradients
 
-template <class T>
+template <class C>
 void grad_as(const PointwiseLossGrad& p) {
-  using C = compute_t<T>;
+  const DType dtype = p.in.dtype;
   const Bodies<C> bodies = bodies_of<C>(p.in.op);
   const bool weighted = p.in.weight.data != nullptr;
   parallel_for(0, p.in.n, chunk_of(p.in.op), [&](int64_t begin, int64_t end) {
-    RepeatedSpans<T> g(p.g, p.in.n, p.scale), weight(p.in.weight, weighted ? p.in.n : 0);
+    RepeatedSpans<C> g(p.g, dtype, p.in.n, p.scale),
+        weight(p.in.weight, dtype, weighted ? p.in.n : 0);
     alignas(64) C product[kSpan], buffer[kSpan];
-    each_piece<T>(p.in, begin, end, false, [&](Piece<C> s, int64_t at) {
+    each_piece<C>(p.in, begin, end, false, [&](Piece<C> s, int64_t at) {
       s.g = g.at(at, s.n);
       if (weighted) {
         std::memcpy(product, s.g, s.n * sizeof(C));
@@ -288,10 +285,10 @@ void grad_as(const PointwiseLossGrad& p) {
       }
       const auto run = [&](void (*body)(const Piece<C>&), void* out) {
         if (!out) return;
-        T* y = static_cast<T*>(out) + at;
-        s.y = write_target(y, buffer);
+        const Sink<C> y(out, dtype);
+        s.y = y.target(at, buffer);
         write(body, s);
-        finish_write(y, s.y, s.n);
+        y.finish(at, s.y, s.n);
       };
       run(bodies.by_input, p.dx);
       run(bodies.by_target, p.dtarget);
@@ -304,11 +301,11 @@ void grad_as(const PointwiseLossGrad& p) {
 namespace GS_ISA {
 
 void pointwise_loss(const PointwiseLoss& p) {
-  visit_floating(p.in.dtype, [&](auto tag) { loss_as<typename decltype(tag)::type>(p); });
+  visit_compute(p.in.dtype, [&](auto tag) { loss_as<typename decltype(tag)::type>(p); });
 }
 
 void pointwise_loss_grad(const PointwiseLossGrad& p) {
-  visit_floating(p.in.dtype, [&](auto tag) { grad_as<typename decltype(tag)::type>(p); });
+  visit_compute(p.in.dtype, [&](auto tag) { grad_as<typename decltype(tag)::type>(p); });
 }
 
 }  // namespace GS_ISA

@@ -238,19 +238,18 @@ void max_pool2d(const MaxPool2d& params) {
   const auto indices_of = [&](int64_t plane) {
     return params.indices ? params.indices + plane * s.p * s.q : nullptr;
   };
-  visit_floating(s.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    using C = compute_t<T>;
+  visit_compute(s.dtype, [&](auto tag) {
+    using C = typename decltype(tag)::type;
     if (is_2x2(s)) {
-      for_planes<T>(params.x, s.h * s.w, params.y, s.p * s.q, s.planes, no_state,
+      for_planes<C>(s.dtype, params.x, s.h * s.w, params.y, s.p * s.q, s.planes, no_state,
                     [&](Nothing, const C* x, C* y, const Plane& plane) {
                       max_plane_2x2<C, IndexOf<C>>(plane, s.w, s.p, s.q, x, y, indices_of(plane),
                                                    take_larger<C>);
                     });
       return;
     }
-    for_planes<T>(
-        params.x, s.h * s.w, params.y, s.p * s.q, s.planes, [&] { return MaxState<C>(s); },
+    for_planes<C>(
+        s.dtype, params.x, s.h * s.w, params.y, s.p * s.q, s.planes, [&] { return MaxState<C>(s); },
         [&](const MaxState<C>& state, const C* x, C* y, int64_t plane) {
           max_plane(s, state, x, y, indices_of(plane));
         });
@@ -260,10 +259,9 @@ void max_pool2d(const MaxPool2d& params) {
 void max_pool2d_grad(const MaxPool2dGrad& params) {
   const PoolShape& s = params.shape;
   const bool small = is_2x2(s);
-  visit_floating(s.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    using C = compute_t<T>;
-    for_planes<T>(params.dy, s.p * s.q, params.dx, s.h * s.w, s.planes, no_state,
+  visit_compute(s.dtype, [&](auto tag) {
+    using C = typename decltype(tag)::type;
+    for_planes<C>(s.dtype, params.dy, s.p * s.q, params.dx, s.h * s.w, s.planes, no_state,
                   [&](Nothing, const C* dy, C* dx, const Plane& plane) {
                     const int32_t* indices = params.indices + plane * s.p * s.q;
                     if (small) {
@@ -281,41 +279,40 @@ void max_pool2d_grad(const MaxPool2dGrad& params) {
 
 void avg_pool2d(const AvgPool2d& params) {
   const PoolShape& s = params.shape;
-  visit_floating(s.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    using C = compute_t<T>;
+  visit_compute(s.dtype, [&](auto tag) {
+    using C = typename decltype(tag)::type;
     using State = AverageState<C, AvgPool2d>;
     if (is_2x2(s)) {
       const C divisor = static_cast<C>(params.divisor ? params.divisor : 4);
-      for_planes<T>(params.x, s.h * s.w, params.y, s.p * s.q, s.planes, no_state,
+      for_planes<C>(s.dtype, params.x, s.h * s.w, params.y, s.p * s.q, s.planes, no_state,
                     [&](Nothing, const C* x, C* y, const Plane& plane) {
                       average_plane_2x2(plane, s.w, s.p, s.q, C(1) / divisor, x, y);
                     });
       return;
     }
-    for_planes<T>(
-        params.x, s.h * s.w, params.y, s.p * s.q, s.planes, [&] { return State(params); },
+    for_planes<C>(
+        s.dtype, params.x, s.h * s.w, params.y, s.p * s.q, s.planes, [&] { return State(params); },
         [&](const State& state, const C* x, C* y, int64_t) { average_plane(params, state, x, y); });
   });
 }
 
 void avg_pool2d_grad(const AvgPool2dGrad& params) {
   const PoolShape& s = params.shape;
-  visit_floating(s.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    using C = compute_t<T>;
+  visit_compute(s.dtype, [&](auto tag) {
+    using C = typename decltype(tag)::type;
     using State = AverageState<C, AvgPool2dGrad>;
     if (is_2x2(s)) {
       const C divisor = static_cast<C>(params.divisor ? params.divisor : 4);
-      for_planes<T>(params.dy, s.p * s.q, params.dx, s.h * s.w, s.planes, no_state,
+      for_planes<C>(s.dtype, params.dy, s.p * s.q, params.dx, s.h * s.w, s.planes, no_state,
                     [&](Nothing, const C* dy, C* dx, const Plane& plane) {
                       average_grad_plane_2x2(plane, s.w, s.p, s.q, C(1) / divisor, dy, dx);
                       zero_odd_edges(s, dx);
                     });
       return;
     }
-    for_planes<T>(
-        params.dy, s.p * s.q, params.dx, s.h * s.w, s.planes, [&] { return State(params); },
+    for_planes<C>(
+        s.dtype, params.dy, s.p * s.q, params.dx, s.h * s.w, s.planes,
+        [&] { return State(params); },
         [&](const State& state, const C* dy, C* dx, int64_t) {
           average_grad_plane(params, state, dy, dx);
         });

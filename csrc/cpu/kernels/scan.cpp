@@ -37,7 +37,7 @@ template <bool largest, class C>
 int64_t first_extreme(const Source<C>& in, int64_t from, int64_t n) {
   constexpr int64_t lanes = 64, span = 512;
   alignas(64) C buffer[span];
-  C best = in.at(from);
+  C best = in[from];
   for (int64_t i = 0; i < n; i += span) {
     const int64_t m = min_of(span, n - i);
     const C* v = in.span(from + i, m, buffer);
@@ -71,24 +71,7 @@ int64_t first_extreme(const Source<C>& in, int64_t from, int64_t n) {
 
 // Result `at` is element `from` of the input, `index` along the dimension.
 GS_INLINE void store_extreme(const ArgExtreme& p, int64_t at, int64_t index, int64_t from) {
-  if (p.values) {
-    const int64_t size = size_of(p.dtype);
-    char* to = static_cast<char*>(p.values) + at * size;
-    const char* value = static_cast<const char*>(p.in) + from * size;
-    switch (size) {
-      case 1:
-        __builtin_memcpy(to, value, 1);
-        break;
-      case 2:
-        __builtin_memcpy(to, value, 2);
-        break;
-      case 4:
-        __builtin_memcpy(to, value, 4);
-        break;
-      default:
-        __builtin_memcpy(to, value, 8);
-    }
-  }
+  if (p.values) copy_element(p.values, at, p.in, from, size_of(p.dtype));
   if (p.indices) p.indices[at] = index;
 }
 
@@ -112,7 +95,7 @@ void extreme_rows(const ArgExtreme& p, const Source<C>& in) {
     const int64_t* candidates = partial.get() + o * chunks;
     int64_t at = candidates[0];
     for (int64_t c = 1; c < chunks; ++c)
-      if (beats<largest>(in.at(row + candidates[c]), in.at(row + at))) at = candidates[c];
+      if (beats<largest>(in[row + candidates[c]], in[row + at])) at = candidates[c];
     store_extreme(p, o, at, row + at);
   }
 }

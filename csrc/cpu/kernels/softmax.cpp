@@ -55,9 +55,9 @@ template <class C>
 
 // ---------------------------------------------------------------- columns: inner above 1
 
-template <class T>
-void softmax_columns(const Columns<T>& columns, const T* x, T* y, int64_t n, bool log) {
-  using C = compute_t<T>;
+template <class C>
+void softmax_columns(const Columns<C>& columns, const Source<C>& x, const Sink<C>& y, int64_t n,
+                     bool log) {
   alignas(64) C max[kMaxBlock], sum[kMaxBlock];
   column_sums(columns, x, n, max, sum);
   vectors<C>(columns.padded, [&](int64_t j) {
@@ -75,10 +75,9 @@ void softmax_columns(const Columns<T>& columns, const T* x, T* y, int64_t n, boo
   }
 }
 
-template <class T>
-void softmax_grad_columns(const Columns<T>& columns, const T* dy, const T* y, T* dx, int64_t n,
-                          bool log) {
-  using C = compute_t<T>;
+template <class C>
+void softmax_grad_columns(const Columns<C>& columns, const Source<C>& dy, const Source<C>& y,
+                          const Sink<C>& dx, int64_t n, bool log) {
   alignas(64) C sum[kMaxBlock] = {}, second[kMaxBlock] = {};
   in_groups(n, [&](int64_t from, int64_t to) {
     alignas(64) C part[kMaxBlock] = {};
@@ -103,45 +102,45 @@ void softmax_grad_columns(const Columns<T>& columns, const T* dy, const T* y, T*
 
 // ---------------------------------------------------------------- softmax
 
-template <class T>
+template <class C>
 void softmax_as(const Softmax& p) {
-  const T* x = static_cast<const T*>(p.x);
-  T* y = static_cast<T*>(p.y);
+  const Source<C> x(p.x, p.dtype);
+  const Sink<C> y(p.y, p.dtype);
   if (p.inner != 1) {
     each_block(p.outer, p.n, p.inner, [&](int64_t o, int64_t j0, int64_t width) {
       const int64_t at = o * p.n * p.inner + j0;
-      softmax_columns(Columns<T>(width, p.inner), x + at, y + at, p.n, p.log);
+      softmax_columns(Columns<C>(width, p.inner), x + at, y + at, p.n, p.log);
     });
     return;
   }
   parallel_for(0, p.outer, grain_for(p.n), [&](int64_t begin, int64_t end) {
-    const RowBuffer<T> in(p.n), out(p.n);
-    for (int64_t r = begin; r < end; ++r) {
-      const auto* row = in.in(x + r * p.n, p.n);
-      T* to = y + r * p.n;
-      p.log ? log_softmax_row(row, out.out(to), p.n) : softmax_row(row, out.out(to), p.n);
-      out.flush(to, p.n);
+    const RowsIn<C> in(x, p.n);
+    const RowsOut<C> out(y, p.n);
+    for (int64_t at = begin * p.n; at < end * p.n; at += p.n) {
+      const auto row = p.log ? log_softmax_row<C> : softmax_row<C>;
+      row(in.at(at, p.n), out.at(at), p.n);
+      out.flush(at, p.n);
     }
   });
 }
 
-template <class T>
+template <class C>
 void softmax_grad_as(const SoftmaxGrad& p) {
-  const T *dy = static_cast<const T*>(p.dy), *y = static_cast<const T*>(p.y);
-  T* dx = static_cast<T*>(p.dx);
+  const Source<C> dy(p.dy, p.dtype), y(p.y, p.dtype);
+  const Sink<C> dx(p.dx, p.dtype);
   if (p.inner != 1) {
     each_block(p.outer, p.n, p.inner, [&](int64_t o, int64_t j0, int64_t width) {
       const int64_t at = o * p.n * p.inner + j0;
-      softmax_grad_columns(Columns<T>(width, p.inner), dy + at, y + at, dx + at, p.n, p.log);
+      softmax_grad_columns(Columns<C>(width, p.inner), dy + at, y + at, dx + at, p.n, p.log);
     });
     return;
   }
   parallel_for(0, p.outer, grain_for(p.n), [&](int64_t begin, int64_t end) {
-    const RowBuffer<T> in(p.n), saved(p.n), out(p.n);
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t at = r * p.n;
-      softmax_grad_row(in.in(dy + at, p.n), saved.in(y + at, p.n), out.out(dx + at), p.n, p.log);
-      out.flush(dx + at, p.n);
+    const RowsIn<C> in(dy, p.n), saved(y, p.n);
+    const RowsOut<C> out(dx, p.n);
+    for (int64_t at = begin * p.n; at < end * p.n; at += p.n) {
+      softmax_grad_row(in.at(at, p.n), saved.at(at, p.n), out.at(at), p.n, p.log);
+      out.flush(at, p.n);
     }
   });
 }
@@ -152,12 +151,12 @@ namespace GS_ISA {
 
 void softmax(const Softmax& p) {
   if (p.outer * p.n * p.inner == 0) return;
-  visit_floating(p.dtype, [&](auto tag) { softmax_as<typename decltype(tag)::type>(p); });
+  visit_compute(p.dtype, [&](auto tag) { softmax_as<typename decltype(tag)::type>(p); });
 }
 
 void softmax_grad(const SoftmaxGrad& p) {
   if (p.outer * p.n * p.inner == 0) return;
-  visit_floating(p.dtype, [&](auto tag) { softmax_grad_as<typename decltype(tag)::type>(p); });
+  visit_compute(p.dtype, [&](auto tag) { softmax_grad_as<typename decltype(tag)::type>(p); });
 }
 
 }  // namespace GS_ISA

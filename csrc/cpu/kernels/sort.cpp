@@ -4,9 +4,9 @@
 #include <cstdint>
 
 #include "core/parallel.h"
-#include "cpu/convert.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
+#include "cpu/source.h"
 #include "kernels/params/sort.h"
 
 namespace gs::cpu {
@@ -34,12 +34,6 @@ GS_INLINE uint64_t ordered(double x) {
 }
 GS_INLINE uint64_t ordered(int64_t x) { return static_cast<uint64_t>(x) ^ uint64_t(1) << 63; }
 GS_INLINE uint32_t ordered(int32_t x) { return static_cast<uint32_t>(x) ^ 0x80000000u; }
-GS_INLINE uint32_t ordered(int16_t x) { return ordered(static_cast<int32_t>(x)); }
-GS_INLINE uint32_t ordered(int8_t x) { return ordered(static_cast<int32_t>(x)); }
-GS_INLINE uint32_t ordered(uint8_t x) { return x; }
-GS_INLINE uint32_t ordered(bool x) { return x; }
-GS_INLINE uint32_t ordered(Half x) { return ordered(static_cast<float>(x)); }
-GS_INLINE uint32_t ordered(BFloat16 x) { return ordered(static_cast<float>(x)); }
 
 // An item holds a 32-bit key over a 32-bit position, or a 64-bit key over a 64-bit position.
 template <class Item>
@@ -160,19 +154,18 @@ void heap_sort(Item* heap, int64_t n) {
 // The k smallest in order, without sorting the rest: a heap of the best so far, whose top few items
 // beat. Candidates of a span, often none, are picked by comparing its values with the top's alone:
 // equal ones come later and lose. `in` is dense.
-template <bool descending, class Item, class T>
-void best_items(const T* in, int64_t n, int64_t k, Item* heap) {
-  using C = compute_t<T>;
+template <bool descending, class Item, class C>
+void best_items(const Source<C>& in, int64_t n, int64_t k, Item* heap) {
   constexpr int64_t span = 64;
   alignas(64) C buffer[span];
   uint8_t places[span];
   const auto item_at = [&](int64_t i) { return make_item<Item>(ordered(in[i]), i, descending); };
   for (int64_t i = 0; i < k; ++i) heap[i] = item_at(i);
   for (int64_t i = k / 2; i-- > 0;) sink(heap, k, i);
-  C top = static_cast<C>(in[position_of(heap[0])]);
+  C top = in[position_of(heap[0])];
   for (int64_t i = k; i < n; i += span) {
     const int64_t m = n - i < span ? n - i : span;
-    const C* v = as_compute(in + i, buffer, m);
+    const C* v = in.span(i, m, buffer);
     int any = m < span;
     if (!any)  // NaN is not below anything, and never falls out here
       for (int64_t j = 0; j < span; ++j) any |= descending ? !(v[j] <= top) : !(v[j] >= top);
@@ -183,12 +176,12 @@ void best_items(const T* in, int64_t n, int64_t k, Item* heap) {
       count += descending ? !(v[j] <= top) : !(v[j] >= top);
     }
     for (int c = 0; c < count; ++c) {
-      const Item item = item_at(i + places[c]);
+      const Item item = make_item<Item>(ordered(v[places[c]]), i + places[c], descending);
       if (item >= heap[0]) continue;
       heap[0] = item;
       sink(heap, k, 0);
     }
-    top = static_cast<C>(in[position_of(heap[0])]);
+    top = in[position_of(heap[0])];
   }
   heap_sort(heap, k);
 }
@@ -210,9 +203,26 @@ GS_INLINE void smallest_items(Item* heap, int64_t k, int64_t n, MakeItem item_at
 
 // ---------------------------------------------------------------- lanes
 
+// Calls f(i, value) for n elements, `step` apart.
+template <class C, class F>
+GS_INLINE void each_value(const Source<C>& in, int64_t n, int64_t step, F f) {
+  constexpr int64_t span = 256;
+  C buffer[span];
+  if (step == 1) {
+    for (int64_t i = 0; i < n; i += span) {
+      const int64_t m = n - i < span ? n - i : span;
+      const C* v = in.span(i, m, buffer);
+      for (int64_t k = 0; k < m; ++k) f(i + k, v[k]);
+    }
+  } else {
+    for (int64_t i = 0; i < n; ++i) f(i, in[i * step]);
+  }
+}
+
 // A lane is one (outer, inner) pair: n elements, `inner` apart.
-template <class T, class Item>
+template <class C, class Item>
 void sort_lanes(const Sort& p) {
+  const int64_t size = size_of(p.dtype);
   const bool heap = p.k <= p.n / 8;
   const int64_t room = heap ? p.k : p.n;
   const int64_t grain = 8192 / (p.n + 1) + 1;
@@ -221,7 +231,8 @@ void sort_lanes(const Sort& p) {
     const Scratch<Item> spare(heap ? 0 : room);
     for (int64_t lane = begin; lane < end; ++lane) {
       const int64_t o = lane / p.inner, j = lane % p.inner;
-      const T* in = static_cast<const T*>(p.in) + o * p.n * p.inner + j;
+      const int64_t first = o * p.n * p.inner + j;
+      const Source<C> in = Source<C>(p.in, p.dtype) + first;
       const auto item_at = [&](int64_t i) {
         return make_item<Item>(ordered(in[i * p.inner]), i, p.descending);
       };
@@ -234,15 +245,16 @@ void sort_lanes(const Sort& p) {
       } else if (heap) {
         smallest_items(items.get(), p.k, p.n, item_at);
       } else {
-        for (int64_t i = 0; i < p.n; ++i) items.get()[i] = item_at(i);
+        each_value(in, p.n, p.inner, [&](int64_t i, C v) {
+          items.get()[i] = make_item<Item>(ordered(v), i, p.descending);
+        });
         sorted = sort_items(items.get(), spare.get(), p.n);
       }
-      T* values = static_cast<T*>(p.values) + o * p.k * p.inner + j;
-      int64_t* indices = p.indices + o * p.k * p.inner + j;
+      const int64_t start = o * p.k * p.inner + j;
       for (int64_t i = 0; i < p.k; ++i) {
-        const int64_t position = position_of(sorted[i]);
-        values[i * p.inner] = in[position * p.inner];
-        indices[i * p.inner] = position;
+        const int64_t position = position_of(sorted[i]), to = start + i * p.inner;
+        copy_element(p.values, to, p.in, first + position * p.inner, size);
+        p.indices[to] = position;
       }
     }
   });
@@ -254,14 +266,14 @@ namespace GS_ISA {
 
 void sort(const Sort& p) {
   if (p.k == 0 || p.outer == 0 || p.inner == 0) return;
-  visit(p.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    if constexpr (sizeof(T) == 8) {
-      sort_lanes<T, uint128_t>(p);
+  visit_wide(p.dtype, [&](auto tag) {
+    using C = typename decltype(tag)::type;
+    if constexpr (sizeof(C) == 8) {
+      sort_lanes<C, uint128_t>(p);
     } else if (p.n <= int64_t(0xffffffff)) {
-      sort_lanes<T, uint64_t>(p);
+      sort_lanes<C, uint64_t>(p);
     } else {
-      sort_lanes<T, uint128_t>(p);
+      sort_lanes<C, uint128_t>(p);
     }
   });
 }
