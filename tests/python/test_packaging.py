@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.metadata
+import marshal
 import re
 import shutil
 import struct
@@ -71,6 +72,28 @@ def test_the_module_needs_no_library_of_cuda():
     needed = re.findall(r"\(NEEDED\).*\[(.*)\]", listing)
     assert any(name.startswith("libc.") for name in needed), listing
     assert not [name for name in needed if re.match("lib(cu|nv)", name)]
+
+
+def installed_bytes(folder: Path) -> int:
+    """Bytes of a package, with the bytecode that an installation adds, there or not yet."""
+    total = 0
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix != ".pyc":
+            total += path.stat().st_size
+        if path.suffix == ".py":
+            code = compile(path.read_bytes(), str(path), "exec")
+            total += 16 + len(marshal.dumps(code))  # a header and the code
+    return total
+
+
+def test_installed_package_is_small():
+    import gradstone
+    from gradstone import _C
+
+    if _C._cuda_built():
+        pytest.skip("the kernels for GPUs come on top: the bound is for a build without them")
+    # 15 MB as du counts them: its folders come to a quarter of one.
+    assert installed_bytes(Path(gradstone.__file__).parent) < 14_750_000
 
 
 def test_installed_package_is_marked_as_typed():
