@@ -32,6 +32,7 @@ RETURNS = {
 TYPES = {
     "const Tensor&": "Tensor",
     "const Operand&": "_Operand",
+    "const OptionalOperand&": "_Operand | None",
     "const Tensors&": "Sequence[Tensor]",
     "Scalar": "_Number",
     "int64_t": "_Int",
@@ -433,6 +434,7 @@ def stub_text() -> str:
     for name in SHIFTS:
         lines.append(f"    def __{name}__(self, other: _Operand) -> Tensor: ...")
         lines.append(f"    def __r{name}__(self, other: _Operand) -> Tensor: ...")
+        lines.append(f"    def __i{name}__(self: _TensorType, other: Any) -> _TensorType: ...")
     lines += [function_text(row, method=True) for row in rows if row.kind in ("M", "FM")]
     return "\n".join(lines) + "\n"
 

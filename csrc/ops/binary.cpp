@@ -1,4 +1,6 @@
 // Arithmetic of two operands, with broadcasting and type promotion.
+#include <cmath>
+
 #include "kernels/params/binary.h"
 #include "ops/common.h"
 
@@ -237,7 +239,7 @@ Tensor pow(const Operand& left, const Operand& right) {
              }
              if (ctx.needs(1)) {
                const Tensor flat = logical_and(eq(base, 0), ge(exponent, 0));
-               const Tensor safe = where(flat, 1.0, base);
+               const Tensor safe = cast(where(flat, 1.0, base), base.dtype());
                db = reduce_to(mul(g, where(flat, 0.0, mul(y.get(ctx), log(safe)))), sb);
              }
              return {da, db};
@@ -273,7 +275,7 @@ Tensor minimum(const Operand& a, const Operand& b) {
   return extreme("minimum", BinaryOp::Minimum, a, b);
 }
 
-// d atan2(a, b) = (b da - a db) / (a^2 + b^2)
+// d atan2(a, b) = (b da - a db) / (a^2 + b^2), taken as 0 at the origin
 Tensor atan2(const Operand& left, const Operand& right) {
   Casts casts;
   const auto [a, b, dtype] = promoted(casts, "atan2", left, right, true);
@@ -281,7 +283,8 @@ Tensor atan2(const Operand& left, const Operand& right) {
   if (needs_grad(a, b)) {
     record("atan2", y, inputs(a, b), [a = Saved(a), b = Saved(b)](Backward& ctx) -> Tensors {
       const Tensor u = a.get(ctx), v = b.get(ctx);
-      const Tensor g = div(ctx.grad(), add(square(u), square(v), 1), "");
+      const Tensor r2 = add(square(u), square(v), 1);
+      const Tensor g = div(ctx.grad(), where(eq(r2, 0), 1.0, r2), "");
       return {ctx.needs(0) ? reduce_to(mul(g, v), u.shape()) : Tensor(),
               ctx.needs(1) ? neg(reduce_to(mul(g, u), v.shape())) : Tensor()};
     });
@@ -315,9 +318,16 @@ Tensor bitwise_right_shift(const Operand& a, const Operand& b) {
   return bits("bitwise_right_shift", BinaryOp::ShiftRight, a, b, false);
 }
 
-// a + w (b - a)
+// a + w (b - a), from the nearer end: exactly a at w = 0 and b at w = 1.
 Tensor lerp(const Tensor& a, const Tensor& b, const Operand& weight) {
-  return add(a, mul(weight, sub(b, a, 1)), 1);
+  const Tensor way = sub(b, a, 1);
+  const auto from_a = [&] { return add(a, mul(weight, way), 1); };
+  const auto from_b = [&](const Operand& rest) { return sub(b, mul(rest, way), 1); };
+  if (weight.body()->wrapped_number) {
+    const double w = weight.item().to_double();
+    return std::fabs(w) < 0.5 ? from_a() : from_b(1 - w);
+  }
+  return where(lt(abs(weight), 0.5), from_a(), from_b(sub(1, weight, 1)));
 }
 Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) {
   return add(x, mul(a, b), value);
@@ -376,6 +386,8 @@ GS_IN_PLACE(remainder)
 GS_IN_PLACE(bitwise_and)
 GS_IN_PLACE(bitwise_or)
 GS_IN_PLACE(bitwise_xor)
+GS_IN_PLACE(bitwise_left_shift)
+GS_IN_PLACE(bitwise_right_shift)
 #undef GS_IN_PLACE
 
 Tensor lerp_(const Tensor& a, const Tensor& b, const Operand& weight) {

@@ -3,6 +3,8 @@
 #include "kernels/params/index.h"
 #include "kernels/params/unary.h"
 
+#include <cmath>
+
 namespace gs::ops {
 
 void check_defined(const char* op, const Tensor& t, const char* what) {
@@ -96,6 +98,28 @@ Tensor as_index(const Tensor& index) { return contiguous(cast(index, DType::Int6
 void run_unary(UnaryOp op, const Tensor& x, const Tensor& y, double a, double b) {
   if (y.numel() == 0) return;
   kernels::unary(y.device(), {op, make_loop({&y, &x}), a, b});
+}
+
+// NaN, infinities and numbers out of range; a negative one wraps round in uint8, as in PyTorch.
+static void check_fits(const char* op, Scalar value, DType dtype) {
+  if (!is_integral(dtype)) return;
+  const int bits = static_cast<int>(8 * size_of(dtype)) - (dtype == DType::UInt8 ? 0 : 1);
+  const double v = std::trunc(value.to_double()), end = std::ldexp(1.0, bits);
+  const bool fits = dtype == DType::UInt8 ? std::fabs(v) < end : v >= -end && v < end;
+  const bool whole = !value.is_floating() && dtype == DType::Int64;  // needs no rounding
+  GS_CHECK(fits || whole, Value, op, "the number ", value.to_double(), " does not fit in dtype ",
+           dtype, ".");
+}
+
+void fill_with(const char* op, const Tensor& to, Scalar value) {
+  check_fits(op, value, to.dtype());
+  const double real = value.to_double();
+  const int64_t integer = to.dtype() == DType::Bool ? real != 0 : value.to_int();
+  if (to.numel()) kernels::fill(to.device(), {make_loop({&to}), real, integer});
+}
+
+void check_number_fits(const char* op, const Tensor& value, DType dtype) {
+  if (value.body()->wrapped_number) check_fits(op, value.item(), dtype);
 }
 
 void copy_into(const Tensor& to, const Tensor& from) {

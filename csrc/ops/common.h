@@ -64,6 +64,10 @@ Tensor as_index(const Tensor& index);
 
 // y = kernel over x, same shape and dtype.
 void run_unary(UnaryOp op, const Tensor& x, const Tensor& y, double a = 0, double b = 0);
+// Every element is `value`. ValueError where an integer dtype cannot hold it.
+void fill_with(const char* op, const Tensor& to, Scalar value);
+// ValueError for a number (not a tensor) that the integer `dtype` cannot hold.
+void check_number_fits(const char* op, const Tensor& value, DType dtype);
 void copy_into(const Tensor& to, const Tensor& from);  // broadcast, converted, no history
 Tensor zeros(const Shape& shape, DType dtype, Device device = {});
 inline Tensor zeros_like(const Tensor& t) { return zeros(t.shape(), t.dtype(), t.device()); }

@@ -9,7 +9,7 @@ namespace gs::ops {
 
 Tensor full(const Dims& shape, Scalar value, OptionalDType dtype, Device device) {
   Tensor out = empty(shape, dtype.value_or(value.dtype()), device);
-  if (out.numel()) kernels::fill(device, {make_loop({&out}), value.to_double(), value.to_int()});
+  fill_with("full", out, value);
   return out;
 }
 
@@ -149,8 +149,7 @@ Tensor copy_(const Tensor& x, const Operand& source, bool non_blocking) {
 
 Tensor fill_(const Tensor& x, Scalar value) {
   return autograd::in_place("fill_", x, [&](const Tensor& old, Tensor& out) {
-    if (out.numel())
-      kernels::fill(out.device(), {make_loop({&out}), value.to_double(), value.to_int()});
+    fill_with("fill_", out, value);
     if (needs_grad(old)) {
       record("fill_", out, inputs(old),
              [](Backward& b) -> Tensors { return {zeros_like(b.grad())}; });

@@ -82,6 +82,7 @@ void scatter_into(const Tensor& out, const Along& a, const Tensor& src, bool add
 void check_source(const char* op, const Tensor& index, const Tensor& src, DType dtype) {
   GS_CHECK(src.dtype() == dtype || src.body()->wrapped_number, Type, op, "expected src of dtype ",
            dtype, ", got ", src.dtype(), ".");
+  check_number_fits(op, src, dtype);
   bool fits = src.dim() == 0 || src.dim() == index.dim();
   for (int64_t i = 0; i < src.dim() && fits; ++i) fits = index.size(i) <= src.size(i);
   GS_CHECK(fits, Value, op, "expected src at least as large as the index ", index.shape(), ", got ",
@@ -362,7 +363,12 @@ Tensor take_along_dim(const Tensor& x, const Tensor& index, int64_t dim) {
     from[d] = x.size(d);
     at[d] = index.size(d);
   }
-  return gather(broadcast_to(x, from), d, broadcast_to(index, at));
+  // Negative positions count from the end, as NumPy has them.
+  Tensor positions = as_index(index);
+  const int64_t n = x.dim() ? x.size(d) : 1;
+  if (check_index_range("take_along_dim", positions, n, "index", true) < 0)
+    positions = where(lt(positions, 0), add(positions, n, 1), positions);
+  return gather(broadcast_to(x, from), d, broadcast_to(positions, at));
 }
 
 // ---- orderings

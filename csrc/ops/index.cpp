@@ -280,6 +280,7 @@ Tensor index_put_(const Tensor& x, const Tensors& indices, const Operand& values
            "index_put_", "expected values that broadcast to shape ", window.shape(), ", got ",
            values.shape(), ".");
   check_same_device("index_put_", {&x, &values});
+  check_number_fits("index_put_", values, x.dtype());
   return autograd::in_place("index_put_", x, [&](const Tensor& old, Tensor& out) {
     {
       autograd::GradGuard no_grad(false);
@@ -355,6 +356,7 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, const Operand& value) {
   check_mask("masked_fill", mask);
   GS_CHECK(value.dim() == 0, Value, "masked_fill", "expected one value, got a tensor of shape ",
            value.shape(), ".");
+  check_number_fits("masked_fill", value, x.dtype());
   return where(mask, cast(value, x.dtype()), x);
 }
 

@@ -124,7 +124,8 @@ Tensor repeat_interleave(const Tensor& x, int64_t repeats, std::optional<int64_t
   spread.insert(d + 1, repeats);
   GS_CHECK(!__builtin_mul_overflow(result[d], repeats, &result[d]), Value, "repeat_interleave",
            "repeats ", repeats, " overflow.");
-  return reshape(expand(unsqueeze(x, d + 1), spread), result);
+  const Tensor y = reshape(expand(unsqueeze(x, d + 1), spread), result);
+  return y.body()->storage == x.body()->storage ? clone(y) : y;
 }
 
 Tensor flip(const Tensor& x, const Dims& dims) {

@@ -11,8 +11,9 @@
 // Parameter types and what Python may pass: const Tensor& a tensor (None where the default is
 // None); const Operand& a tensor or a number; const Tensors& a list or tuple of tensors; Scalar a
 // number; int64_t, double, bool; const Dims& an int or a sequence of ints; std::optional<...> None
-// or the value; DType a dtype; Device a device or its name; const std::string& a string. Results:
-// Tensor; Tensors a tuple; ValuesIndices a named tuple (values, indices); double; bool; void None.
+// or the value, const OptionalOperand& likewise; DType a dtype; Device a device or its name; const
+// std::string& a string. Results: Tensor; Tensors a tuple; ValuesIndices a named tuple (values,
+// indices); double; bool; void None.
 #pragma once
 
 #include <optional>
@@ -39,6 +40,7 @@ struct ValuesIndices {
 };
 
 using OptionalDims = std::optional<Dims>;
+using OptionalOperand = std::optional<Operand>;
 using OptionalDType = std::optional<DType>;
 
 #define OP(Return, name, parameters, signature, kind, doc) Return name parameters;
@@ -49,5 +51,8 @@ inline Tensor to_device(const Tensor& x, Device device) { return to_device(x, de
 // A copy in pinned memory of the host; the tensor itself when it is there already.
 Tensor pin_memory(const Tensor& x);
 inline Tensor copy_(const Tensor& x, const Operand& source) { return copy_(x, source, false); }
+inline Tensor round(const Tensor& x) { return round(x, 0); }
+inline Tensor cumsum(const Tensor& x, int64_t dim) { return cumsum(x, dim, std::nullopt); }
+inline Tensor cumprod(const Tensor& x, int64_t dim) { return cumprod(x, dim, std::nullopt); }
 
 }  // namespace gs::ops

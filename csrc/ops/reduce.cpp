@@ -71,6 +71,13 @@ DType sum_dtype(DType t, OptionalDType wanted) {
   return wanted.value_or(is_floating(t) ? t : DType::Int64);
 }
 
+// x^p of sums x >= 0 for p > 0, with the gradient 0 at 0 instead of 0/0 behind it.
+Tensor root(const Tensor& x, double p) {
+  if (!needs_grad(x)) return pow(x, p);
+  const Tensor zero = eq(x, 0);
+  return where(zero, 0.0, pow(where(zero, 1.0, x), p));
+}
+
 void check_not_empty(const char* op, const Tensor& x, const Axes& axes) {
   GS_CHECK(axes.count > 0, Value, op, "cannot reduce 0 elements: the input has shape ", x.shape(),
            ".");
@@ -175,8 +182,9 @@ Tensor var(const Tensor& x, OptionalDims dim, double correction, bool keepdim) {
   return y;
 }
 
+// The gradient at 0, where all elements are equal, is taken as 0.
 Tensor std(const Tensor& x, OptionalDims dim, double correction, bool keepdim) {
-  return sqrt(var(x, dim, correction, keepdim));
+  return root(var(x, dim, correction, keepdim), 0.5);
 }
 
 // The gradient goes to all elements equal to the extreme, in equal shares.
@@ -314,10 +322,14 @@ Tensor norm(const Tensor& x, double p, OptionalDims dim, bool keepdim) {
   const Axes axes = axes_of("norm", x, dim);
   const OptionalDims dims = axes.reduced;
   if (std::isinf(p)) return p > 0 ? amax(abs(x), dims, keepdim) : amin(abs(x), dims, keepdim);
-  if (p == 0) return cast(count_nonzero(detach(x), dims), x.dtype());
+  if (p == 0) {
+    const Tensor n = cast(count_nonzero(detach(x), dims), x.dtype());
+    return keepdim ? reshape(n, axes.ones_shape) : n;
+  }
   if (p == 1) return sum(abs(x), dims, keepdim, std::nullopt);
   if (p != 2) {
-    return pow(sum(pow(abs(x), p), dims, keepdim, std::nullopt), 1 / p);
+    if (p < 0) return pow(sum(pow(abs(x), p), dims, keepdim, std::nullopt), 1 / p);
+    return root(sum(root(abs(x), p), dims, keepdim, std::nullopt), 1 / p);
   }
   Tensor y;
   {
@@ -363,18 +375,18 @@ Tensor running_sum(const Tensor& x, int64_t d, bool reverse) {
 
 }  // namespace
 
-Tensor cumsum(const Tensor& x, int64_t dim) {
+Tensor cumsum(const Tensor& x, int64_t dim, OptionalDType dtype) {
   check_defined("cumsum", x, "input");
   const int64_t d = wrap_dim(dim, x.dim(), "cumsum");
-  return running_sum(is_floating(x.dtype()) ? x : cast(x, DType::Int64), d, false);
+  return running_sum(cast(x, sum_dtype(x.dtype(), dtype)), d, false);
 }
 
 // dx_i = sum over j >= i of g_j y_j / x_i; where x has zeros, from differences of the others'
 // products.
-Tensor cumprod(const Tensor& input, int64_t dim) {
+Tensor cumprod(const Tensor& input, int64_t dim, OptionalDType dtype) {
   check_defined("cumprod", input, "input");
   const int64_t d = wrap_dim(dim, input.dim(), "cumprod");
-  const Tensor x = is_floating(input.dtype()) ? input : cast(input, DType::Int64);
+  const Tensor x = cast(input, sum_dtype(input.dtype(), dtype));
   Tensor y;
   {
     autograd::GradGuard no_grad(false);

@@ -358,19 +358,49 @@ Tensor erf(const Tensor& x) {
 }
 Tensor floor(const Tensor& x) { return apply_flat("floor", UnaryOp::Floor, x); }
 Tensor ceil(const Tensor& x) { return apply_flat("ceil", UnaryOp::Ceil, x); }
-Tensor round(const Tensor& x) { return apply_flat("round", UnaryOp::Round, x); }
+Tensor round(const Tensor& x, int64_t decimals) {
+  if (decimals == 0) return apply_flat("round", UnaryOp::Round, x);
+  check_floating("round", x, "input, to round to decimals,");
+  const double power = std::pow(10.0, std::fabs(double(decimals)));
+  return decimals > 0 ? div(round(mul(x, power)), power, "") : mul(round(div(x, power, "")), power);
+}
 Tensor trunc(const Tensor& x) { return apply_flat("trunc", UnaryOp::Trunc, x); }
 
-Tensor clamp(const Tensor& x, std::optional<double> min, std::optional<double> max) {
-  check_defined("clamp", x, "input");
-  GS_CHECK(min || max, Value, "clamp", "expected min, max or both.");
-  constexpr double inf = std::numeric_limits<double>::infinity();
+// Bounds that are numbers, neither of them NaN.
+static Tensor clamp_numbers(const Tensor& x, double min, double max) {
   return apply("clamp", UnaryOp::Clamp,
                DERIVATIVE {
                  UNUSED;
                  return cast(logical_and(ge(x, a), le(x, b)), x.dtype());
                },
-               x, {.a = min.value_or(-inf), .b = max.value_or(inf), .integers = true});
+               x, {.a = min, .b = max, .integers = true});
+}
+
+// `bound` where x lies beyond it or it is NaN; the gradient goes to what was chosen.
+static Tensor clamp_side(const Tensor& x, const Operand& bound, bool lower) {
+  const Tensor beyond = lower ? lt(x, bound) : gt(x, bound);
+  return where(is_floating(bound.dtype()) ? logical_or(beyond, isnan(bound)) : beyond, bound, x);
+}
+
+Tensor clamp(const Tensor& input, const OptionalOperand& min, const OptionalOperand& max) {
+  check_defined("clamp", input, "input");
+  GS_CHECK(min || max, Value, "clamp", "expected min, max or both.");
+  DType dtype = input.dtype();
+  bool plain = true;  // numbers, neither of them NaN
+  for (const OptionalOperand* bound : {&min, &max}) {
+    if (!*bound) continue;
+    const Tensor& b = **bound;
+    dtype = result_dtype(cast(input, dtype), b);
+    plain = plain && b.body()->wrapped_number && !std::isnan(b.item().to_double());
+  }
+  const Tensor x = cast(input, dtype);
+  if (plain) {
+    constexpr double inf = std::numeric_limits<double>::infinity();
+    return clamp_numbers(x, min ? min->item().to_double() : -inf,
+                         max ? max->item().to_double() : inf);
+  }
+  const Tensor raised = min ? clamp_side(x, *min, true) : x;
+  return cast(max ? clamp_side(raised, *max, false) : raised, dtype);
 }
 
 Tensor bitwise_not(const Tensor& x) {
@@ -404,12 +434,18 @@ GS_IN_PLACE(sigmoid)
 GS_IN_PLACE(relu)
 #undef GS_IN_PLACE
 
-Tensor clamp_(const Tensor& x, std::optional<double> min, std::optional<double> max) {
+Tensor clamp_(const Tensor& x, const OptionalOperand& min, const OptionalOperand& max) {
   return autograd::in_place("clamp_", x, [&](const Tensor& old, Tensor& out) {
     const Tensor y = clamp(needs_grad(old) ? clone(old) : old, min, max);
+    GS_CHECK(can_cast(y.dtype(), out.dtype()), Type, "clamp_", "a result of dtype ", y.dtype(),
+             " cannot be stored in a tensor of dtype ", out.dtype(), ".");
+    GS_CHECK(y.shape() == out.shape(), Value, "clamp_", "expected bounds that broadcast to shape ",
+             out.shape(), ", got a result of shape ", y.shape(), ".");
     copy_into(out, y);
-    if (needs_grad(y))
-      record("clamp_", out, inputs(y), [](Backward& b) -> Tensors { return {b.grad()}; });
+    if (needs_grad(y)) {
+      record("clamp_", out, inputs(y),
+             [dtype = y.dtype()](Backward& b) -> Tensors { return {cast(b.grad(), dtype)}; });
+    }
   });
 }
 

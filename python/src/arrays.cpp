@@ -3,6 +3,7 @@
 
 #include <pybind11/numpy.h>
 
+#include <cmath>
 #include <cstring>
 
 namespace gs::python {
@@ -222,7 +223,7 @@ void DataReader::discover(PyObject* item, int64_t depth) {
   GS_CHECK(fit == Fit::Yes, Type, kTensor, "expected a number at ", position(at_), ", got ",
            type_name(item), ".");
   meet_end(depth, item);
-  if (is_numpy_scalar(item) && !PyFloat_Check(item)) {
+  if (is_numpy_scalar(item)) {
     const py::object array = own(PyObject_CallMethod(item, "__array__", nullptr));
     meet_dtype(
         dtype_of_array(py::reinterpret_borrow<py::array>(array).dtype()).value_or(value.dtype()));
@@ -241,6 +242,8 @@ void DataReader::write_number(PyObject* item, Tensor& out, int64_t at) {
     if constexpr (std::is_same_v<T, bool>) {
       *to = value.to_double() != 0;
     } else if constexpr (std::is_integral_v<T>) {
+      GS_CHECK(!value.is_floating() || std::fabs(value.to_double()) < 9.2e18, Runtime, kTensor,
+               "the number ", value.to_double(), " does not fit in dtype ", out.dtype(), ".");
       const int64_t v = value.to_int();
       const bool fits =
           std::is_same_v<T, int64_t> || (v <= int64_t(std::numeric_limits<T>::max()) &&

@@ -114,6 +114,15 @@ struct Argument<const ops::Operand&> {
   static Held read(const Arguments& in, int i) { return {in, i}; }
   static const ops::Operand& pass(const Held& held) { return held.get(); }
 };
+template <>
+struct Argument<const ops::OptionalOperand&> {
+  using Held = ops::OptionalOperand;
+  static Held read(const Arguments& in, int i) {
+    if (in[i] == Py_None) return std::nullopt;
+    return OperandArgument(in, i).get();
+  }
+  static const Held& pass(const Held& held) { return held; }
+};
 // Functions written for Python take the object itself (borrowed).
 template <>
 struct Argument<PyObject*> {

@@ -3,6 +3,8 @@
 // The index is read from left to right. Everything but arrays and masks narrows a view as it is
 // met; arrays and masks are kept with the dimension of the view they stand for, and applied at the
 // end.
+#include <algorithm>
+
 #include "arrays.h"
 #include "tensor_slots.h"
 
@@ -29,7 +31,8 @@ Tensor index_tensor(PyObject* item) {
     t = tensor_of(item);
   } else if (is_numpy_array(item)) {
     t = tensor_from_data(item, std::nullopt, {});
-  } else if (PyList_Check(item) || PyTuple_Check(item) || is_scalar_bool(item)) {
+  } else if (PyList_Check(item) || PyTuple_Check(item) || PyRange_Check(item) ||
+             is_scalar_bool(item)) {
     t = tensor_from_data(item, std::nullopt, {});
     if (t.numel() == 0 && is_floating(t.dtype())) t = ops::cast(t, DType::Int64);
   } else {
@@ -90,6 +93,8 @@ class Indexer {
   const Tensor& view() const { return view_; }
   // One index per leading dimension of view(), masks turned into positions.
   Tensors arrays() const;
+  // Dimensions of what is indexed.
+  int64_t result_dims() const;
   // The mask, when it alone is kept and covers the leading dimensions of view(); otherwise
   // undefined.
   Tensor single_mask() const {
@@ -186,6 +191,16 @@ Tensors Indexer::arrays() const {
   return out;
 }
 
+int64_t Indexer::result_dims() const {
+  int64_t broadcast = 0, taken = 0;
+  for (const Kept& kept : kept_) {
+    const bool mask = kept.index.dtype() == DType::Bool;
+    broadcast = std::max(broadcast, mask ? int64_t(1) : kept.index.dim());
+    taken += mask ? kept.index.dim() : 1;
+  }
+  return view_.dim() - taken + broadcast;
+}
+
 // What is assigned, in the dtype it has: NumPy arrays and lists are taken too.
 ops::Operand assigned(const Tensor& x, PyObject* value) {
   if (is_tensor(value)) return tensor_of(value);
@@ -226,7 +241,7 @@ void assign(PyObject* self, PyObject* key, PyObject* value) {
     while (mask.dim() < view.dim()) mask = ops::unsqueeze(mask, mask.dim());
     ops::masked_fill_(view, mask, source);
   } else {
-    ops::index_put_(view, index.arrays(), source, false);
+    ops::index_put_(view, index.arrays(), without_leading_ones(source, index.result_dims()), false);
   }
 }
 

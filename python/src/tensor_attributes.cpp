@@ -81,7 +81,8 @@ int set_data(PyObject* self, PyObject* value, void*) {
              "a tensor that requires a gradient cannot take data of dtype ", from->dtype, ".");
     // A graph that has saved this tensor must notice: its kernels rely on the shape and dtype.
     if (!(to->shape == from->shape) || to->dtype != from->dtype) {
-      while (from->storage->version() <= to->storage->version()) from->storage->bump_version();
+      const uint32_t seen = to->storage->version();  // the storage may be the same
+      while (from->storage->version() <= seen) from->storage->bump_version();
     }
     GS_CHECK(!to->base, Runtime, "data", "the data of a view cannot be replaced.");
     to->storage = from->storage;

@@ -41,7 +41,7 @@ int64_t storage_offset(const Tensor& t) { return t.offset(); }
 int64_t data_ptr(const Tensor& t) {
   return static_cast<int64_t>(reinterpret_cast<intptr_t>(t.raw()));
 }
-bool is_contiguous(const Tensor& t) { return t.is_contiguous(); }
+bool is_contiguous(const Tensor& t, PyObject*) { return t.is_contiguous(); }
 bool is_floating_point(const Tensor& t) { return is_floating(t.dtype()); }
 bool is_complex(const Tensor&) { return false; }
 bool is_signed(const Tensor& t) { return t.dtype() > DType::UInt8; }
@@ -207,7 +207,7 @@ void add_tensor_methods(Table& table) {
   table.add<&storage_offset>("storage_offset(input)", Kind::M,
                              "Elements before the first one in the memory.");
   table.add<&data_ptr>("data_ptr(input)", Kind::M, "The address of the first element.");
-  table.add<&is_contiguous>("is_contiguous(input)", Kind::M,
+  table.add<&is_contiguous>("is_contiguous(input, memory_format=None)", Kind::M,
                             "True when the elements lie in row-major order.");
   table.add<&is_floating_point>("is_floating_point(input)", Kind::FM,
                                 "True for the floating dtypes.");

@@ -132,7 +132,7 @@ PyObject* positive(PyObject* self) { return Py_NewRef(self); }
 
 Scalar only_element(PyObject* self, const char* what) {
   const Tensor& t = tensor_of(self);
-  GS_CHECK(t.numel() == 1, Runtime, what,
+  GS_CHECK(t.numel() == 1, Value, what,
            "only a tensor of one element can be converted to a number, got shape ", t.shape(), ".");
   return t.item();
 }
@@ -217,6 +217,8 @@ void add_number_slots(std::vector<PyType_Slot>& slots) {
   add_slot(Py_nb_inplace_and, in_place<&ops::bitwise_and_>);
   add_slot(Py_nb_inplace_or, in_place<&ops::bitwise_or_>);
   add_slot(Py_nb_inplace_xor, in_place<&ops::bitwise_xor_>);
+  add_slot(Py_nb_inplace_lshift, in_place<&ops::bitwise_left_shift_>);
+  add_slot(Py_nb_inplace_rshift, in_place<&ops::bitwise_right_shift_>);
   add_slot(Py_nb_negative, unary<&ops::neg>);
   add_slot(Py_nb_absolute, unary<&ops::abs>);
   add_slot(Py_nb_invert, unary<&ops::bitwise_not>);

@@ -121,6 +121,24 @@ PyObject* size_concat(PyObject* self, PyObject* other) {
   });
 }
 
+PyObject* size_repeat(PyObject* self, Py_ssize_t n) {
+  return guard([&]() -> PyObject* {
+    return as_size(checked(PyTuple_Type.tp_as_sequence->sq_repeat(self, n)));
+  });
+}
+
+PyObject* size_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
+  return guard([&]() -> PyObject* {
+    py::object size = own(PyTuple_Type.tp_new(type, arguments, keywords));
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(size.ptr()); ++i) {
+      PyObject* item = PyTuple_GET_ITEM(size.ptr(), i);
+      GS_CHECK(PyIndex_Check(item), Type, "Size", "expected ints, got ", type_name(item),
+               " at position ", i, ".");
+    }
+    return size.release().ptr();
+  });
+}
+
 PyObject* size_numel(PyObject* self, PyObject*) {
   return guard([&]() -> PyObject* {
     py::object product = own(PyLong_FromLong(1));
@@ -139,6 +157,8 @@ PyType_Slot size_slots[] = {
     {Py_tp_repr, reinterpret_cast<void*>(size_repr)},
     {Py_mp_subscript, reinterpret_cast<void*>(size_subscript)},
     {Py_sq_concat, reinterpret_cast<void*>(size_concat)},
+    {Py_sq_repeat, reinterpret_cast<void*>(size_repeat)},
+    {Py_tp_new, reinterpret_cast<void*>(size_new)},
     {Py_tp_methods, size_methods},
     {Py_tp_doc, const_cast<char*>("The sizes of a tensor's dimensions: a tuple of ints.")},
     {0, nullptr}};
@@ -158,7 +178,15 @@ PyStructSequence_Desc pair_description = {"gradstone._C.ValuesIndices",
 PyObject* dtype_object(DType dtype) { return dtypes[static_cast<int>(dtype)]; }
 
 bool to_dtype(PyObject* object, DType* out) {
-  if (Py_TYPE(object) != dtype_type) return false;
+  if (Py_TYPE(object) != dtype_type) {  // Python's own types stand for the widest of their kind
+    const auto is = [&](PyTypeObject& type) {
+      return object == reinterpret_cast<PyObject*>(&type);
+    };
+    if (is(PyFloat_Type)) return *out = DType::Float64, true;
+    if (is(PyLong_Type)) return *out = DType::Int64, true;
+    if (is(PyBool_Type)) return *out = DType::Bool, true;
+    return false;
+  }
   for (int i = 0; i < kNumDTypes; ++i) {
     if (dtypes[i] != object) continue;
     *out = static_cast<DType>(i);

@@ -41,7 +41,8 @@ def in_place(row: Spec) -> Spec:
 
 IN_PLACE_NAMES = (
     "add sub mul div pow floor_divide remainder bitwise_and bitwise_or bitwise_xor "
-    "neg abs sqrt exp log tanh sigmoid relu clamp lerp addcmul addcdiv"
+    "bitwise_left_shift bitwise_right_shift neg abs sqrt exp log tanh sigmoid relu clamp lerp "
+    "addcmul addcdiv"
 ).split()
 IN_PLACE = [in_place(row) for row in OUT_OF_PLACE if row.name in IN_PLACE_NAMES]
 

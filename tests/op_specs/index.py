@@ -150,6 +150,7 @@ ROWS_READ = [
             Sample(normal(5, 3), index(5, 4, 3), 0),
             Sample(normal(5, 3), index(3, 1, 2), 1),
             Sample(normal(7), index(7, 9), 0),
+            Sample(normal(5, 3), index(5, 4, 3) - 5, 0),
         ],
         errors=(
             bad(IndexError, "", normal(5), np.array([5]), 0),

@@ -218,6 +218,9 @@ ROWS = [
                 Sample(normal(3, 5), min=0.1),
                 Sample(normal(3, 5), max=0.3),
                 Sample(ints(3, 5), -2, 3, dtypes=INTEGERS),
+                Sample(normal(3, 5), normal(5) - 1, normal(3, 1) + 1),
+                Sample(normal(7), max=normal(7)),
+                Sample(ints(3, 5), ints(5), 3, dtypes=INTEGERS),
                 Sample(SPECIAL, -0.5, 0.5, grad=False),
                 Sample(normal(7), 0.5, -0.5, grad=False),
             ]
