@@ -193,3 +193,47 @@ def test_optimizers_by_class_and_by_position():
     assert isinstance(keras.optimizers.get(keras.optimizers.Adam), keras.optimizers.Adam)
     nadam = keras.optimizers.Nadam(0.1, 0.8, 0.99, 1e-6)
     assert (nadam.beta_1, nadam.beta_2, nadam.epsilon) == (0.8, 0.99, 1e-6)
+
+
+def test_weighted_metrics_of_several_outputs_have_their_own_weights():
+    x = keras.Input((6,))
+    model = keras.Model(x, {"a": layers.Dense(1, name="a")(x), "b": layers.Dense(1, name="b")(x)})
+    model.compile("sgd", "mse", weighted_metrics={"a": ["mae"], "b": ["mae"]})
+    data, y = rows(), rows(1, 20, 1)
+    weights = {"a": np.r_[np.ones(5), np.zeros(15)], "b": np.ones(20)}
+    found = model.evaluate(
+        data, {"a": y, "b": y}, sample_weight=weights, verbose=0, return_dict=True
+    )
+    out = model.predict(data, verbose=0)
+    assert found["a_mae"] == pytest.approx(np.abs(out["a"] - y)[:5].mean(), rel=1e-5)
+    assert found["b_mae"] == pytest.approx(np.abs(out["b"] - y).mean(), rel=1e-5)
+
+
+def test_a_loss_of_ones_own_and_steps_on_a_batch():
+    class Own(keras.Sequential):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return ((y_pred - y) ** 2).mean() * 3
+
+        def train_step(self, data):
+            return {"own": 1.0, "two": 2.0}
+
+    model = Own([keras.Input((6,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = rows(), rows(1, 20, 1)
+    plain = ((model.predict(x, verbose=0) - y) ** 2).mean()
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(3 * plain, rel=1e-5)
+    assert model.train_on_batch(x, y) == [1.0, 2.0]
+
+
+def test_validation_of_a_split_has_its_steps_and_batch_size():
+    sizes = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_test_batch_begin(self, batch, logs=None):
+            sizes.append(batch)
+
+    compiled().fit(
+        rows(), rows(1, 20, 3), validation_split=0.5, validation_batch_size=2, validation_steps=3,
+        verbose=0, callbacks=[Watch()],
+    )  # fmt: skip
+    assert sizes == [0, 1, 2]

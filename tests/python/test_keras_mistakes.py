@@ -15,6 +15,7 @@ from keras_models import compiled, rows, small
         (lambda: layers.Dense(0), ValueError, "positive integer.*units=0"),
         (lambda: layers.Dense(2, activation="foo"), ValueError, "activation.*foo"),
         (lambda: layers.Dense(2, foo=1), ValueError, "Unrecognized.*foo"),
+        (lambda: layers.Dense(2, dtype="float64"), ValueError, "float32.*'float64'"),
         (lambda: layers.Dense(2, kernel_initializer="foo"), ValueError, "initializer.*foo"),
         (lambda: layers.Conv2D(3, 3)(np.zeros((2, 3, 4))), ValueError, "ndim=4, found ndim=3"),
         (lambda: layers.Conv2D(3, (3, 0)), ValueError, r"kernel_size.*\(3, 0\)"),

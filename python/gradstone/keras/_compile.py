@@ -8,6 +8,7 @@ from gradstone.autograd.grad_mode import no_grad
 from gradstone.keras import losses, optimizers
 from gradstone.keras import metrics as metrics_module
 from gradstone.keras._symbolic import leaves
+from gradstone.keras._weights import has_penalty
 from gradstone.keras.layer import Layer
 
 
@@ -143,7 +144,7 @@ class Compiled(Layer):
     def _graph_output_names(self) -> list[str]:
         return []
 
-    def _targets(self, y: Any, y_pred: Any, what: str = "targets") -> list[Any]:
+    def _targets(self, y: Any, what: str = "targets") -> list[Any]:
         """One target for each output."""
         names = [output.name for output in self._outputs]
         if isinstance(y, dict):
@@ -158,6 +159,12 @@ class Compiled(Layer):
             )
         return list(y)
 
+    def _weights(self, weight: Any) -> list[Any]:
+        """The weights of the samples for each output: its own, or the same for all."""
+        if isinstance(weight, (dict, list, tuple)):
+            return self._targets(weight, "weights")
+        return [weight] * len(self._outputs)
+
     def compute_loss(
         self,
         x: Any = None,
@@ -169,10 +176,7 @@ class Compiled(Layer):
         """The loss of all outputs, with what regularizers and ``add_loss`` add."""
         self._prepare_outputs(y_pred)
         total: Any = None
-        targets = self._targets(y, y_pred)
-        weights = [sample_weight] * len(targets)
-        if isinstance(sample_weight, (dict, list, tuple)):
-            weights = self._targets(sample_weight, y_pred, "weights")
+        targets, weights = self._targets(y), self._weights(sample_weight)
         for output, target, pred, weight in zip(self._outputs, targets, leaves(y_pred), weights):
             if output.loss is None:
                 continue
@@ -196,8 +200,7 @@ class Compiled(Layer):
     def _find(self) -> None:
         layers = list(self._flatten_layers())
         trained = self.trainable_weights
-        penalised = [w for w in trained if getattr(w, "regularizer", None) is not None]
-        self._found = layers, trained, penalised
+        self._found = layers, trained, [w for w in trained if has_penalty(w)]
 
     def _penalties(self) -> list[Any]:
         """What is added to the loss beside the losses of the outputs."""
@@ -217,11 +220,9 @@ class Compiled(Layer):
     def _update_metrics(self, y: Any, y_pred: Any, weight: Any) -> None:
         with no_grad():
             self._prepare_outputs(y_pred)
-            for output, target, pred in zip(
-                self._outputs, self._targets(y, y_pred), leaves(y_pred)
-            ):
+            targets, weights = self._targets(y), self._weights(weight)
+            for output, target, pred, one in zip(self._outputs, targets, leaves(y_pred), weights):
                 if target is not None:
-                    one = None if isinstance(weight, (dict, list, tuple)) else weight
                     output.update(target, pred, one)
 
     def _numbers(self) -> dict[str, float]:

@@ -55,7 +55,7 @@ class Trainer(Compiled):
     def _measure_batch(self, x: Any, y: Any, weight: Any) -> None:
         with no_grad():
             y_pred = self._predict_plain(x, False)
-            loss = self.compute_loss(x, y, y_pred, weight, training=False)
+            loss = self.compute_loss(x, y, y_pred, weight)
             self._loss_tracker.update_state(loss, float(_batch_size(x)))
             self._update_metrics(y, y_pred, weight)
 
@@ -148,7 +148,8 @@ class Trainer(Compiled):
             if not isinstance(data, Arrays):
                 raise ValueError("`validation_split` is only supported for arrays and tensors.")
             data, validation = data.split(validation_split)
-            data.limit = steps_per_epoch
+            data.limit, validation.limit = steps_per_epoch, validation_steps
+            validation.batch_size = validation_batch_size or data.batch_size
         elif validation_data is not None:
             validation = _validation_source(
                 validation_data, validation_batch_size or batch_size, validation_steps
@@ -160,9 +161,7 @@ class Trainer(Compiled):
         hooks = CallbackList([*given, history], self, params)
 
         def train(x: Any, y: Any, weight: Any) -> Any:
-            if (
-                self._found is None
-            ):  # the first batch of the epoch: it says what the layers' shapes are
+            if self._found is None:  # the epoch's first batch, which shows the layers their shapes
                 self._ensure_built(x)
                 self._find()
             if class_weight is not None:
@@ -212,8 +211,7 @@ class Trainer(Compiled):
                 hooks.call(f"on_{kind}_batch_begin", step)
             result = one(*batch)
             step += 1
-            if result is not None:  # from a step of the model's own
-                own = {name: float(value) for name, value in dict(result).items()}
+            own = None if result is None else _floats(result)
             if watched:
                 hooks.call(f"on_{kind}_batch_end", step - 1, own or self._logs())
             if bar.wants():
@@ -239,8 +237,8 @@ class Trainer(Compiled):
         if class_weight is not None:
             weight = _class_weights(class_weight, y, weight)
         self.reset_metrics()
-        self._train_batch(x, y, weight)
-        return self._results(self._logs(), return_dict)
+        result = self._train_batch(x, y, weight)
+        return self._results(self._logs() if result is None else _floats(result), return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
@@ -248,8 +246,8 @@ class Trainer(Compiled):
         """Loss and metrics of one batch."""
         self._must_be_compiled()
         self.reset_metrics()
-        self._test_batch(to_tensors(x), to_tensors(y), to_tensors(sample_weight))
-        return self._results(self._logs(), return_dict)
+        result = self._test_batch(to_tensors(x), to_tensors(y), to_tensors(sample_weight))
+        return self._results(self._logs() if result is None else _floats(result), return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The output for one batch as NumPy arrays."""
@@ -315,6 +313,11 @@ class Trainer(Compiled):
 
 def _verbosity(verbose: Any) -> int:
     return 1 if verbose == "auto" else int(verbose)
+
+
+def _floats(numbers: Any) -> dict[str, float]:
+    """What a step of the model's own gives."""
+    return {name: float(value) for name, value in dict(numbers).items()}
 
 
 def _three(data: Any) -> Any:

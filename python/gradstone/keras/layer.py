@@ -91,9 +91,12 @@ class Layer(Configured, WeightOwner):
         self.training = False
         self.built = False
         self._trainable = bool(trainable)
-        self._auto_named = name is None
         self.name = name or unique_name(snake_case(type(self).__name__))
-        self.compute_dtype = dtype_of(dtype)
+        if dtype_of(dtype) != _C.float32:
+            raise ValueError(
+                f"{type(self).__name__}: layers are made in float32, got dtype={dtype!r}; their "
+                "to(), double() or half() changes it."
+            )
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._nodes: list[Node] = []
         self._losses: list[Any] = []

@@ -187,9 +187,8 @@ class Arithmetic(Layer):
     """An operator between symbolic tensors, or between one and a number."""
 
     def __init__(self, name_of_operator: str, **kwargs: Any) -> None:
-        kwargs.setdefault("name", None)
         super().__init__(**kwargs)
-        self.name_of_operator = name_of_operator
+        self._keep(locals())
         self.built = True
 
     def call(self, *operands: Any) -> Any:

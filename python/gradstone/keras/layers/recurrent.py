@@ -81,11 +81,9 @@ class RNNLayer(Layer):
     def _native_weights(self) -> list[Tensor]:
         """Weights as the native kernels take them: (G * H, I), (G * H, H), and two biases."""
         weights = [_C.t(self.kernel), _C.t(self.recurrent_kernel)]
-        return (
-            weights
-            if self.bias is None
-            else [*weights, self.bias, self.bias.new_zeros(self.bias.shape)]
-        )
+        if self.bias is not None:
+            weights += [self.bias, _C._full((self.gates * self.units,), 0, *_place(self.bias))]
+        return weights
 
     # ------------------------------------------------------------------------------------ sequences
 
@@ -101,8 +99,8 @@ class RNNLayer(Layer):
         self._check_last(sequences.shape, self.kernel.size(0))
         n = sequences.size(0)
         if initial_state is None:
-            shape, kind, place = (n, self.units), sequences.dtype, sequences.device
-            states = [_C._full(shape, 0, kind, place) for _ in range(self.states)]
+            shape, place = (n, self.units), _place(sequences)
+            states = [_C._full(shape, 0, *place) for _ in range(self.states)]
         else:
             several = isinstance(initial_state, (list, tuple))
             states = list(initial_state) if several else [initial_state]
@@ -134,7 +132,7 @@ class RNNLayer(Layer):
         """Step by step. Where the mask is false the states stay, and so does the output."""
         kept = None
         if recurrent:
-            kept = dropped(_C._full(tuple(states[0].shape), 1, x.dtype, x.device), recurrent)
+            kept = dropped(_C._full(tuple(states[0].shape), 1, *_place(x)), recurrent)
         outputs = []
         for t in range(x.size(1)):
             h = states[0] if kept is None else states[0] * kept
@@ -151,6 +149,10 @@ class RNNLayer(Layer):
         state = (shape[0], self.units)
         out = (*shape[:2], self.units) if self.return_sequences else state
         return [out, *[state] * self.states] if self.return_state else out
+
+
+def _place(t: Tensor) -> tuple[Any, Any]:
+    return t.dtype, t.device
 
 
 def _product(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:

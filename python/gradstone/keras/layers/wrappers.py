@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras.layer import Layer, Shape
 from gradstone.keras.layers.recurrent import RNNLayer
+
+_MERGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "sum": lambda ahead, back: ahead + back,
+    "mul": lambda ahead, back: ahead * back,
+    "ave": lambda ahead, back: (ahead + back) / 2,
+    "concat": lambda ahead, back: _C.cat([ahead, back], -1),
+}
 
 
 class Bidirectional(Layer):
@@ -28,7 +36,7 @@ class Bidirectional(Layer):
                 "Please initialize `Bidirectional` layer with a recurrent layer such as LSTM. "
                 f"Received: layer={layer}"
             )
-        if merge_mode not in ("sum", "mul", "ave", "concat", None):
+        if merge_mode is not None and merge_mode not in _MERGES:
             raise ValueError(
                 f"Invalid merge mode. Received: merge_mode={merge_mode}. Merge mode should be one "
                 "of {'sum', 'mul', 'ave', 'concat', None}"
@@ -73,22 +81,12 @@ class Bidirectional(Layer):
             states = [*left, *right]
         if self.forward_layer.return_sequences:
             back = back.flip(1)
-        merged: Any = {
-            "sum": lambda: ahead + back,
-            "mul": lambda: ahead * back,
-            "ave": lambda: (ahead + back) / 2,
-            "concat": lambda: _C.cat([ahead, back], -1),
-            None: lambda: [ahead, back],
-        }[self.merge_mode]()
-        if (
-            mask is not None
-            and isinstance(merged, Tensor)
-            and not self.forward_layer.return_sequences
-        ):
+        if self.merge_mode is None:
+            return [ahead, back, *states]
+        merged = _MERGES[self.merge_mode](ahead, back)
+        if mask is not None and not self.forward_layer.return_sequences:
             merged._keras_mask = None  # type: ignore[attr-defined]
-        if not states:
-            return merged
-        return [*merged, *states] if self.merge_mode is None else [merged, *states]
+        return [merged, *states] if states else merged
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shape = self.forward_layer.compute_output_shape(input_shape)
