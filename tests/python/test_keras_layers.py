@@ -100,3 +100,31 @@ def test_frozen_layers_inside_containers_and_weights_under_other_names():
     assert len(own.weights) == 5 and len(own.state_dict()) == 5
     own.parts[0].trainable = False
     assert len(own.trainable_weights) == 3
+
+
+def test_masks_go_through_layers_of_several_inputs():
+    embed = layers.Embedding(9, 2, mask_zero=True)
+    a, b = embed(np.array([[1, 2, 0]])), embed(np.array([[3, 0, 0]]))
+    plain = np.ones((1, 3, 2), np.float32)
+    for layer, inputs, wanted in (
+        (layers.Add(), [a, b], [True, False, False]),
+        (layers.Average(), [a, tf.constant(plain)], [True, True, False]),
+        (layers.Concatenate(), [a, b], [True, False, False]),
+        (layers.Concatenate(axis=1), [a, b], [True, True, False, True, False, False]),
+        (layers.Concatenate(axis=1), [plain, a], [True, True, True, True, True, False]),
+    ):
+        np.testing.assert_array_equal(layer(inputs)._keras_mask.numpy(), [wanted])
+    assert not hasattr(layers.Add()([plain, plain]), "_keras_mask")
+
+
+def test_symbolic_tensors_with_arrays_and_lists():
+    x = keras.Input((3,))
+    numbers = [1.0, 2.0, 3.0]
+    model = keras.Model(x, [x + numbers, np.array(numbers) * x, tf.constant(numbers) - x])
+    data = rows(0, 2, 3)
+    for _ in range(2):
+        found = model.predict(data, verbose=0)
+        for out, wanted in zip(found, (data + numbers, data * numbers, numbers - data)):
+            np.testing.assert_allclose(out, wanted, rtol=1e-6)
+            assert out.dtype == np.float32
+        model = keras.models.clone_model(model)

@@ -34,6 +34,7 @@ class KerasTensor:
     that makes it."""
 
     _keras_history: Node
+    __array_ufunc__ = None  # an array before an operator leaves it to the tensor
 
     def __init__(self, shape: tuple[Any, ...], dtype: Any = None, name: str | None = None) -> None:
         global _count

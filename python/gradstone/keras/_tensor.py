@@ -119,7 +119,7 @@ def _holds_tensor(value: Any) -> bool:
     return isinstance(value, Base)
 
 
-def _operand(self: Base, other: Any) -> Any:
+def operand(self: Base, other: Any) -> Any:
     """The other side of an operator, in the tensor's dtype unless that would lose a fraction."""
     if isinstance(other, (list, tuple, np.ndarray)):
         other = from_host(other)
@@ -134,7 +134,7 @@ def _binary(name: str) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
         if hasattr(other, "_keras_history"):
             return NotImplemented  # a symbolic tensor knows what to do
-        return wrap(native(self, _operand(self, other)))
+        return wrap(native(self, operand(self, other)))
 
     method.__name__ = name
     return method
@@ -147,7 +147,7 @@ def _division(name: str) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
         if hasattr(other, "_keras_history"):
             return NotImplemented
-        return wrap(native(_fractions(self), _fractions(_operand(self, other))))
+        return wrap(native(_fractions(self), _fractions(operand(self, other))))
 
     method.__name__ = name
     return method

@@ -12,11 +12,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from gradstone._C import Tensor
 from gradstone.keras._config import deserialize, serialize
 from gradstone.keras._config import register_keras_serializable as register_keras_serializable
 from gradstone.keras._symbolic import Graph, KerasTensor, leaves, map_leaves
-from gradstone.keras._tensor import Base, array
+from gradstone.keras._tensor import Base, array, from_host
 
 _FORMAT = "gradstone-keras-1"
 
@@ -34,7 +36,7 @@ def graph_config(model: Any, graph: Graph) -> dict[str, Any]:
         if isinstance(leaf, KerasTensor):
             node, output = place[id(leaf)]
             return {"node": node, "output": output}
-        return array(leaf).tolist() if isinstance(leaf, Base) else leaf
+        return array(leaf) if isinstance(leaf, Base) else leaf
 
     calls = [
         {
@@ -64,6 +66,8 @@ def graph_of(config: dict[str, Any]) -> dict[str, Any]:
             return outputs[value["node"]][value["output"]]
         if isinstance(value, dict):
             return {key: resolve(v) for key, v in value.items()}
+        if isinstance(value, np.ndarray):
+            return from_host(value)
         return [resolve(v) for v in value] if isinstance(value, (list, tuple)) else value
 
     for call in config["calls"]:

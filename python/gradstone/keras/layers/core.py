@@ -12,7 +12,7 @@ from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras import activations, initializers, regularizers
 from gradstone.keras._symbolic import KerasTensor, Node, is_symbolic, map_leaves
-from gradstone.keras._tensor import alias, dtype_of, wrap
+from gradstone.keras._tensor import alias, dtype_of, operand, wrap
 from gradstone.keras.layer import Layer, Shape
 from gradstone.nn import functional as F
 
@@ -192,7 +192,8 @@ class Arithmetic(Layer):
         self.built = True
 
     def call(self, *operands: Any) -> Any:
-        return getattr(operator, self.name_of_operator)(*operands)
+        known = next(o for o in operands if isinstance(o, Tensor))
+        return getattr(operator, self.name_of_operator)(*(operand(known, o) for o in operands))
 
     def __call__(self, *operands: Any, **kwargs: Any) -> Any:
         if is_symbolic(operands):

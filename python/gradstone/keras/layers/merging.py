@@ -42,7 +42,18 @@ class _Merge(Layer):
         return super().__call__(list(inputs), **kwargs)
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        out = self._merged(inputs)
+        masks = [getattr(t, "_keras_mask", None) for t in inputs]
+        if any(mask is not None for mask in masks):
+            out._keras_mask = self._mask(inputs, masks)  # type: ignore[attr-defined]
+        return out
+
+    def _merged(self, inputs: Sequence[Tensor]) -> Tensor:
         return reduce(type(self)._two, inputs)
+
+    def _mask(self, inputs: Sequence[Tensor], masks: list[Any]) -> Tensor:
+        """What no input masks counts."""
+        return reduce(_C.logical_and, [mask for mask in masks if mask is not None])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         longest = max(len(s) for s in input_shape)
@@ -71,8 +82,8 @@ class Multiply(_Merge):
 class Average(Add):
     """The mean."""
 
-    def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        return super().call(inputs) / len(inputs)
+    def _merged(self, inputs: Sequence[Tensor]) -> Tensor:
+        return super()._merged(inputs) / len(inputs)
 
 
 class Maximum(_Merge):
@@ -94,8 +105,19 @@ class Concatenate(_Merge):
         super().__init__(**kwargs)
         self._keep(locals())
 
-    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+    def _merged(self, inputs: Sequence[Tensor]) -> Tensor:
         return _C.cat(list(inputs), self.axis)
+
+    def _mask(self, inputs: Sequence[Tensor], masks: list[Any]) -> Tensor:
+        axis = self.axis % inputs[0].dim()
+        dims = next(mask.dim() for mask in masks if mask is not None)
+        if axis >= dims:
+            return super()._mask(inputs, masks)
+        kept = [
+            _C._full(tuple(t.shape[:dims]), 1, _C.bool, t.device) if mask is None else mask
+            for t, mask in zip(inputs, masks)
+        ]
+        return _C.cat(kept, axis)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shapes = [list(s) for s in input_shape]
@@ -129,7 +151,7 @@ class Dot(_Merge):
         first, second = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
         return first, second
 
-    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+    def _merged(self, inputs: Sequence[Tensor]) -> Tensor:
         a, b = (t.movedim(axis, -1) for t, axis in zip(inputs, self._pair()))
         if self.normalize:
             a, b = (t / t.norm(2.0, -1, True).clamp(min=1e-6) for t in (a, b))
