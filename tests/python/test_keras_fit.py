@@ -117,6 +117,8 @@ def test_progress_lines(capsys):
     ]  # fmt: skip
     model.fit(x, y, verbose=0)
     assert capsys.readouterr().out == ""
+    model.fit(x, y, verbose=2)  # a single epoch has no number
+    assert capsys.readouterr().out.startswith("1/1 - 0s - ")
     model.evaluate(x, y, verbose=1)
     assert capsys.readouterr().out.startswith("1/1 " + "━" * 20 + " 0s ")
 

@@ -128,3 +128,19 @@ def test_symbolic_tensors_with_arrays_and_lists():
             np.testing.assert_allclose(out, wanted, rtol=1e-6)
             assert out.dtype == np.float32
         model = keras.models.clone_model(model)
+
+
+def test_batch_normalization_counts_what_a_mask_leaves_and_single_values():
+    x = rows(0, 2, 12).reshape(2, 4, 3)
+    mask = np.array([[True, True, False, False], [True, False, False, False]])
+    layer = layers.BatchNormalization(momentum=0.0)
+    out = layer(x, mask=tf.constant(mask), training=True).numpy()
+    kept = x[mask]
+    gamma, beta, mean, variance = layer.get_weights()
+    np.testing.assert_allclose(mean, kept.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(variance, kept.var(0), rtol=1e-5)
+    wanted = (x - kept.mean(0)) / np.sqrt(kept.var(0) + 1e-3)
+    np.testing.assert_allclose(out, wanted, rtol=1e-4, atol=1e-6)
+    alone = layers.BatchNormalization(momentum=0.0)
+    np.testing.assert_allclose(alone(x[0, :1], training=True), np.zeros((1, 3)), atol=1e-6)
+    np.testing.assert_allclose(alone.get_weights()[2], x[0, 0], rtol=1e-5)

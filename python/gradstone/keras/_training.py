@@ -175,7 +175,7 @@ class Trainer(Compiled):
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
                 hooks.call("on_epoch_begin", epoch)
-                if verbose:
+                if verbose and epochs > 1:
                     print(f"Epoch {epoch + 1}/{epochs}", flush=True)
                 bar = Progress(verbose, data.steps)
                 self._found = None

@@ -12,13 +12,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from gradstone._C import Tensor
 from gradstone.keras._config import deserialize, serialize
 from gradstone.keras._config import register_keras_serializable as register_keras_serializable
 from gradstone.keras._symbolic import Graph, KerasTensor, leaves, map_leaves
-from gradstone.keras._tensor import Base, array, from_host
+from gradstone.keras._tensor import Base, array
 
 _FORMAT = "gradstone-keras-1"
 
@@ -66,8 +64,6 @@ def graph_of(config: dict[str, Any]) -> dict[str, Any]:
             return outputs[value["node"]][value["output"]]
         if isinstance(value, dict):
             return {key: resolve(v) for key, v in value.items()}
-        if isinstance(value, np.ndarray):
-            return from_host(value)
         return [resolve(v) for v in value] if isinstance(value, (list, tuple)) else value
 
     for call in config["calls"]:

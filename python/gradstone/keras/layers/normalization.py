@@ -24,7 +24,8 @@ class BatchNormalization(_Normalization):
     Szegedy, 2015).
 
     In training moving = momentum * moving + (1 - momentum) * batch, with the variance divided by
-    the count. A layer that is not trainable uses its statistics even in training.
+    the count; steps that a mask leaves out do not count. A layer that is not trainable uses its
+    statistics even in training.
     """
 
     def __init__(
@@ -57,28 +58,41 @@ class BatchNormalization(_Normalization):
         axis = self.axis % inputs.dim()
         x = inputs if axis == 1 else inputs.movedim(axis, 1)
         if training and self.trainable:
-            out = self._normalize_batch(x)
+            out = self._normalize_batch(x, mask)
         else:
             mean, variance = self.moving_mean, self.moving_variance
             weights = mean, variance, self.gamma, self.beta
             out = _C.batch_norm(x, *weights, False, 0.1, self.epsilon)
         return out if axis == 1 else out.movedim(1, axis)
 
-    def _normalize_batch(self, x: Tensor) -> Tensor:
+    def _normalize_batch(self, x: Tensor, mask: Any) -> Tensor:
         size, count = x.size(1), x.numel() // max(1, x.size(1))
-        mean, variance = (_C._full((size,), 0, x.dtype, x.device) for _ in range(2))
-        if count == 1:  # the value is its own mean, which the kernel refuses
-            mean = x.detach().reshape(-1)
-            out = (x - x) * 0.0
-            if self.beta is not None:
-                out = out + self.beta.reshape(1, size, *[1] * (x.dim() - 2))
-        else:
+        if mask is None and count > 1:
+            mean, variance = (_C._full((size,), 0, x.dtype, x.device) for _ in range(2))
             out = _C.batch_norm(x, mean, variance, self.gamma, self.beta, True, 1.0, self.epsilon)
             variance = variance * ((count - 1) / count)  # the kernel divides by count - 1
+        else:  # the kernel takes neither a mask nor a single value
+            out, mean, variance = self._normalize_kept(x, mask)
         with no_grad():
             for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.mul_(self.momentum).add_(batch * (1 - self.momentum))
         return out
+
+    def _normalize_kept(self, x: Tensor, mask: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """(x normalised, mean, variance) of (N, C, ...) over what `mask` (N, ...) leaves."""
+        dims, shape = (0, *range(2, x.dim())), (1, x.size(1), *[1] * (x.dim() - 2))
+        kept = _C._full((x.size(0), 1, *x.shape[2:]), 1, x.dtype, x.device)
+        if mask is not None:
+            kept = kept * mask.to(x.dtype).unsqueeze(1)
+        total = kept.sum().clamp(min=1e-7)
+        mean = _C.sum(x * kept, dims, True) / total
+        variance = _C.sum(_C.square(x - mean) * kept, dims, True) / total
+        out = (x - mean) * _C.rsqrt(variance + self.epsilon)
+        if self.gamma is not None:
+            out = out * self.gamma.reshape(shape)
+        if self.beta is not None:
+            out = out + self.beta.reshape(shape)
+        return out, mean.detach().reshape(-1), variance.detach().reshape(-1)
 
 
 class LayerNormalization(_Normalization):
