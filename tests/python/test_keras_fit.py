@@ -1,5 +1,7 @@
 """gradstone.keras: what fit and its kin take, print and give."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -239,3 +241,43 @@ def test_validation_of_a_split_has_its_steps_and_batch_size():
         verbose=0, callbacks=[Watch()],
     )  # fmt: skip
     assert sizes == [0, 1, 2]
+
+
+def test_losses_and_metrics_have_keras_arguments_in_its_order():
+    def arguments(cls):
+        return " ".join(inspect.signature(cls).parameters)
+
+    k, m = keras.losses, keras.metrics
+    assert arguments(k.MeanSquaredError) == "reduction name dtype"
+    assert arguments(k.Huber) == "delta reduction name dtype"
+    assert (
+        arguments(k.CategoricalCrossentropy)
+        == "from_logits label_smoothing axis reduction name dtype"
+    )
+    assert (
+        arguments(k.SparseCategoricalCrossentropy)
+        == "from_logits ignore_class reduction axis name dtype"
+    )
+    assert arguments(m.BinaryAccuracy) == "name dtype threshold"
+    assert arguments(m.TopKCategoricalAccuracy) == "k name dtype"
+    loss = k.Huber(0.5, "sum")
+    assert loss.get_config() == {
+        "delta": 0.5,
+        "reduction": "sum",
+        "name": "huber_loss",
+        "dtype": None,
+    }
+    assert type(k.Huber.from_config(loss.get_config())) is k.Huber
+
+    class Own(k.Huber):
+        def __init__(self, width=2.0):
+            super().__init__(width, name="own")
+
+    assert arguments(Own) == "width" and Own(3.0).get_config() == {"width": 3.0}
+    for wrong in (
+        lambda: k.Huber(foo=1),
+        lambda: k.Huber(1.0, delta=2.0),
+        lambda: m.Accuracy(*"abc"),
+    ):
+        with pytest.raises(TypeError, match=r"takes the arguments .*name, dtype, got"):
+            wrong()

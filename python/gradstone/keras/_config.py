@@ -48,11 +48,11 @@ class Configured:
         from inspect import Parameter, signature
 
         args, kwargs = self._arguments
-        call = signature(type(self).__init__)
-        bound = call.bind(self, *args, **kwargs)
+        call = signature(type(self))
+        bound = call.bind(*args, **kwargs)
         bound.apply_defaults()
         config: dict[str, Any] = {}
-        for name, value in list(bound.arguments.items())[1:]:
+        for name, value in bound.arguments.items():
             kind = call.parameters[name].kind
             if kind == Parameter.VAR_KEYWORD:
                 config.update(value)
@@ -69,6 +69,42 @@ class Configured:
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Made anew with these arguments."""
         return cls(**config)
+
+
+class _Signature:
+    """A class's signature, made when ``inspect`` asks: importing that takes longer than this
+    package."""
+
+    def __init__(self, init: Callable[..., None], arguments: dict[str, Any]) -> None:
+        self.init, self.arguments = init, arguments
+
+    def __get__(self, made: Any, cls: Any) -> Any:
+        from inspect import Parameter, Signature
+
+        if cls.__init__ is not self.init:
+            raise AttributeError  # a subclass with a constructor of its own
+        kind = Parameter.POSITIONAL_OR_KEYWORD
+        return Signature([Parameter(n, kind, default=v) for n, v in self.arguments.items()])
+
+
+def class_of(fn: Callable[..., Any], base: type, name: str, arguments: dict[str, Any]) -> Any:
+    """A class whose objects are ``base(fn, ...)``, with these arguments in this order and with
+    these defaults."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        given = dict(zip(arguments, args))
+        if len(args) > len(arguments) or set(kwargs) - (set(arguments) - set(given)):
+            raise TypeError(
+                f"{name}() takes the arguments {', '.join(arguments)}, got {args} and {kwargs}."
+            )
+        base.__init__(self, fn, **(arguments | given | kwargs))  # type: ignore[misc]
+
+    body = {
+        "__init__": __init__,
+        "__doc__": fn.__doc__,
+        "__signature__": _Signature(__init__, arguments),
+    }
+    return type(name, (base,), body | {"__module__": base.__module__})
 
 
 def _name_of(cls: type) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
-from gradstone.keras._config import Configured
+from gradstone.keras._config import Configured, class_of
 from gradstone.keras._tensor import from_host, wrap
 from gradstone.nn import functional as F
 
@@ -274,6 +274,7 @@ class LossFunctionWrapper(Loss):
         fn: LossFunction,
         reduction: str | None = _MEAN,
         name: str | None = None,
+        dtype: Any = None,
         **options: Any,
     ) -> None:
         super().__init__(name or getattr(fn, "__name__", None), reduction)
@@ -283,94 +284,45 @@ class LossFunctionWrapper(Loss):
         return self.fn(y_true, y_pred, **self.options)
 
 
-def _loss(name: str, fn: LossFunction) -> type[LossFunctionWrapper]:
-    """The class of a loss whose function has no options."""
-
-    def __init__(
-        self: Any, reduction: str | None = _MEAN, name: str = fn.__name__, dtype: Any = None
-    ) -> None:
-        LossFunctionWrapper.__init__(self, fn, reduction, name)
-
-    body = {"__init__": __init__, "__doc__": fn.__doc__, "__module__": __name__}
-    return type(name, (LossFunctionWrapper,), body)
+def _loss(class_name: str, fn: LossFunction, **options: Any) -> Any:
+    """The class of a loss: the function's options, then how it is reduced and called."""
+    common = {"reduction": _MEAN, "name": fn.__name__, "dtype": None}
+    return class_of(fn, LossFunctionWrapper, class_name, options | common | options)
 
 
 MeanSquaredError = _loss("MeanSquaredError", mean_squared_error)
 MeanAbsoluteError = _loss("MeanAbsoluteError", mean_absolute_error)
 MeanAbsolutePercentageError = _loss("MeanAbsolutePercentageError", mean_absolute_percentage_error)
 MeanSquaredLogarithmicError = _loss("MeanSquaredLogarithmicError", mean_squared_logarithmic_error)
+Huber = _loss("Huber", huber, delta=1.0, reduction=_MEAN, name="huber_loss")
 LogCosh = _loss("LogCosh", log_cosh)
 Hinge = _loss("Hinge", hinge)
 SquaredHinge = _loss("SquaredHinge", squared_hinge)
 KLDivergence = _loss("KLDivergence", kl_divergence)
 Poisson = _loss("Poisson", poisson)
-
-
-class Huber(LossFunctionWrapper):
-    """Half the square below delta, linear above."""
-
-    def __init__(
-        self,
-        delta: float = 1.0,
-        reduction: str | None = _MEAN,
-        name: str = "huber_loss",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(huber, reduction, name, delta=delta)
-
-
-class CosineSimilarity(LossFunctionWrapper):
-    """Minus the cosine of the angle."""
-
-    def __init__(
-        self,
-        axis: int = -1,
-        reduction: str | None = _MEAN,
-        name: str = "cosine_similarity",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(cosine_similarity, reduction, name, axis=axis)
-
-
-class CategoricalCrossentropy(LossFunctionWrapper):
-    """Against probabilities of the classes, such as one-hot rows."""
-
-    _function: LossFunction = staticmethod(categorical_crossentropy)
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = _MEAN,
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
-        super().__init__(type(self)._function, reduction, name, **options)
-
-
-class BinaryCrossentropy(CategoricalCrossentropy):
-    """Against 0 and 1, or probabilities."""
-
-    _function: LossFunction = staticmethod(binary_crossentropy)
-
-
-class SparseCategoricalCrossentropy(LossFunctionWrapper):
-    """Against classes as whole numbers."""
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        ignore_class: int | None = None,
-        reduction: str | None = _MEAN,
-        axis: int = -1,
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
-        super().__init__(sparse_categorical_crossentropy, reduction, name, **options)
-
+CosineSimilarity = _loss("CosineSimilarity", cosine_similarity, axis=-1)
+CategoricalCrossentropy = _loss(
+    "CategoricalCrossentropy",
+    categorical_crossentropy,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+)
+SparseCategoricalCrossentropy = _loss(
+    "SparseCategoricalCrossentropy",
+    sparse_categorical_crossentropy,
+    from_logits=False,
+    ignore_class=None,
+    reduction=_MEAN,  # before the axis, as Keras has it
+    axis=-1,
+)
+BinaryCrossentropy = _loss(
+    "BinaryCrossentropy",
+    binary_crossentropy,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+)
 
 # ------------------------------------------------------------------------------------------- names
 

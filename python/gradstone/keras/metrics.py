@@ -11,7 +11,7 @@ from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.keras import initializers, losses
-from gradstone.keras._config import Configured
+from gradstone.keras._config import Configured, class_of
 from gradstone.keras._tensor import Variable, alias, from_host, wrap
 from gradstone.keras.backend import snake_case, unique_name
 from gradstone.keras.losses import as_pair, tensor_of, weight_for
@@ -179,27 +179,31 @@ class MeanMetricWrapper(Mean):
             super().update_state(self._fn(y_true, y_pred, **self._options), sample_weight)
 
 
-def _mean_of(name: str, fn: Callable[..., Any], **given: Any) -> type[MeanMetricWrapper]:
-    """A class whose objects average `fn`, which takes the options in `given`."""
-    default = snake_case(name)
-
-    def __init__(self: Any, name: str | None = default, dtype: Any = None, **options: Any) -> None:
-        unknown = set(options) - set(given)
-        if unknown:
-            raise TypeError(f"{type(self).__name__} got an unexpected argument {unknown.pop()!r}.")
-        MeanMetricWrapper.__init__(self, fn, name, **(given | options))
-
-    body = {"__init__": __init__, "__doc__": fn.__doc__, "__module__": __name__}
-    return type(name, (MeanMetricWrapper,), body)
+def _mean_of(class_name: str, fn: Callable[..., Any], **options: Any) -> Any:
+    """The class of a metric that averages `fn`, which takes these options after the name, unless
+    the name is among them."""
+    common = {"name": snake_case(class_name), "dtype": None}
+    arguments = options if "name" in options else common | options
+    return class_of(fn, MeanMetricWrapper, class_name, arguments)
 
 
 Accuracy = _mean_of("Accuracy", _equal)
 BinaryAccuracy = _mean_of("BinaryAccuracy", binary_accuracy, threshold=0.5)
 CategoricalAccuracy = _mean_of("CategoricalAccuracy", categorical_accuracy)
 SparseCategoricalAccuracy = _mean_of("SparseCategoricalAccuracy", sparse_categorical_accuracy)
-TopKCategoricalAccuracy = _mean_of("TopKCategoricalAccuracy", top_k_categorical_accuracy, k=5)
+TopKCategoricalAccuracy = _mean_of(
+    "TopKCategoricalAccuracy",
+    top_k_categorical_accuracy,
+    k=5,
+    name="top_k_categorical_accuracy",
+    dtype=None,
+)
 SparseTopKCategoricalAccuracy = _mean_of(
-    "SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, k=5
+    "SparseTopKCategoricalAccuracy",
+    sparse_top_k_categorical_accuracy,
+    k=5,
+    name="sparse_top_k_categorical_accuracy",
+    dtype=None,
 )
 MeanSquaredError = _mean_of("MeanSquaredError", losses.mean_squared_error)
 MeanAbsoluteError = _mean_of("MeanAbsoluteError", losses.mean_absolute_error)
