@@ -193,8 +193,16 @@ def test_a_callback_may_unfreeze_layers_between_epochs():
     assert (kernels[0] == kernels[1]).all() and (kernels[1] != kernels[2]).any()
 
 
-def test_optimizers_by_class_and_by_position():
+def test_optimizers_by_class_and_by_position_and_their_state():
     assert isinstance(keras.optimizers.get(keras.optimizers.Adam), keras.optimizers.Adam)
+    for optimizer, slots in (
+        (keras.optimizers.RMSprop(), 1),
+        (keras.optimizers.RMSprop(momentum=0.5), 2),
+        (keras.optimizers.RMSprop(momentum=0.5, centered=True), 3),
+    ):
+        model = compiled(optimizer=optimizer)
+        model.fit(rows(), rows(1, 20, 3), verbose=0)
+        assert optimizer.count_params() == slots * model.count_params() + 2
     nadam = keras.optimizers.Nadam(0.1, 0.8, 0.99, 1e-6)
     assert (nadam.beta_1, nadam.beta_2, nadam.epsilon) == (0.8, 0.99, 1e-6)
 
