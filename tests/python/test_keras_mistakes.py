@@ -21,6 +21,7 @@ from keras_models import compiled, rows, small
         (lambda: layers.Conv2D(3, (3, 0)), ValueError, r"kernel_size.*\(3, 0\)"),
         (lambda: layers.Conv2D(3, 5)(np.zeros((1, 4, 4, 1))), ValueError, "size 4.*size 5"),
         (lambda: layers.Conv2D(3, 3, data_format="channels_first"), ValueError, "channels_last"),
+        (lambda: layers.Flatten(data_format="channels_first"), ValueError, "channels_last"),
         (lambda: layers.Dropout(1.5), ValueError, "rate=1.5"),
         (lambda: layers.Reshape((4,))(keras.Input((6,))), ValueError, "unchanged"),
         (lambda: layers.LSTM(3)(np.zeros((2, 5))), ValueError, "ndim=3, found ndim=2"),

@@ -21,9 +21,10 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.data_format = checked_format(data_format)
 
     def call(self, inputs: Tensor) -> Tensor:
-        return inputs.reshape(inputs.size(0), -1) if inputs.dim() > 1 else inputs.unsqueeze(-1)
+        return inputs.flatten(1) if inputs.dim() > 1 else inputs.unsqueeze(-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         rest = input_shape[1:]
