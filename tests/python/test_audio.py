@@ -402,3 +402,19 @@ def test_real_recordings():
     assert np.bincount(test.targets).tolist() == [30] * 10
     seconds = sum(len(s) for s in train.samples + test.samples) / 8000
     assert 390 < seconds < 392
+
+
+def test_silence_has_a_finite_logarithm():
+    for floor in (1e-10, 1e-60):
+        logs = audio.log_mel_spectrogram(gs.zeros(800), 8000, n_mels=20, floor=floor)
+        assert bool(gs.isfinite(logs).all())
+    quiet = audio.log_mel_spectrogram(gs.zeros(800, dtype=gs.float64), 8000, n_mels=20, floor=1e-60)
+    assert quiet.min().item() == pytest.approx(math.log(1e-60))
+
+
+def test_samples_of_16_bits():
+    x = gs.sin(gs.arange(400.0))
+    for dtype in (gs.float16, gs.bfloat16):
+        same = audio.stft(x.to(dtype), 64)
+        assert same.dtype == gs.float32
+        assert same.tolist() == audio.stft(x.to(dtype).float(), 64).tolist()

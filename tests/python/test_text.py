@@ -312,3 +312,24 @@ def test_checksums_are_those_of_the_real_files():
     assert md5(pairs).hexdigest() == text.TranslationPairs.resources["deu.txt"][1]
     plays = (DATA / "tinyshakespeare" / "input.txt").read_bytes()
     assert md5(plays).hexdigest() == text.TinyShakespeare.resources["input.txt"][1]
+
+
+def test_marks_belong_to_their_letters():
+    assert text.words("Cafe\u0301, e\u0301te\u0301!") == ["cafe\u0301", ",", "e\u0301te\u0301", "!"]
+    assert text.words("हिन्दी है") == ["हिन्दी", "है"]
+    assert text.words("a\u0301b plain") == ["a\u0301b", "plain"]
+    assert text.words("\u0301") == ["\u0301"]
+
+
+def test_an_empty_vocabulary_is_not_replaced():
+    empty = text.Vocab([])
+    with pytest.raises(KeyError, match="'a' is not among the 0 tokens"):
+        text.CharacterDataset("abcd", 2, vocab=empty)
+    with pytest.raises(KeyError):
+        text.WordDataset("a b c d", 2, vocab=empty)
+
+
+def test_whole_numbers_beside_fractions():
+    padded = text.pad_sequence([[1, 2], [0.5], []], True)
+    assert padded.dtype == gs.float32
+    assert padded.tolist() == [[1, 2], [0.5, 0], [0, 0]]

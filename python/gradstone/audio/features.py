@@ -88,7 +88,8 @@ def log_mel_spectrogram(
         "log_mel_spectrogram", x, sample_rate, n_fft, hop_length, n_mels, f_min, f_max, 2.0,
         scale, norm, stft,
     )  # fmt: skip
-    return _C.from_numpy(np.log(np.maximum(values, values.dtype.type(floor))))
+    least = max(floor, float(np.finfo(values.dtype).tiny))  # a number of this dtype, above 0
+    return _C.from_numpy(np.log(np.maximum(values, values.dtype.type(least))))
 
 
 def mfcc(

@@ -32,7 +32,10 @@ def _hann(length: int, periodic: bool = True) -> np.ndarray:
 
 def samples_of(op: str, x: Any) -> np.ndarray:
     """Samples (..., time) as float32 or float64."""
-    values = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+    if isinstance(x, Tensor):
+        x = x.detach().cpu()
+        x = (x.float() if x.dtype == _C.bfloat16 else x).numpy()
+    values = np.asarray(x)
     if values.ndim == 0:
         raise ValueError(f"[{op}] expected samples of shape (..., time), got a single number.")
     if values.dtype.kind not in "fiu":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 from gradstone import _C, _creation
@@ -22,7 +23,8 @@ def pad_sequence(
     """Sequences (L_i, ...) with equal further dimensions as one tensor (max L, B, ...), or (B, max
     L, ...) with batch_first; PyTorch's function of this name. Lists of numbers are taken too.
 
-    ValueError for no sequence, or further dimensions that differ.
+    Of different dtypes, as of numbers, comes the one that holds them all. ValueError for no
+    sequence, or further dimensions that differ.
     """
     if padding_side not in ("left", "right"):
         raise ValueError(f"padding_side should be 'left' or 'right', got {padding_side!r}")
@@ -38,15 +40,16 @@ def pad_sequence(
             )
     longest = max(t.size(0) for t in tensors)
     # An empty list has no type of its own: the others say what the batch holds.
-    first = next((t for t in tensors if t.size(0)), tensors[0])
+    filled = [t for t in tensors if t.size(0)] or tensors[:1]
+    dtype = reduce(_C.promote_types, (t.dtype for t in filled))
     rows = []
     for t in tensors:
         missing = longest - t.size(0)
         if missing:
-            fill = _C._full((missing, *rest), padding_value, first.dtype, first.device)
-            t = t.to(first.dtype)
+            fill = _C._full((missing, *rest), padding_value, dtype, t.device)
+            t = t.to(dtype)
             t = _C.cat([t, fill] if padding_side == "right" else [fill, t], 0)
-        rows.append(t)
+        rows.append(t.to(dtype))
     return _C.stack(rows, 0 if batch_first else 1)
 
 

@@ -62,7 +62,7 @@ class CharacterDataset(BlockDataset):
     def __init__(
         self, text: str, block_size: int, stride: int = 1, vocab: Vocab | None = None
     ) -> None:
-        self.vocab = vocab or Vocab(sorted(set(text)))
+        self.vocab = Vocab(sorted(set(text))) if vocab is None else vocab
         super().__init__(self.vocab.encode(text), block_size, stride)
 
 
@@ -79,5 +79,5 @@ class WordDataset(BlockDataset):
         min_count: int = 1,
     ) -> None:
         tokens = words(text)
-        self.vocab = vocab or Vocab.build(tokens, min_count, unk="<unk>")
+        self.vocab = Vocab.build(tokens, min_count, unk="<unk>") if vocab is None else vocab
         super().__init__(self.vocab.encode(tokens), block_size, stride)

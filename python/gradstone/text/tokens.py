@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
-# A word with its inner apostrophes (don't, wall's), or one sign that is neither word nor space.
-_WORD = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
+
+@lru_cache(16)
+def _pattern(marks: str) -> re.Pattern[str]:
+    """A word with its inner apostrophes (don't, wall's), or one sign that is neither word nor
+    space. `marks` go on with a word: to `re` accents and vowel signs are no part of one."""
+    word = rf"\w[\w{re.escape(marks)}]*"
+    return re.compile(rf"{word}(?:['\u2019]{word})*|[^\w\s]")
+
 
 # Letters that Unicode does not decompose into a base letter and a mark.
 _LETTERS = str.maketrans(
@@ -19,12 +26,17 @@ _LETTERS = str.maketrans(
 
 
 def words(text: str, lower: bool = True) -> list[str]:
-    """Words (runs of letters, digits and _, with inner apostrophes) and single punctuation signs.
+    """Words (runs of letters with their marks, digits and _, with inner apostrophes) and single
+    punctuation signs.
 
     >>> words("Don't stop!")
     ["don't", 'stop', '!']
     """
-    return _WORD.findall(text.lower() if lower else text)
+    text = text.lower() if lower else text
+    marks = ""
+    if not text.isascii():
+        marks = "".join(sorted(c for c in set(text) if unicodedata.category(c)[0] == "M"))
+    return _pattern(marks).findall(text)
 
 
 def characters(text: str) -> list[str]:
