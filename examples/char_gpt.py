@@ -139,13 +139,17 @@ def evaluate(model, dataset, batch_size=32):
 
 
 def generate(model, vocab, start, length, temperature):
-    """`start` and `length` more characters, each drawn from the network's probabilities."""
+    """`start` and `length` more characters, each drawn from the network's probabilities; at a
+    temperature of 0 the most likely."""
     ids = vocab.encode(start)
     model.eval()
     with gs.no_grad():
         for _ in range(length):
             logits = model(gs.tensor([ids[-model.block :]]))[0, -1]
-            ids.append(gs.multinomial(F.softmax(logits / temperature, -1), 1).item())
+            if temperature == 0:
+                ids.append(logits.argmax().item())
+            else:
+                ids.append(gs.multinomial(F.softmax(logits / temperature, -1), 1).item())
     return "".join(vocab.decode(ids))
 
 
@@ -224,7 +228,7 @@ def main():
     try:
         plays = TinyShakespeare(args.data, download=args.download)
     except (OSError, RuntimeError) as error:
-        sys.exit(f"char_gpt: {error}")
+        sys.exit(f"char_gpt: {error} (--data names the folder, --download fetches the files)")
     text = plays.text[: args.limit]
     cut = len(text) * 9 // 10
     vocab = CharacterDataset(text, args.block).vocab

@@ -61,7 +61,10 @@ def load(folder, part, limit):
         files = sorted(folder.glob(name))
         if not files:
             sys.exit(f"dcgan: there is no file {name} in {folder}; --data names the folder")
-        arrays.append(gs.from_numpy(read_idx(files[0])[:limit]))
+        try:
+            arrays.append(gs.from_numpy(read_idx(files[0])[:limit]))
+        except RuntimeError as error:
+            sys.exit(f"dcgan: {error}")
     return TensorDataset(arrays[0].float().unsqueeze(1) / 127.5 - 1, arrays[1].long())
 
 

@@ -80,7 +80,10 @@ def load(folder, part, limit=None):
         files = sorted(folder.glob(f"{part}*-{kind}-ubyte*"))
         if not files:
             sys.exit(f"distill_prune: there is no {part}-{kind}-ubyte(.gz) in {folder}; see --data")
-        arrays.append(gs.from_numpy(read_idx(files[0])[:limit]))
+        try:
+            arrays.append(gs.from_numpy(read_idx(files[0])[:limit]))
+        except RuntimeError as error:
+            sys.exit(f"distill_prune: {error}")
     return TensorDataset((arrays[0].float().unsqueeze(1) / 255 - 0.1307) / 0.3081, arrays[1].long())
 
 

@@ -132,7 +132,7 @@ def main():
         train_set = Clothes(args.data, "train", args.limit, moved)
         test_set = Clothes(args.data, "t10k", args.limit, plain)
     except (OSError, RuntimeError) as error:
-        sys.exit(f"fashion_cnn: {error}; --data names the folder, --download fetches the files")
+        sys.exit(f"fashion_cnn: {error} (--data names the folder, --download fetches the files)")
     train_loader = DataLoader(train_set, batch_size=args.batch_size, shuffle=True, drop_last=True)
     test_loader = DataLoader(test_set, batch_size=500)
     model = make_model()

@@ -124,7 +124,7 @@ def main():
     gs.manual_seed(args.seed)
     try:
         train_set, test_set = load(args.data, args.limit, args.seed)
-    except OSError as error:
+    except (OSError, EOFError, ValueError) as error:
         sys.exit(f"linear_regression: {error} (--data names the folder with the diabetes files)")
     print(f"{len(train_set)} patients to train on, {len(test_set)} held out, {len(COLUMNS)} values")
 

@@ -126,7 +126,7 @@ def main():
     folder = args.data / "tabular" if (args.data / "tabular").is_dir() else args.data
     try:
         sets = {name: load(folder / file, args.seed) for name, file in FILES.items()}
-    except OSError as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"logistic_regression: {error} (--data names the folder with the three files)")
 
     start = time.perf_counter()

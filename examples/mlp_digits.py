@@ -50,8 +50,11 @@ def load(folder, part, limit):
     for kind in ("images-idx3", "labels-idx1"):
         files = sorted(folder.glob(f"{part}*-{kind}-ubyte*"))
         if not files:
-            sys.exit(f"mlp_digits: there is no {part}-{kind}-ubyte(.gz) in {folder}")
-        arrays.append(gs.from_numpy(read_idx(files[0])[:limit]))
+            sys.exit(f"mlp_digits: there is no {part}-{kind}-ubyte(.gz) in {folder}; see --data")
+        try:
+            arrays.append(gs.from_numpy(read_idx(files[0])[:limit]))
+        except RuntimeError as error:
+            sys.exit(f"mlp_digits: {error}")
     return TensorDataset(arrays[0].float().flatten(1) / 255, arrays[1].long())
 
 

@@ -222,7 +222,7 @@ def main():
         train_set = load(args.data, True, args.download)
         test_set = load(args.data, False, args.download)
     except (OSError, RuntimeError) as error:
-        sys.exit(f"mnist_cnn: {error}")
+        sys.exit(f"mnist_cnn: {error} (--data names the folder, --download fetches the files)")
     if args.epochs is None:
         args.epochs = 3 if len(train_set) > 20_000 else 6
     model = ConvNet()

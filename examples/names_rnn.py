@@ -164,7 +164,7 @@ def main():
             for split in ("train", "test")
         )
     except (OSError, RuntimeError) as error:
-        sys.exit(f"names_rnn: {error}")
+        sys.exit(f"names_rnn: {error} (--data names the folder, --download fetches the files)")
     step = 1 if args.limit is None else max(1, len(train_names) // args.limit)
     train_samples, test_samples = train_names.samples[::step], test_names.samples[::step]
     letters = (letter for name, _ in train_samples for letter in name)

@@ -72,7 +72,10 @@ def load(folder, part, limit=None):
         files = sorted(folder.glob(f"{part}*-{kind}-ubyte*"))
         if not files:
             sys.exit(f"saliency: there is no {part}-{kind}-ubyte(.gz) in {folder}; see --data")
-        arrays.append(gs.from_numpy(read_idx(files[0])[:limit]))
+        try:
+            arrays.append(gs.from_numpy(read_idx(files[0])[:limit]))
+        except RuntimeError as error:
+            sys.exit(f"saliency: {error}")
     return TensorDataset(arrays[0].float().unsqueeze(1) / 255, arrays[1].long())
 
 

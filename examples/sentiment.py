@@ -192,7 +192,7 @@ def main():
             for split in ("train", "test")
         )
     except (OSError, RuntimeError) as error:
-        sys.exit(f"sentiment: {error}")
+        sys.exit(f"sentiment: {error} (--data names the folder, --download fetches the files)")
     samples = train_set.samples[: args.limit]
     vocab = Vocab.build(
         (word for sentence, _ in samples for word in words(sentence)),

@@ -220,7 +220,7 @@ def main():
             SpokenDigits(args.data, split, download=args.download) for split in ("train", "test")
         ]
     except (OSError, RuntimeError) as error:
-        sys.exit(f"spoken_digits: {error}")
+        sys.exit(f"spoken_digits: {error} (--data names the folder, --download fetches the files)")
     start = time.perf_counter()
     train_set = Spectrograms(recordings[0], args.limit, np.random.default_rng(args.seed))
     test_set = Spectrograms(recordings[1], args.limit)

@@ -267,7 +267,7 @@ def main():
             for split in ("train", "test")
         ]
     except (OSError, RuntimeError) as error:
-        sys.exit(f"translation: {error}")
+        sys.exit(f"translation: {error} (--data names the folder, --download fetches the files)")
     parts = [
         [(words(german), words(english)) for german, english in part[: args.limit]]
         for part in pairs

@@ -55,7 +55,10 @@ def load(folder, part, limit):
     files = sorted(folder.glob(f"{part}*-images-idx3-ubyte*"))
     if not files:
         sys.exit(f"vae: there is no {part}-images-idx3-ubyte(.gz) in {folder}; --data names it")
-    return gs.from_numpy(read_idx(files[0])[:limit]).float().unsqueeze(1) / 255
+    try:
+        return gs.from_numpy(read_idx(files[0])[:limit]).float().unsqueeze(1) / 255
+    except RuntimeError as error:
+        sys.exit(f"vae: {error}")
 
 
 class VAE(nn.Module):

@@ -191,7 +191,7 @@ def main():
     try:
         sentences = read_sentences(args)
     except (OSError, RuntimeError) as error:
-        sys.exit(f"word_vectors: {error}")
+        sys.exit(f"word_vectors: {error} (--data names the folder, --download fetches the files)")
     order = rng.permutation(len(sentences))
     held_out = [sentences[i] for i in order[: len(order) // 20]]
     sentences = [sentences[i] for i in order[len(order) // 20 :]]

@@ -222,3 +222,16 @@ def test_the_gallery_says_what_the_logs_say():
         assert f"](gallery/{name}.png)" in page
     for link in re.findall(r"\]\(gallery/([^)]+)\)", page):
         assert (folder / link).stat().st_size < 100_000, link
+
+
+@pytest.mark.parametrize("name", ["mlp_digits", "vae", "dcgan", "saliency", "distill_prune"])
+def test_says_which_file_is_damaged(name, tmp_path):
+    for part in ("train", "t10k"):
+        for kind in ("images-idx3", "labels-idx1"):
+            (tmp_path / f"{part}-{kind}-ubyte").write_bytes(b"damaged")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / f"{name}.py"), "--data", str(tmp_path)],
+        capture_output=True, text=True, cwd=tmp_path, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert re.fullmatch(rf"{name}: .*train-images-idx3-ubyte is not an IDX file\.\n", done.stderr)

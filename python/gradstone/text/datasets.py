@@ -131,7 +131,8 @@ class NamesByLanguage(Dataset[tuple[Any, Any]]):
 
 class SentimentSentences(Dataset[tuple[Any, Any]]):
     """3,000 sentences of reviews, half of them positive (Kotzias et al., 2015): items (sentence,
-    label), 1 for positive. `sources` is any of amazon, imdb and yelp.
+    label), 1 for positive. `sources` is any of amazon, imdb and yelp. Eighteen sentences are there
+    twice, and of some one is in each part of a split.
 
     Reads <source>_labelled.txt (amazon_cells_labelled.txt) in root or root/sentiment-sentences.
     """
