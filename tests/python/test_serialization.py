@@ -209,6 +209,19 @@ def test_headers_of_every_length():
         assert list(gs.load(file)) == list(state)
 
 
+def test_expanded_tensors_are_stored_once():
+    x = gs.arange(3.0).expand(1_000_000, 1_000_000, 3)
+    file = io.BytesIO()
+    gs.save({"x": x, "y": gs.tensor(7).expand(4)}, file)
+    assert file.tell() < 2000
+    file.seek(0)
+    back = gs.load(file)
+    assert back["x"].shape == x.shape
+    assert back["x"].stride() == x.stride()
+    assert back["x"][5, 7].tolist() == [0, 1, 2]
+    assert back["y"].tolist() == [7] * 4
+
+
 def test_text_of_an_enumeration():
     class Colour(str, enum.Enum):  # noqa: UP042
         RED = "red"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.nn.modules._state import _IncompatibleKeys
 from gradstone.nn.modules.module import Module
@@ -36,25 +37,13 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     FileNotFoundError, or RuntimeError with the reason. No code in a file is ever run.
     """
     from gradstone.serialization import load
-    from gradstone.serialization.format import FORMAT
 
     path = Path(path)
     with path.open("rb") as file:
-        start = file.read(9)
-    if start[8:9] == b"{":
-        import safetensors
-
-        try:
-            with safetensors.safe_open(path, "numpy") as weights:
-                if "format" not in (weights.metadata() or {}) or (
-                    weights.metadata()["format"] != FORMAT
-                ):
-                    # offset_keys: the file's order.
-                    return {k: _tensor(weights, k, path) for k in weights.offset_keys()}
-        except safetensors.SafetensorError as error:
-            raise RuntimeError(
-                f"[load_pretrained] {path} is truncated or damaged: {error}."
-            ) from None
+        if file.read(9)[8:9] == b"{":
+            found = _read_safetensors(path, file)
+            if found is not None:
+                return found
     state = load(path, map_location="cpu")
     for key in ("model", "state_dict", "model_state_dict"):
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
@@ -67,15 +56,41 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _tensor(weights: Any, name: str, path: Path) -> Tensor:
-    from gradstone import serialization
+def _read_safetensors(path: Path, file: BinaryIO) -> dict[str, Tensor] | None:
+    """The tensors of a safetensors file in its order; None when ``gradstone.save`` wrote it.
 
-    dtype = weights.get_slice(name).get_dtype()
-    if dtype not in serialization._SAFETENSORS:
-        raise RuntimeError(
-            f"[load_pretrained] {path}: {name} is of dtype {dtype}, which there is not here."
-        )
-    return _C.from_numpy(weights.get_tensor(name))
+    The library checks the header. The values are read here and not through its memory map: a file
+    that is cut off while it is mapped ends the process.
+    """
+    import safetensors
+
+    from gradstone.serialization.format import FORMAT, SAFETENSORS
+    from gradstone.serialization.reading import from_bytes
+
+    found = {}
+    try:
+        with safetensors.safe_open(path, "numpy") as checked:
+            names = checked.offset_keys()
+            if (checked.metadata() or {}).get("format") == FORMAT:
+                return None
+        file.seek(0)
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        for name in names:
+            entry = header[name]
+            dtype = SAFETENSORS.get(entry["dtype"])
+            if dtype is None:
+                raise RuntimeError(
+                    f"[load_pretrained] {path}: {name} is of dtype {entry['dtype']}, which there "
+                    "is not here."
+                )
+            begin, end = entry["data_offsets"]
+            file.seek(8 + length + begin)
+            values = file.read(end - begin)
+            found[name] = from_bytes(dtype, tuple(entry["shape"]), values)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise RuntimeError(f"[load_pretrained] {path} is truncated or damaged: {error}.") from None
+    return found
 
 
 def match_names(

@@ -140,7 +140,7 @@ def load(
         from gradstone.utils import torch_files
 
         return torch_files.read_torch_file(
-            data, where, lambda raw, dtype: _from_bytes(dtype, (-1,), raw), _placer(map_location)
+            data, where, lambda raw, dtype: from_bytes(dtype, (-1,), raw), _placer(map_location)
         )
     _refuse_foreign(data, where)
     import safetensors
@@ -170,7 +170,7 @@ def load(
         raise RuntimeError(
             f"[load] {where} has changed since it was written: the checksum is wrong."
         )
-    blocks = {name: (dtype, _from_bytes(dtype, shape, raw)) for name, dtype, shape, raw in parts}
+    blocks = {name: (dtype, from_bytes(dtype, shape, raw)) for name, dtype, shape, raw in parts}
     try:
         return _Reader(blocks, _placer(map_location)).decode(json.loads(metadata["structure"]))
     except (KeyError, ValueError, IndexError, TypeError, AttributeError, RecursionError) as error:
@@ -179,6 +179,6 @@ def load(
         ) from None
 
 
-def _from_bytes(dtype: str, shape: tuple[int, ...], data: Any) -> Tensor:
+def from_bytes(dtype: str, shape: tuple[int, ...], data: Any) -> Tensor:
     array = np.frombuffer(bytearray(data), NUMPY[dtype]).reshape(shape)
     return _C.from_numpy(typed(array, dtype))

@@ -32,6 +32,11 @@ def _raw(t: Tensor) -> np.ndarray:
     return array.view(np.uint16) if t.dtype == _C.bfloat16 else array
 
 
+def _expanded(array: np.ndarray) -> bool:
+    """Whether values are there more than once, in one place: a file holds them once."""
+    return any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape))
+
+
 def _span(array: np.ndarray) -> tuple[int, int]:
     """First byte and the one behind the last."""
     from numpy.lib.array_utils import byte_bounds
@@ -160,7 +165,7 @@ class _Writer:
                 (arrays[i][0].ctypes.data, arrays[i][0].shape, arrays[i][0].strides)
                 for i in members
             }
-            if len(windows) == 1:
+            if len(windows) == 1 and not _expanded(array):
                 # One tensor, perhaps met several times: stored as it is.
                 blocks.append(_Block(name, dtype_name(t.dtype), np.asarray(array, order="C")))
                 for i in members:
@@ -175,7 +180,8 @@ class _Writer:
                 window = np.lib.stride_tricks.as_strided(
                     memory[offset:], member.shape, member.strides
                 )
-                window[...] = member
+                once = tuple(slice(0, 1) if step == 0 else slice(None) for step in strides)
+                window[once] = member[once]
                 arrays[i][3].update(
                     at=name, offset=offset, shape=list(member.shape), stride=list(strides)
                 )
