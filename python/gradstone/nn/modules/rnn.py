@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from gradstone import _C
@@ -11,9 +12,11 @@ from gradstone._C import Tensor
 from gradstone._checks import whole
 from gradstone._types import DeviceLike, DTypeLike
 from gradstone.nn import init
+from gradstone.nn.modules._packed import run_packed
 from gradstone.nn.modules._parameters import empty_parameter, optional_parameter
 from gradstone.nn.modules.module import Module
 from gradstone.nn.parameter import Parameter
+from gradstone.nn.utils.rnn import PackedSequence
 
 
 class RNNBase(Module):
@@ -113,29 +116,67 @@ class RNNBase(Module):
                 f"{tuple(input.shape)}."
             )
 
-    def _state(self, state: Tensor | None, input: Tensor, batched: bool, name: str) -> Tensor:
+    def _state(self, state: Tensor | None, batch: int, like: Tensor, name: str) -> Tensor:
         """The given state as (layers * directions, N, H), or zeros."""
-        batch = input.size(0 if self.batch_first else 1)
         shape = (self.num_layers * (1 + self.bidirectional), batch, self.hidden_size)
         if state is None:
-            return _C._full(shape, 0, input.dtype, input.device)
-        if not batched:
-            if state.dim() != 2:
-                raise ValueError(
-                    f"For unbatched 2-D input, {name} should also be 2-D but got {state.dim()}-D "
-                    "tensor"
-                )
-            state = state.unsqueeze(1)
-        elif state.dim() != 3:
-            raise ValueError(
-                f"For batched 3-D input, {name} should also be 3-D but got {state.dim()}-D tensor"
-            )
+            return _C._full(shape, 0, like.dtype, like.device)
         if tuple(state.shape) != shape:
             raise ValueError(
                 f"[{type(self).__name__}] expected {name} of shape {shape}, got "
                 f"{tuple(state.shape)}."
             )
         return state
+
+    def _native(
+        self, x: Tensor, states: Sequence[Tensor], weights: list[Any], options: tuple[Any, ...]
+    ) -> Any:
+        """Output and states after the last step, in one native call."""
+        raise NotImplementedError
+
+    def _forward(self, input: Tensor, given: dict[str, Tensor | None]) -> tuple[Any, list[Tensor]]:
+        """Output and states from an input with or without a batch, or a packed one; `given` are
+        the states with their names."""
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, given)
+        self._check(input)
+        batched = input.dim() == 3
+        for name, state in given.items():
+            if state is not None and state.dim() != input.dim():
+                kind = "batched 3-D" if batched else "unbatched 2-D"
+                raise ValueError(
+                    f"For {kind} input, {name} should also be {input.dim()}-D but got "
+                    f"{state.dim()}-D tensor"
+                )
+        time = 1 if self.batch_first else 0
+        x = input if batched else input.unsqueeze(1 - time)
+        states = [
+            self._state(s if batched or s is None else s.unsqueeze(1), x.size(1 - time), x, name)
+            for name, s in given.items()
+        ]
+        output, *states = self._native(x, states, self._weights(), self._options())
+        if batched:
+            return output, states
+        return output.squeeze(1 - time), [s.squeeze(1) for s in states]
+
+    def _forward_packed(
+        self, input: PackedSequence, given: dict[str, Tensor | None]
+    ) -> tuple[PackedSequence, list[Tensor]]:
+        data, batch_sizes, order, back = input
+        if data.dim() != 2 or data.size(1) != self.input_size:
+            raise ValueError(
+                f"[{type(self).__name__}] expected packed steps of {self.input_size} features, got "
+                f"data of shape {tuple(data.shape)}."
+            )
+        batch = int(batch_sizes[0])
+        states = []
+        for name, s in given.items():
+            state = self._state(s, batch, data, name)
+            states.append(state if order is None else _C.index_select(state, 1, order))
+        output, states = run_packed(self, data, batch_sizes, states)
+        if back is not None:
+            states = [_C.index_select(s, 1, back) for s in states]
+        return input._replace(data=output), states
 
     def _options(self) -> tuple[Any, ...]:
         return (
@@ -146,12 +187,6 @@ class RNNBase(Module):
             self.bidirectional,
             self.batch_first,
         )
-
-    def _batch(self, input: Tensor) -> Tensor:
-        return input.unsqueeze(0 if self.batch_first else 1)
-
-    def _unbatch(self, output: Tensor) -> Tensor:
-        return output.squeeze(0 if self.batch_first else 1)
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"
@@ -171,19 +206,15 @@ class RNNBase(Module):
 class _OneState(RNNBase):
     """Layers with a single state h."""
 
-    def _run(self, input: Tensor, h: Tensor) -> Any:
-        raise NotImplementedError
+    def forward(self, input: Any, hx: Tensor | None = None) -> tuple[Any, Tensor]:
+        """input (T, N, I), (N, T, I) with batch_first, (T, I), or packed; hx (layers * directions,
+        N, H).
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """input (T, N, I), (N, T, I) with batch_first, or (T, I); hx (layers * directions, N, H).
-
-        Gives (output, h_n): output has H (times directions) features, h_n the shape of hx.
+        Gives (output, h_n): output has H (times directions) features and is packed when the input
+        is, h_n has the shape of hx.
         """
-        self._check(input)
-        batched = input.dim() == 3
-        x = input if batched else self._batch(input)
-        output, h = self._run(x, self._state(hx, x, batched, "hx"))
-        return (output, h) if batched else (self._unbatch(output), h.squeeze(1))
+        output, (h,) = self._forward(input, {"hx": hx})
+        return output, h
 
 
 class RNN(_OneState):
@@ -221,8 +252,11 @@ class RNN(_OneState):
         )
         self.nonlinearity = nonlinearity
 
-    def _run(self, input: Tensor, h: Tensor) -> Any:
-        return _C._rnn(input, h, self._weights(), self.nonlinearity, *self._options())
+    def _native(
+        self, x: Tensor, states: Sequence[Tensor], weights: list[Any], options: tuple[Any, ...]
+    ) -> Any:
+        (h,) = states
+        return _C._rnn(x, h, weights, self.nonlinearity, *options)
 
 
 class GRU(_OneState):
@@ -231,8 +265,11 @@ class GRU(_OneState):
 
     gates = 3
 
-    def _run(self, input: Tensor, h: Tensor) -> Any:
-        return _C._gru(input, h, self._weights(), *self._options())
+    def _native(
+        self, x: Tensor, states: Sequence[Tensor], weights: list[Any], options: tuple[Any, ...]
+    ) -> Any:
+        (h,) = states
+        return _C._gru(x, h, weights, *options)
 
 
 class LSTM(RNNBase):
@@ -241,23 +278,22 @@ class LSTM(RNNBase):
 
     gates = 4
 
+    def _native(
+        self, x: Tensor, states: Sequence[Tensor], weights: list[Any], options: tuple[Any, ...]
+    ) -> Any:
+        h, c = states
+        return _C._lstm(x, h, c, weights, *options)
+
     def forward(
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """input (T, N, I), (N, T, I) with batch_first, or (T, I); hx = (h, c), each (layers *
-        directions, N, H). Gives (output, (h_n, c_n))."""
-        self._check(input)
-        batched = input.dim() == 3
-        x = input if batched else self._batch(input)
+        self, input: Any, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Any, tuple[Tensor, Tensor]]:
+        """input (T, N, I), (N, T, I) with batch_first, (T, I), or packed; hx = (h, c), each (layers
+        * directions, N, H). Gives (output, (h_n, c_n)); the output is packed when the input is."""
         if hx is not None and not (isinstance(hx, (tuple, list)) and len(hx) == 2):
             raise TypeError(f"[LSTM] expected hx to be a pair (h, c), got {type(hx).__name__}.")
         h0, c0 = (None, None) if hx is None else hx
-        h = self._state(h0, x, batched, "hx")
-        c = self._state(c0, x, batched, "cx")
-        output, h_n, c_n = _C._lstm(x, h, c, self._weights(), *self._options())
-        if batched:
-            return output, (h_n, c_n)
-        return self._unbatch(output), (h_n.squeeze(1), c_n.squeeze(1))
+        output, (h, c) = self._forward(input, {"hx": h0, "cx": c0})
+        return output, (h, c)
 
 
 # ------------------------------------------------------------------------------------------ cells

@@ -1,4 +1,4 @@
-"""Gradients limited, parameters as one vector, sequences padded."""
+"""Gradients limited, parameters as one vector, sequences of different lengths."""
 
 from gradstone.nn.utils import rnn
 from gradstone.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_, get_total_norm
