@@ -4,6 +4,7 @@ import collections
 import io
 import pickle
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,34 @@ def test_values_and_dtypes(name):
     layer = nn.Linear(3, 2)
     layer.load_state_dict(found["layer"])
     assert layer.weight.tolist() == [[0.5] * 3] * 2
+
+
+@pytest.mark.parametrize("name", ["kinds.pt", "kinds_old.pt"])
+def test_what_else_checkpoints_hold(name):
+    found = gs.load(FILES / name)
+    assert found["schedule"]["milestones"] == Counter({2: 1, 4: 2})
+    assert found["names"] == {"a", "b"}
+    assert found["device"] == gs.device("cuda:1") and found["dtype"] is gs.bfloat16
+    assert found["best"] == np.float32(0.75) and type(found["best"]) is np.float32
+    assert found["array"].tolist() == [0, 1, 2]
+    optimizer = gs.optim.SGD([nn.Parameter(gs.ones(1))], lr=0.1)
+    schedule = gs.optim.lr_scheduler.MultiStepLR(optimizer, [9])
+    schedule.load_state_dict(found["schedule"])
+    for _ in range(4):
+        optimizer.step()
+        schedule.step()
+    assert schedule.get_last_lr() == pytest.approx([0.1 * 0.1**3])
+
+
+@pytest.mark.parametrize("part", [b"c__builtin__\nset\n", b"ccollections\nCounter\n"])
+def test_sets_and_counters_hold_plain_items(part):
+    item = b"c__builtin__\nset\n"
+    held = b"}(" + item + b"K\x01u" if b"Counter" in part else b"](" + item + b"e"
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("x/data.pkl", b"\x80\x02" + part + held + b"\x85R.")
+    with pytest.raises(RuntimeError, match="a number or text was expected, not a Name"):
+        gs.load(io.BytesIO(archive.getvalue()))
 
 
 @BOTH

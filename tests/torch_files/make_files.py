@@ -6,6 +6,7 @@ What they hold is in ``contents``, which test_torch_files.py compares with.
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import torch
 
 HERE = Path(__file__).parent
@@ -34,9 +35,26 @@ def contents():
     }
 
 
+def kinds():
+    """What checkpoints hold beside tensors; a schedule's milestones are a Counter."""
+    layer = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [2, 4, 4])
+    return {
+        "schedule": schedule.state_dict(),
+        "names": {"a", "b"},
+        "device": torch.device("cuda", 1),
+        "dtype": torch.bfloat16,
+        "best": np.float32(0.75),
+        "array": np.arange(3),
+    }
+
+
 if __name__ == "__main__":
     torch.manual_seed(0)
     torch.save(contents(), HERE / "checkpoint.pt")
     torch.save(contents(), HERE / "checkpoint_old.pt", _use_new_zipfile_serialization=False)
     torch.save(contents()["layer"], HERE / "linear.pt")
+    torch.save(kinds(), HERE / "kinds.pt")
+    torch.save(kinds(), HERE / "kinds_old.pt", _use_new_zipfile_serialization=False)
     torch.save(torch.nn.Linear(2, 2), HERE / "module.pt")

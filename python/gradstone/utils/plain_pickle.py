@@ -51,6 +51,8 @@ _KNOWN = {
     "numpy._core.multiarray _reconstruct": "reconstruct",
     "numpy.core.numeric _frombuffer": "frombuffer",
     "numpy._core.numeric _frombuffer": "frombuffer",
+    "numpy.core.multiarray scalar": "scalar",
+    "numpy._core.multiarray scalar": "scalar",
     "_codecs encode": "encode",
     "__builtin__ bytes": "no bytes",  # how Python 3 writes b"" for Python 2
 }
@@ -215,6 +217,9 @@ def _made(kind: str, arguments: tuple[Any, ...]) -> Any:
         return b""
     if kind == "dtype":
         return _DType(arguments[0])
+    if kind == "scalar":
+        dtype, values = arguments
+        return _values(dtype, (), False, values)[()]
     if kind == "reconstruct":
         return _Array()
     if kind == "frombuffer":

@@ -2,8 +2,8 @@
 
 Both forms: the zip archive (PyTorch 1.6 and later) with a pickle ``data.pkl`` and a file for each
 storage, and the older sequence of pickles with the storages behind them. The pickle goes through
-``utils.plain_pickle``, which stands in for tensors, parameters and OrderedDicts alone; a file that
-names anything else, a whole module for instance, is refused.
+``utils.plain_pickle``, which stands in for tensors, parameters, OrderedDicts and a few other
+classes of plain data; a file that names anything else, a whole module for instance, is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gradstone import _C
@@ -77,7 +77,9 @@ class _TorchMachine(Machine):
         **Machine.known,
         "collections OrderedDict": "dict",
         "collections Counter": "counter",
+        "__builtin__ set": "set",
         "torch Size": "tuple",
+        "torch device": "device",
         "torch._utils _rebuild_tensor_v2": "tensor",
         "torch._utils _rebuild_parameter": "parameter",
         **{f"torch {name}": name for name in _DTYPES},
@@ -87,7 +89,10 @@ class _TorchMachine(Machine):
         super().__init__()
         self.storages = storages
 
-    def name(self, name: str) -> Name:
+    def name(self, name: str) -> Any:
+        module, _, what = name.partition(" ")
+        if module == "torch" and what in _DTYPES.values():
+            return getattr(_C, what)
         kin = name.startswith("torch._utils _rebuild_") or re.fullmatch(r"torch \w+Storage", name)
         if kin and name not in self.known:
             raise UnsafePickleError(
@@ -105,6 +110,10 @@ class _TorchMachine(Machine):
             return Counter(counts)
         if kind == "tuple":
             return tuple(*arguments)
+        if kind == "set":
+            return set(_simple(*arguments))
+        if kind == "device":
+            return _C.device(":".join(str(part) for part in _simple(arguments)))
         if kind == "tensor":
             storage, offset, size, stride = arguments[:4]
             if len(arguments) > 6 and arguments[6]:
@@ -131,6 +140,16 @@ class _TorchMachine(Machine):
         if (found.dtype, found.count) != (dtype, count):
             raise ValueError(f"storage {key} is described in two ways")
         return found
+
+
+def _simple(items: Iterable[Any]) -> list[Any]:
+    """The items, which are numbers, text or None. (A tuple of tuples that hold one another takes
+    for ever to hash.)"""
+    given = list(items)
+    for item in given:
+        if item is not None and type(item) not in (bool, int, float, str, bytes):
+            raise ValueError(f"a number or text was expected, not a {type(item).__name__}")
+    return given
 
 
 def read_torch_file(data: bytes, where: str, from_bytes: FromBytes, place: Place) -> Any:
