@@ -24,6 +24,9 @@ from gradstone.nn.functional.activation import (
     softsign,
     tanh,
 )
+from gradstone.nn.functional.bags import (
+    embedding_bag,
+)
 from gradstone.nn.functional.convolution import (
     conv1d,
     conv2d,
@@ -31,10 +34,19 @@ from gradstone.nn.functional.convolution import (
     pad,
     unfold,
 )
+from gradstone.nn.functional.distance import (
+    cosine_embedding_loss,
+    pairwise_distance,
+    triplet_margin_with_distance_loss,
+)
 from gradstone.nn.functional.dropouts import (
     dropout,
     dropout1d,
     dropout2d,
+)
+from gradstone.nn.functional.likelihood import (
+    gaussian_nll_loss,
+    poisson_nll_loss,
 )
 from gradstone.nn.functional.linear_maps import (
     bilinear,
@@ -74,6 +86,22 @@ from gradstone.nn.functional.pooling import (
     avg_pool2d,
     max_pool1d,
     max_pool2d,
+)
+from gradstone.nn.functional.resampling import (
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
+from gradstone.nn.functional.root_mean_square import (
+    rms_norm,
+)
+from gradstone.nn.functional.shrinkage import (
+    celu,
+    hardshrink,
+    selu,
+    softshrink,
+    tanhshrink,
+    threshold,
 )
 from gradstone.nn.functional.softmaxes import (
     gumbel_softmax,

@@ -25,6 +25,9 @@ from gradstone.nn.modules.activation import (
 from gradstone.nn.modules.attention import (
     MultiheadAttention,
 )
+from gradstone.nn.modules.bags import (
+    EmbeddingBag,
+)
 from gradstone.nn.modules.container import (
     ModuleDict,
     ModuleList,
@@ -35,6 +38,14 @@ from gradstone.nn.modules.conv import (
     Conv2d,
     ConvTranspose2d,
 )
+from gradstone.nn.modules.distance import (
+    CosineEmbeddingLoss,
+    CosineSimilarity,
+    GaussianNLLLoss,
+    PairwiseDistance,
+    PoissonNLLLoss,
+    TripletMarginWithDistanceLoss,
+)
 from gradstone.nn.modules.dropout import (
     Dropout,
     Dropout1d,
@@ -43,6 +54,10 @@ from gradstone.nn.modules.dropout import (
 from gradstone.nn.modules.flatten import (
     Flatten,
     Unflatten,
+)
+from gradstone.nn.modules.instance_norm import (
+    InstanceNorm1d,
+    InstanceNorm2d,
 )
 from gradstone.nn.modules.linear import (
     Bilinear,
@@ -70,6 +85,18 @@ from gradstone.nn.modules.normalization import (
     GroupNorm,
     LayerNorm,
 )
+from gradstone.nn.modules.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ZeroPad1d,
+    ZeroPad2d,
+)
 from gradstone.nn.modules.parameter_container import (
     ParameterDict,
     ParameterList,
@@ -83,6 +110,16 @@ from gradstone.nn.modules.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from gradstone.nn.modules.resampling import (
+    PixelShuffle,
+    PixelUnshuffle,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
+from gradstone.nn.modules.rms_norm import (
+    RMSNorm,
+)
 from gradstone.nn.modules.rnn import (
     GRU,
     LSTM,
@@ -91,6 +128,14 @@ from gradstone.nn.modules.rnn import (
     LSTMCell,
     RNNBase,
     RNNCell,
+)
+from gradstone.nn.modules.shrinkage import (
+    CELU,
+    SELU,
+    Hardshrink,
+    Softshrink,
+    Tanhshrink,
+    Threshold,
 )
 from gradstone.nn.modules.sparse import (
     Embedding,
@@ -178,4 +223,35 @@ __all__ = [
     "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
+    "EmbeddingBag",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
+    "GaussianNLLLoss",
+    "PairwiseDistance",
+    "PoissonNLLLoss",
+    "TripletMarginWithDistanceLoss",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "CircularPad1d",
+    "CircularPad2d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+    "RMSNorm",
+    "CELU",
+    "Hardshrink",
+    "SELU",
+    "Softshrink",
+    "Tanhshrink",
+    "Threshold",
 ]
