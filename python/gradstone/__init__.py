@@ -176,6 +176,51 @@ from gradstone._C import (
     unflatten,
     unsqueeze,
 )
+from gradstone._composed import (
+    acos,
+    aminmax,
+    asin,
+    atanh,
+    atleast_1d,
+    atleast_2d,
+    block_diag,
+    bucketize,
+    cartesian_prod,
+    cdist,
+    column_stack,
+    corrcoef,
+    cov,
+    deg2rad,
+    diag_embed,
+    diff,
+    dist,
+    dstack,
+    fliplr,
+    flipud,
+    frac,
+    heaviside,
+    histc,
+    hypot,
+    inner,
+    kron,
+    log10,
+    logaddexp,
+    logit,
+    logspace,
+    nanmean,
+    nansum,
+    quantile,
+    rad2deg,
+    rot90,
+    searchsorted,
+    tensordot,
+    tile,
+    trace,
+    tril_indices,
+    triu_indices,
+    vdot,
+    xlogy,
+)
 from gradstone._creation import (
     arange,
     as_tensor,
@@ -301,6 +346,8 @@ multiply = mul
 negative = neg
 subtract = sub
 swapaxes = swapdims = transpose
+arcsin, arccos, arctanh = asin, acos, atanh
+ger = outer
 is_inference_mode_enabled = _C.is_inference_mode
 
 inf = 1e400

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradstone import _C, _creation, _functions, _printing, _sampling, _tensor_types
+from gradstone import _C, _composed, _creation, _functions, _printing, _sampling, _tensor_types
 from gradstone._C import Generator, Tensor, dtype
 from gradstone._types import DeviceLike, DTypeLike, Number
 from gradstone.random import stream
@@ -323,6 +323,8 @@ def _attach() -> None:
         "clamp_max diag bincount unique"
     ).split():
         methods[name] = getattr(_functions, name)
+    for name in _composed.METHODS:
+        methods[name] = getattr(_composed, name)
     aliases = {
         "swapaxes": "transpose",
         "swapdims": "transpose",
