@@ -176,51 +176,6 @@ from gradstone._C import (
     unflatten,
     unsqueeze,
 )
-from gradstone._composed import (
-    acos,
-    aminmax,
-    asin,
-    atanh,
-    atleast_1d,
-    atleast_2d,
-    block_diag,
-    bucketize,
-    cartesian_prod,
-    cdist,
-    column_stack,
-    corrcoef,
-    cov,
-    deg2rad,
-    diag_embed,
-    diff,
-    dist,
-    dstack,
-    fliplr,
-    flipud,
-    frac,
-    heaviside,
-    histc,
-    hypot,
-    inner,
-    kron,
-    log10,
-    logaddexp,
-    logit,
-    logspace,
-    nanmean,
-    nansum,
-    quantile,
-    rad2deg,
-    rot90,
-    searchsorted,
-    tensordot,
-    tile,
-    trace,
-    tril_indices,
-    triu_indices,
-    vdot,
-    xlogy,
-)
 from gradstone._creation import (
     arange,
     as_tensor,
@@ -271,7 +226,6 @@ from gradstone._functions import (
     vstack,
     where,
 )
-from gradstone._limits import finfo, iinfo
 from gradstone._printing import set_printoptions
 from gradstone._sampling import (
     bernoulli,
@@ -346,7 +300,6 @@ multiply = mul
 negative = neg
 subtract = sub
 swapaxes = swapdims = transpose
-arcsin, arccos, arctanh = asin, acos, atanh
 ger = outer
 is_inference_mode_enabled = _C.is_inference_mode
 
@@ -376,6 +329,52 @@ if TYPE_CHECKING:
         training,
         vision,
     )
+    from gradstone._composed import (
+        acos,
+        aminmax,
+        asin,
+        atanh,
+        atleast_1d,
+        atleast_2d,
+        block_diag,
+        bucketize,
+        cartesian_prod,
+        cdist,
+        column_stack,
+        corrcoef,
+        cov,
+        deg2rad,
+        diag_embed,
+        diff,
+        dist,
+        dstack,
+        fliplr,
+        flipud,
+        frac,
+        heaviside,
+        histc,
+        hypot,
+        inner,
+        kron,
+        log10,
+        logaddexp,
+        logit,
+        logspace,
+        nanmean,
+        nansum,
+        quantile,
+        rad2deg,
+        rot90,
+        searchsorted,
+        tensordot,
+        tile,
+        trace,
+        tril_indices,
+        triu_indices,
+        vdot,
+        xlogy,
+    )
+    from gradstone._limits import finfo, iinfo
     from gradstone.model_summary import summary
     from gradstone.serialization import load, save
 
@@ -397,6 +396,14 @@ _LAZY_MODULES = (
     "vision",
 )
 _LAZY_FUNCTIONS = {"load": "serialization", "save": "serialization", "summary": "model_summary"}
+_COMPOSED = (
+    "acos aminmax asin atanh atleast_1d atleast_2d block_diag bucketize cartesian_prod cdist "
+    "column_stack corrcoef cov deg2rad diag_embed diff dist dstack fliplr flipud frac "
+    "heaviside histc hypot inner kron log10 logaddexp logit logspace nanmean nansum quantile "
+    "rad2deg rot90 searchsorted tensordot tile trace tril_indices triu_indices vdot xlogy"
+).split()
+_LAZY_FUNCTIONS |= dict.fromkeys(_COMPOSED, "_composed")
+_LAZY_FUNCTIONS |= {"finfo": "_limits", "iinfo": "_limits"}
 
 
 def __getattr__(name: str) -> Any:

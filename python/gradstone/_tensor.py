@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradstone import _C, _composed, _creation, _functions, _printing, _sampling, _tensor_types
+from gradstone import _C, _creation, _functions, _printing, _sampling, _tensor_types
 from gradstone._C import Generator, Tensor, dtype
 from gradstone._types import DeviceLike, DTypeLike, Number
 from gradstone.random import stream
@@ -294,6 +294,27 @@ def multinomial(
     return _sampling.multinomial(self, num_samples, replacement, generator=generator)
 
 
+# Functions of _composed that are methods too.
+_COMPOSED = (
+    "acos aminmax asin atanh corrcoef cov deg2rad diag_embed diff dist fliplr flipud frac "
+    "heaviside histc hypot inner kron log10 logaddexp logit nanmean nansum quantile rad2deg rot90 "
+    "tile trace vdot xlogy"
+).split()
+
+
+def _composed(name: str) -> Any:
+    """A method that finds its function, and imports it, when it is called."""
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        from gradstone import _composed
+
+        return getattr(_composed, name)(self, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"``gs.{name}`` of the tensor."
+    return method
+
+
 def _attach() -> None:
     casts = {
         "float": _C.float32,
@@ -323,8 +344,8 @@ def _attach() -> None:
         "clamp_max diag bincount unique"
     ).split():
         methods[name] = getattr(_functions, name)
-    for name in _composed.METHODS:
-        methods[name] = getattr(_composed, name)
+    for name in _COMPOSED:
+        methods[name] = _composed(name)
     aliases = {
         "swapaxes": "transpose",
         "swapdims": "transpose",

@@ -1,7 +1,4 @@
-"""Functions that are a few operations each: PyTorch's names, nothing of their own to differentiate.
-
-`METHODS` are those that are methods of a tensor too.
-"""
+"""Functions that are a few operations each: PyTorch's names, nothing of their own to differentiate."""
 
 from gradstone._composed.elementwise import (
     acos,
@@ -57,14 +54,7 @@ from gradstone._composed.statistics import (
     quantile,
 )
 
-METHODS = (
-    "acos aminmax asin atanh corrcoef cov deg2rad diag_embed diff dist fliplr flipud frac "
-    "heaviside histc hypot inner kron log10 logaddexp logit nanmean nansum quantile rad2deg rot90 "
-    "tile trace vdot xlogy"
-).split()
-
 __all__ = [
-    "METHODS",
     "acos",
     "aminmax",
     "asin",

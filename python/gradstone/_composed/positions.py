@@ -54,7 +54,7 @@ def bucketize(
 
 
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """How many numbers are in each of `bins` equal parts of [min, max], or of the numbers' own range
+    """How many numbers are in each of `bins` equal parts of [min, max], or of their own range
     where both are equal; others are left out."""
     if bins < 1 or max < min:
         raise ValueError(f"[histc] expected bins > 0 and min <= max, got {bins}, {min}, {max}.")

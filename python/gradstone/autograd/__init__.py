@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from gradstone import _C
 from gradstone._C import Tensor
@@ -28,6 +29,9 @@ __all__ = [
     "no_grad",
     "set_grad_enabled",
 ]
+
+if TYPE_CHECKING:
+    from gradstone.autograd import functional
 
 TensorOrTensors = Tensor | Sequence[Tensor]
 Grads = Tensor | Sequence[Tensor | None] | None
@@ -111,4 +115,9 @@ def is_grad_enabled() -> bool:
     return _C.is_grad_enabled()
 
 
-from gradstone.autograd import functional  # noqa: E402  (it calls grad)
+def __getattr__(name: str) -> Any:
+    if name == "functional":  # imported when it is first used
+        from importlib import import_module
+
+        return import_module("gradstone.autograd.functional")
+    raise AttributeError(f"module 'gradstone.autograd' has no attribute {name!r}")
