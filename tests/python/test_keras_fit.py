@@ -289,3 +289,55 @@ def test_losses_and_metrics_have_keras_arguments_in_its_order():
     ):
         with pytest.raises(TypeError, match=r"takes the arguments .*name, dtype, got"):
             wrong()
+
+
+def test_a_generator_that_gives_too_little_ends_the_epoch():
+    x, y = rows(), rows(1, 20, 3)
+
+    def three():
+        for _ in range(3):
+            yield x, y
+
+    ends = []
+    end = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(batch))
+    with pytest.warns(UserWarning, match="after 3 of 5 batches"):
+        compiled().fit(three(), steps_per_epoch=5, verbose=0, callbacks=[end])
+    assert ends == [0, 1, 2]
+
+
+def test_steps_go_on_in_the_source_and_begin_it_again():
+    seen = []
+
+    class Watch(keras.Model):
+        def call(self, x, training=False):
+            if training:
+                seen.append(int(x[0, 0]))
+            return x * 1.0
+
+    model = Watch()
+    model.compile("sgd", "mse")
+    batches = [(np.full((2, 1), i, np.float32), np.zeros((2, 1))) for i in range(3)]
+    model.fit(batches_of(batches), steps_per_epoch=2, epochs=4, verbose=0)
+    assert seen == [0, 1, 2, 0, 1, 2, 0, 1]
+
+
+def test_a_sequence_hears_the_end_of_each_epoch():
+    heard = []
+
+    class Batches(keras.utils.Sequence):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return rows(), rows(1, 20, 3)
+
+        def on_epoch_end(self):
+            heard.append(True)
+
+    compiled().fit(Batches(), epochs=3, verbose=0)
+    assert len(heard) == 3
+
+
+def test_padding_sequences_of_vectors():
+    padded = keras.utils.pad_sequences([[[1, 2]], [[3, 4], [5, 6]], []], padding="post")
+    assert padded.tolist() == [[[1, 2], [0, 0]], [[3, 4], [5, 6]], [[0, 0], [0, 0]]]

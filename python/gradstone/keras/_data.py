@@ -123,22 +123,34 @@ class Batches:
         return len(self.source) if hasattr(self.source, "__len__") else None
 
     def batches(self, shuffle: bool) -> Iterator[Batch]:
-        """(x, y, weight) batch by batch."""
+        """(x, y, weight) batch by batch: all, or as many as were asked for, which go on where those
+        before ended and begin again when the source is used up. Warns when it gives no more."""
         taken = 0
-        if self._given is None:
-            self._iterator = self._start()
         while self._given is None or taken < self._given:
-            if self._iterator is None:
-                self._iterator = self._start()
-            try:
-                batch = next(self._iterator)
-            except StopIteration:
+            before = taken
+            if self._iterator is None or self._given is None:
+                self._iterator, begun = self._start(), True
+            else:
+                begun = False
+            for batch in self._iterator:
+                taken += 1
+                yield self._three(batch)
+                if taken == self._given:
+                    break
+            else:
                 self._iterator = None
-                if self._given is None or taken == 0:
-                    return
-                continue
-            taken += 1
-            yield self._three(batch)
+                if hasattr(self.source, "on_epoch_end"):
+                    self.source.on_epoch_end()
+                if self._given is None or (begun and taken == before):
+                    break
+        if taken and taken < (self._given or 0):
+            import warnings
+
+            warnings.warn(
+                f"The data ran out after {taken} of {self._given} batches: a generator must give "
+                "steps * epochs batches.",
+                stacklevel=2,
+            )
 
     def _start(self) -> Iterator[Any]:
         if hasattr(self.source, "__iter__"):

@@ -48,7 +48,8 @@ def set_random_seed(seed: int) -> None:
 
 
 class Sequence:
-    """Batches by number: subclasses write ``__len__`` and ``__getitem__``."""
+    """Batches by number: subclasses write ``__len__`` and ``__getitem__``, and may write
+    ``on_epoch_end``, which is called when all batches were taken."""
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -68,14 +69,15 @@ def pad_sequences(
     truncating: str = "pre",
     value: float = 0.0,
 ) -> np.ndarray:
-    """Lists of different lengths as one array (N, maxlen): filled and cut at the start ("pre") or
-    the end ("post")."""
+    """Lists of different lengths as one array (N, maxlen), or of vectors (N, maxlen, D): filled
+    and cut at the start ("pre") or the end ("post")."""
     for name, word in (("padding", padding), ("truncating", truncating)):
         if word not in ("pre", "post"):
             raise ValueError(f"{name} must be 'pre' or 'post', got {word!r}.")
     rows = [np.asarray(s) for s in sequences]
     length = max((len(r) for r in rows), default=0) if maxlen is None else maxlen
-    out = np.full((len(rows), length), value, dtype=dtype)
+    sample = next((row.shape[1:] for row in rows if len(row)), ())
+    out = np.full((len(rows), length, *sample), value, dtype=dtype)
     for target, row in zip(out, rows):
         kept = row[max(0, len(row) - length) :] if truncating == "pre" else row[:length]
         if len(kept):
