@@ -76,6 +76,12 @@ def test_layers_without_a_bias():
     assert layers.Dense(2, use_bias=False).build((None, 3)) is None
 
 
+def test_sizes_may_be_numpy_integers():
+    size = np.int64(2)
+    out = layers.Conv2D(size, (size, size), strides=size)(np.ones((1, 4, 4, 1)))
+    assert layers.MaxPooling2D(size)(out).shape == (1, 1, 1, 2)
+
+
 def test_a_depthwise_kernel_has_its_regularizer():
     layer = layers.DepthwiseConv2D(2, depthwise_regularizer="l2")
     layer(np.ones((1, 4, 4, 3)))

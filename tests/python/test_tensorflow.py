@@ -150,6 +150,22 @@ def test_dropout_of_whole_rows_and_from_a_seed():
     np.testing.assert_array_equal(first, second)
 
 
+def test_a_tape_sees_what_it_watches():
+    x, v = tf.constant(3.0), tf.Variable(2.0)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = x * x
+    assert float(tape.gradient(y, x)) == 6
+    with tf.GradientTape(persistent=True) as other:  # it was the first that watched x
+        middle = x * v
+        y = middle * middle
+    assert other.gradient(y, [x]) == [None]
+    assert float(other.gradient(y, v)) == 36 and float(other.gradient(y, middle)) == 12
+    with tf.GradientTape(watch_accessed_variables=False) as by_hand:
+        y = v * v
+    assert by_hand.gradient(y, v) is None
+
+
 def test_a_jacobian_of_what_does_not_depend_on_the_source():
     v, w = tf.Variable(2.0), tf.Variable([1.0, 2.0])
     with tf.GradientTape(persistent=True) as tape:

@@ -8,6 +8,7 @@ from gradstone import _C
 from gradstone.autograd.grad_mode import no_grad
 from gradstone.keras._symbolic import leaves, map_leaves
 from gradstone.keras._tensor import Base, Variable, from_host, wrap
+from gradstone.nn import Parameter
 
 _open: list[GradientTape] = []
 
@@ -95,18 +96,19 @@ class GradientTape:
                 raise ValueError(
                     f"Expected sources to be tensors or variables, got {type(t).__name__}."
                 )
-        seen = [t for t in sources if t.requires_grad and self._may_see(t)]
-        found = iter(
-            _C.grad(targets, seen, weights, True, bool(_open), True) if targets and seen else ()
-        )
-        return [
-            next(found, None) if t.requires_grad and self._may_see(t) else None for t in sources
-        ]
+        seen = [t for t in sources if self._sees(t)]
+        if not targets or not seen:
+            return [None] * len(sources)
+        found = iter(_C.grad(targets, seen, weights, True, bool(_open), True))
+        return [next(found) if self._sees(t) else None for t in sources]
 
-    def _may_see(self, t: Base) -> bool:
-        return (
-            self.watch_accessed_variables or not isinstance(t, Variable) or id(t) in self._watched
-        )
+    def _sees(self, t: Base) -> bool:
+        """Whether the tape knows of the tensor: a variable (unless these are to be watched by
+        hand), what was watched, and what was computed from such."""
+        if not t.requires_grad:
+            return False
+        known = self.watch_accessed_variables if isinstance(t, Parameter) else t.grad_fn is not None
+        return known or id(t) in self._watched
 
     def jacobian(self, target: Any, sources: Any, **ignored: Any) -> Any:
         """Each element of `target` by each element of the source (or of each source in a list):

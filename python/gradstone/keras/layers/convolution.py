@@ -1,4 +1,4 @@
-"""Convolution, padding and enlarging of channels-last images and sequences.
+"""Convolution of channels-last images and sequences.
 
 The native kernels take channels first: the data are looked at in that order, and what comes out is
 looked at channels-last again, so that between two such layers nothing is copied.
@@ -13,7 +13,7 @@ from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.keras import activations
 from gradstone.keras.layer import Layer, Shape
-from gradstone.keras.layers.core import known_size, positive
+from gradstone.keras.layers.core import is_positive, known_size, positive
 
 
 def channels_first(x: Tensor) -> Tensor:
@@ -29,9 +29,7 @@ def channels_last(x: Tensor) -> Tensor:
 def sizes(n: int, name: str, value: Any) -> tuple[int, ...]:
     """`value` for each of n dimensions. ValueError unless whole and above 0."""
     given = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
-    if len(given) != n or any(
-        isinstance(v, bool) or not isinstance(v, int) or v <= 0 for v in given
-    ):
+    if len(given) != n or not all(is_positive(v) for v in given):
         raise ValueError(
             f"The `{name}` argument must be a tuple of {n} positive integers. Received: "
             f"{name}={value}"

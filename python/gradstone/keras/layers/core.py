@@ -17,9 +17,15 @@ from gradstone.keras.layer import Layer, Shape
 from gradstone.nn import functional as F
 
 
+def is_positive(value: Any) -> bool:
+    """Whether it is a whole number above 0."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and int(value) > 0
+
+
 def positive(name: str, value: Any) -> int:
     """`value` when it is a whole number above 0. ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value <= 0:
+    if not is_positive(value):
         raise ValueError(
             f"Received an invalid value for `{name}`, expected a positive integer. Received: "
             f"{name}={value}"
