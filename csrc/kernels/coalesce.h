@@ -8,7 +8,7 @@ namespace gs {
 // Leaves out sizes of 1 and merges what can be merged. `any_order`: the largest stride goes first.
 // Axes is what a device keeps of them: ndim, shape and strides (elements), and the count of all.
 template <class Axes>
-Axes coalesced(int ndim, const int64_t* shape, const int64_t* strides, bool any_order) {
+inline Axes coalesced(int ndim, const int64_t* shape, const int64_t* strides, bool any_order) {
   Axes sorted;
   for (int d = 0; d < ndim; ++d) {
     sorted.count *= shape[d];
