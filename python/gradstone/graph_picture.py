@@ -12,9 +12,11 @@ language: https://graphviz.org/doc/info/lang.html.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gradstone._C import Node, Tensor
 from gradstone.autograd.grad_mode import enable_grad
+from gradstone.model_summary.inputs import tensors_in
 from gradstone.nn import Module
 
 __all__ = ["make_dot"]
@@ -65,7 +67,7 @@ def make_dot(
 
     ValueError for an output that no gradient leads back from, for none, or another direction.
     """
-    roots = tensors_in(outputs)
+    roots = tensors_in(outputs if isinstance(outputs, (Tensor, dict)) else list(outputs))
     if not roots:
         raise ValueError("[make_dot] expected tensors as outputs, got none.")
     for i, root in enumerate(roots):

@@ -1,4 +1,4 @@
-"""Functions that are a few operations each: PyTorch's names, nothing of their own to differentiate."""
+"""PyTorch's functions that are a few operations each, with nothing of their own to differentiate."""
 
 from gradstone._composed.elementwise import (
     acos,
