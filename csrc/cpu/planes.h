@@ -10,7 +10,6 @@
 #include "cpu/scratch.h"
 #include "cpu/shuffle.h"
 #include "cpu/source.h"
-#include "kernels/params.h"
 #include "kernels/params/pool.h"
 
 namespace gs::cpu {

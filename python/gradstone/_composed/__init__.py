@@ -1,4 +1,4 @@
-"""PyTorch's functions that are a few operations each, with nothing of their own to differentiate."""
+"""PyTorch's functions that are a few operations each, with no gradient of their own."""
 
 from gradstone._composed.elementwise import (
     acos,
