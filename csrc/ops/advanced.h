@@ -18,15 +18,15 @@ struct Advanced {
   int64_t place;        // where the common dimensions stand in the result
 
   Shape shape(const Tensor& x) const;  // (common..., rest...): the layout rows are moved in
-  // Rows are moved in pieces of as many elements as lie side by side in memory.
-  int64_t piece(const Tensor& x) const;
+  // The trailing dimensions of a row that lie side by side in memory, *inner elements, are moved as
+  // one piece. The number of those in front of them.
+  int64_t split(const Tensor& x, int64_t* inner) const;
   // Element offsets of every piece from x's first element; pieces have *inner elements.
   Tensor offsets(const Tensor& x, int64_t* inner) const;
   Tensor to_result(const Tensor& t) const;    // (common..., rest...) -> the result's order
   Tensor from_result(const Tensor& t) const;  // and back
 
  private:
-  int64_t split(const Tensor& x, int64_t* inner) const;  // dimensions of `rest` before a piece's
   Tensor device_offsets(const Tensor& x, int64_t rows, int64_t tail) const;
 };
 

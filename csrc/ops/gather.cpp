@@ -226,7 +226,9 @@ std::optional<Advanced> without_copy(const Tensor& x, int64_t d, const Tensor& a
   constexpr int64_t kOffset = 96;  // bytes that are copied while an offset is worked out
   if (x.is_contiguous() || x.numel() == 0) return std::nullopt;
   Advanced plan(x, d, at);
-  const int64_t each = x.numel() / x.size(d) / plan.piece(x);  // pieces of one row
+  int64_t inner;
+  plan.split(x, &inner);
+  const int64_t each = x.numel() / x.size(d) / inner;  // pieces of one row
   if (at.numel() > x.numel() / kOffset * size_of(x.dtype()) / each) return std::nullopt;
   return plan;
 }

@@ -140,12 +140,6 @@ int64_t Advanced::split(const Tensor& x, int64_t* inner) const {
   return tail;
 }
 
-int64_t Advanced::piece(const Tensor& x) const {
-  int64_t inner;
-  split(x, &inner);
-  return inner;
-}
-
 Tensor Advanced::offsets(const Tensor& x, int64_t* inner) const {
   const int64_t tail = split(x, inner);
   if (tail == 0 && advanced.size() == 1 && x.stride(advanced[0]) == 1)

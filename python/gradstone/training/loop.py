@@ -61,10 +61,8 @@ class Loop:
         """All batches of an epoch."""
         trainer = self.trainer
         trainer.pass_start = random_state.snapshot(trainer.generators)
-        set_epoch = getattr(getattr(self.loader, "sampler", None), "set_epoch", None)
-        if set_epoch is not None:
-            set_epoch(trainer.epoch - 1)
-        return islice(self.loader, 1) if trainer.fast_dev_run else iter(self.loader)
+        items = self._begun_at(0)
+        return islice(items, 1) if trainer.fast_dev_run else items
 
     def _rest(self, saved: dict[str, Any]) -> Iterator[Any]:
         """The batches of an interrupted epoch that are left, with its sums taken over."""
@@ -75,13 +73,17 @@ class Loop:
         trainer.epoch_began -= position["seconds"]
         rest: Iterator[Any] = iter(())
         if not trainer.trained:
-            set_epoch = getattr(getattr(self.loader, "sampler", None), "set_epoch", None)
-            if set_epoch is not None:
-                set_epoch(trainer.epoch - 1)
             random_state.restore(trainer.pass_start, trainer.generators)
-            rest = rest_of_pass(self.loader, trainer.batch)
+            rest = self._begun_at(trainer.batch)
         random_state.restore(saved["random"], trainer.generators)
         return rest
+
+    def _begun_at(self, done: int) -> Iterator[Any]:
+        """A pass of this epoch without its first `done` batches."""
+        set_epoch = getattr(getattr(self.loader, "sampler", None), "set_epoch", None)
+        if set_epoch is not None:
+            set_epoch(self.trainer.epoch - 1)
+        return rest_of_pass(self.loader, done)
 
     # ----------------------------------------------------------------------------------- its steps
 
