@@ -1,7 +1,6 @@
-"""gradstone.keras: models in files, and callbacks."""
+"""gradstone.keras: models in files."""
 
 import copy
-import csv
 import pickle
 
 import numpy as np
@@ -9,35 +8,13 @@ import pytest
 
 import gradstone as gs
 from gradstone import keras
-from gradstone.keras import callbacks, layers
+from gradstone.keras import layers
+from keras_models import classifier, classifier_data
 
 
 @pytest.fixture(autouse=True)
 def fresh_names():
     keras.backend.clear_session()
-
-
-def data(seed=0, count=24):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(count, 6)).astype(np.float32), rng.integers(0, 3, count)
-
-
-def classifier():
-    model = keras.Sequential(
-        [
-            keras.Input((6,)),
-            layers.Dense(5, "relu", kernel_regularizer="l2"),
-            layers.BatchNormalization(momentum=0.9),
-            layers.Dropout(0.2),
-            layers.Dense(3, activation="softmax"),
-        ]
-    )
-    model.compile(
-        optimizer=keras.optimizers.Adam(0.01),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    return model
 
 
 def graph():
@@ -60,7 +37,7 @@ def graph_inputs():
 
 
 def test_a_sequential_goes_on_as_if_it_had_not_been_away(tmp_path):
-    x, y = data()
+    x, y = classifier_data()
     model = classifier()
     model.fit(x, y, epochs=2, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -78,7 +55,7 @@ def test_a_sequential_goes_on_as_if_it_had_not_been_away(tmp_path):
 
 @pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_a_copy_goes_on_by_itself(copy_of):
-    x, y = data()
+    x, y = classifier_data()
     model = classifier()
     model.fit(x, y, epochs=2, verbose=0)
     other = copy_of(model)
@@ -128,7 +105,7 @@ def test_a_loss_object_comes_back_as_a_loss(tmp_path, name):
     model.save(tmp_path / "model.keras")
     other = keras.models.load_model(tmp_path / "model.keras")
     assert type(other.loss) is getattr(keras.losses, name)
-    x, y = data()
+    x, y = classifier_data()
     histories = [
         m.fit(x, y > 1, epochs=2, shuffle=False, verbose=0).history for m in (model, other)
     ]
@@ -178,11 +155,11 @@ def test_classes_of_ones_own_must_be_named(tmp_path):
     other = keras.models.load_model(tmp_path / "a.keras", custom_objects={"Twice": Twice})
     assert other.layers[0].factor == 3.0
     net = Net(4)
-    net(data()[0])
+    net(classifier_data()[0])
     net.save(tmp_path / "b.keras")
     back = keras.models.load_model(tmp_path / "b.keras", custom_objects={"Net": Net})
     np.testing.assert_array_equal(
-        back.predict(data()[0], verbose=0), net.predict(data()[0], verbose=0)
+        back.predict(classifier_data()[0], verbose=0), net.predict(classifier_data()[0], verbose=0)
     )
 
 
@@ -234,114 +211,6 @@ def test_a_file_names_no_class_outside(tmp_path):
     gs.save(state, tmp_path / "bad")
     with pytest.raises(ValueError, match="Could not locate class 'os.system'"):
         keras.models.load_model(tmp_path / "bad")
-
-
-# ---------------------------------------------------------------------------------------- callbacks
-
-
-def test_early_stopping_takes_the_best_weights_back():
-    x, y = data()
-    model = classifier()
-    weights = {}
-    stop = callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
-    keep = callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: weights.update({epoch: model.get_weights()})
-    )
-    model.optimizer.learning_rate = 0.3  # large enough to overfit at once
-    history = model.fit(x, y, epochs=60, verbose=0, validation_data=data(1), callbacks=[keep, stop])
-    values = history.history["val_loss"]
-    best = int(np.argmin(values))
-    assert len(values) == best + 3 < 60
-    for a, b in zip(model.get_weights(), weights[best]):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_model_checkpoint_keeps_the_best(tmp_path):
-    x, y = data()
-    model = classifier()
-    every = callbacks.ModelCheckpoint(
-        tmp_path / "all" / "{epoch:02d}.weights", save_weights_only=True
-    )
-    best = callbacks.ModelCheckpoint(tmp_path / "best.keras", "val_accuracy", save_best_only=True)
-    history = model.fit(
-        x, y, epochs=4, verbose=0, validation_data=data(1), callbacks=[every, best]
-    ).history
-    names = sorted(p.name for p in (tmp_path / "all").iterdir())
-    assert names == ["01.weights", "02.weights", "03.weights", "04.weights"]
-    other = keras.models.load_model(tmp_path / "best.keras")
-    found = other.evaluate(*data(1), verbose=0, return_dict=True)
-    assert found["accuracy"] == pytest.approx(max(history["val_accuracy"]))
-    with pytest.raises(KeyError, match="nothing"):
-        model.fit(
-            x, y, verbose=0, callbacks=[callbacks.ModelCheckpoint(str(tmp_path / "{nothing}"))]
-        )
-
-
-def test_rates_and_the_csv_file(tmp_path):
-    x, y = data()
-    model = classifier()
-    history = model.fit(
-        x,
-        y,
-        epochs=3,
-        verbose=0,
-        callbacks=[
-            callbacks.LearningRateScheduler(lambda epoch: 0.1 / 2**epoch),
-            callbacks.CSVLogger(tmp_path / "log.csv"),
-        ],
-    ).history
-    assert history["learning_rate"] == pytest.approx([0.1, 0.05, 0.025])
-    with (tmp_path / "log.csv").open() as file:
-        table = list(csv.reader(file))
-    assert table[0] == ["epoch", "accuracy", "learning_rate", "loss"]
-    assert [row[0] for row in table[1:]] == ["0", "1", "2"]
-    assert [float(row[3]) for row in table[1:]] == history["loss"]
-    plateau = callbacks.ReduceLROnPlateau("loss", factor=0.1, patience=1, min_delta=9, min_lr=1e-3)
-    model.optimizer.learning_rate = 0.05
-    rates = model.fit(x, y, epochs=4, verbose=0, callbacks=[plateau]).history["learning_rate"]
-    assert rates == pytest.approx([0.05, 0.05, 0.005, 0.001])
-
-
-def test_hooks_in_order_and_stopping_on_nan():
-    x, y = data()
-    seen = []
-    names = """on_train_begin on_train_end on_epoch_begin on_epoch_end on_train_batch_begin
-    on_train_batch_end on_test_begin on_test_end""".split()
-    hooks = {n: (lambda *args, n=n, **kwargs: seen.append(n)) for n in names}
-    model = classifier()
-    watch = callbacks.LambdaCallback(**hooks)
-    model.fit(x, y, verbose=0, validation_data=data(1), callbacks=[watch])
-    assert seen == [
-        "on_train_begin", "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end",
-        "on_test_begin", "on_test_end", "on_epoch_end", "on_train_end",
-    ]  # fmt: skip
-    x[5] = np.nan
-    history = model.fit(x, y, epochs=5, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
-    assert len(history.epoch) == 1
-    with pytest.raises(ValueError, match="on_nothing"):
-        callbacks.LambdaCallback(on_nothing=print)
-
-
-def test_a_monitor_that_is_not_there_warns():
-    with pytest.warns(UserWarning, match="val_loss.*not available.*accuracy, loss"):
-        classifier().fit(*data(), verbose=0, callbacks=[callbacks.EarlyStopping()])
-
-
-def test_what_callbacks_know():
-    known = {}
-
-    class Look(callbacks.Callback):
-        def on_train_begin(self, logs=None):
-            known.update(self.params, model=self.model)
-
-        def on_batch_end(self, batch, logs=None):
-            known.setdefault("batches", []).append((batch, sorted(logs)))
-
-    model = classifier()
-    model.fit(*data(), batch_size=10, verbose=0, callbacks=[Look()])
-    assert known["model"] is model
-    assert (known["epochs"], known["steps"], known["verbose"]) == (1, 3, 0)
-    assert known["batches"] == [(i, ["accuracy", "loss"]) for i in range(3)]
 
 
 @pytest.mark.parametrize(

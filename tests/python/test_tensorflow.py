@@ -88,7 +88,7 @@ def test_numbers_keep_their_digits():
     assert int(tf.constant(3_000_000_000)) == 3_000_000_000
     assert int(tf.constant([3_000_000_000], tf.int64)[0]) == 3_000_000_000
     assert float(tf.constant(0.1, tf.float64)) == 0.1
-    assert float(tf.Variable(0.1, dtype=tf.float64)) == 0.1
+    assert float(tf.Variable(0.1, dtype="float64")) == 0.1
     assert tf.constant([1, 2]).dtype == tf.int32 and tf.constant(0.1).dtype == tf.float32
 
 

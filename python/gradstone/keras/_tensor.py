@@ -128,29 +128,27 @@ def operand(self: Base, other: Any) -> Any:
     return other
 
 
-def _binary(name: str) -> Callable[..., Any]:
+def _binary(name: str, convert: Callable[[Any], Any] | None = None) -> Callable[..., Any]:
+    """An operator of two tensors, both of which go through `convert`."""
     native = getattr(Base, name)
 
     def method(self: Any, other: Any) -> Any:
         if hasattr(other, "_keras_history"):
             return NotImplemented  # a symbolic tensor knows what to do
-        return wrap(native(self, operand(self, other)))
+        other = operand(self, other)
+        if convert is not None:
+            self, other = convert(self), convert(other)
+        return wrap(native(self, other))
 
     method.__name__ = name
     return method
 
 
-def _division(name: str) -> Callable[..., Any]:
-    """Whole numbers are divided into float64."""
-    native = getattr(Base, name)
-
-    def method(self: Any, other: Any) -> Any:
-        if hasattr(other, "_keras_history"):
-            return NotImplemented
-        return wrap(native(_fractions(self), _fractions(operand(self, other))))
-
-    method.__name__ = name
-    return method
+def _fractions(value: Any) -> Any:
+    """TensorFlow divides whole numbers into float64."""
+    if isinstance(value, Base) and value.dtype in _INTEGERS:
+        return _C._cast(value, _C.float64)
+    return value
 
 
 def _unary(name: str) -> Callable[..., Any]:
@@ -169,12 +167,6 @@ def _arrays(value: Any) -> Any:
     if type(value) in (tuple, list):
         return type(value)(_arrays(v) for v in value)
     return {k: _arrays(v) for k, v in value.items()} if type(value) is dict else value
-
-
-def _fractions(value: Any) -> Any:
-    if isinstance(value, Base) and value.dtype in _INTEGERS:
-        return _C._cast(value, _C.float64)
-    return value
 
 
 def dtype_text(dtype: Any) -> str:
@@ -233,8 +225,8 @@ class _Operators:
             "(tf.where, tf.concat), or use Variable.assign."
         )
 
-    __truediv__ = __itruediv__ = _division("__truediv__")
-    __rtruediv__ = _division("__rtruediv__")
+    __truediv__ = __itruediv__ = _binary("__truediv__", _fractions)
+    __rtruediv__ = _binary("__rtruediv__", _fractions)
 
 
 for _name in "add sub mul floordiv mod pow matmul and or xor".split():
@@ -296,7 +288,7 @@ class Variable(_Operators, Parameter):  # type: ignore[misc]
         value = initial_value() if callable(initial_value) else initial_value
         if value is None:
             raise ValueError("The `initial_value` of a Variable must be a value, got None.")
-        data = from_host(value, dtype).detach().clone()
+        data = from_host(value, None if dtype is None else dtype_of(dtype)).detach().clone()
         train = bool(trainable) and data.dtype.is_floating_point
         made = _C._make_subclass(cls, data, train)
         made.trainable = train
