@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 # ----------------------------------------------------------------------------------------- progress
@@ -122,24 +123,6 @@ def _connections(layer: Any, nodes: list[Any]) -> str:
     return ", ".join(used) or "-"
 
 
-def _wrap(text: str, width: int) -> list[str]:
-    """Lines of at most `width`, broken at blanks where there are some."""
-    lines, line = [], ""
-    for word in text.split(" "):
-        while len(word) > width:
-            if line:
-                lines.append(line)
-                line = ""
-            lines.append(word[:width])
-            word = word[width:]
-        if line and len(line) + 1 + len(word) > width:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
-    return [*lines, line] if line or not lines else lines
-
-
 def _rows(model: Any, nodes: list[Any] | None, nested: bool, prefix: str) -> list[list[str]]:
     rows = []
     for layer in model.layers:
@@ -159,6 +142,8 @@ def summary(
     expand_nested: bool = False,
 ) -> None:
     """Prints each layer with its output shape and number of parameters, then their sums."""
+    from textwrap import wrap
+
     nodes = model._connected_nodes()
     titles = ["Layer (type)", "Output Shape", "Param #"] + (["Connected to"] if nodes else [])
     length = line_length or (80 if not nodes else 98)
@@ -172,16 +157,12 @@ def summary(
         return left + middle.join(line * (w + 2) for w in widths) + right
 
     def cells(row: list[str], bar: str) -> list[str]:
-        columns = [_wrap(text, width) for text, width in zip(row, widths)]
-        height = max(len(c) for c in columns)
-        out = []
-        for i in range(height):
-            parts = [
-                f" {align(c[i] if i < len(c) else '', w)} "
-                for c, w, align in zip(columns, widths, aligns)
-            ]
-            out.append(bar + bar.join(parts) + bar)
-        return out
+        columns = [wrap(text, width, break_on_hyphens=False) for text, width in zip(row, widths)]
+        lines = []
+        for texts in zip_longest(*columns, fillvalue=""):
+            parts = [f" {align(t, w)} " for t, w, align in zip(texts, widths, aligns)]
+            lines.append(bar + bar.join(parts) + bar)
+        return lines
 
     lines = [f'Model: "{model.name}"', border("┏", "┳", "┓", "━"), *cells(titles, "┃")]
     lines.append(border("┡", "╇", "┩", "━"))
