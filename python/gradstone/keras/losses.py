@@ -317,11 +317,7 @@ SparseCategoricalCrossentropy = _loss(
     axis=-1,
 )
 BinaryCrossentropy = _loss(
-    "BinaryCrossentropy",
-    binary_crossentropy,
-    from_logits=False,
-    label_smoothing=0.0,
-    axis=-1,
+    "BinaryCrossentropy", binary_crossentropy, from_logits=False, label_smoothing=0.0, axis=-1
 )
 
 # ------------------------------------------------------------------------------------------- names

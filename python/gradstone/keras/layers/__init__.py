@@ -13,12 +13,7 @@ from gradstone.keras.layers.activation import (
     SpatialDropout2D,
 )
 from gradstone.keras.layers.attention import MultiHeadAttention
-from gradstone.keras.layers.convolution import (
-    Conv1D,
-    Conv2D,
-    Conv2DTranspose,
-    DepthwiseConv2D,
-)
+from gradstone.keras.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
 from gradstone.keras.layers.core import Dense, Embedding, Input, InputLayer, Lambda
 from gradstone.keras.layers.merging import (
     Add,
