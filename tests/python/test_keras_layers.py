@@ -150,3 +150,35 @@ def test_batch_normalization_counts_what_a_mask_leaves_and_single_values():
     alone = layers.BatchNormalization(momentum=0.0)
     np.testing.assert_allclose(alone(x[0, :1], training=True), np.zeros((1, 3)), atol=1e-6)
     np.testing.assert_allclose(alone.get_weights()[2], x[0, 0], rtol=1e-5)
+
+
+def test_a_mask_ends_where_a_layer_does_not_know_it(recwarn):
+    class Own(layers.Layer):
+        def call(self, x):
+            return x * 1.0
+
+    x = layers.Embedding(9, 2, mask_zero=True)(np.array([[1, 2, 3, 0]]))
+    for layer in (layers.Conv1D(3, 2), layers.MaxPooling1D(), layers.Flatten(), Own()):
+        with pytest.warns(UserWarning, match=f"{layer.name}.*destroy the mask"):
+            assert not hasattr(layer(x), "_keras_mask")
+    knows = Own()
+    knows.supports_masking = True
+    for layer in (knows, layers.Dense(2), layers.Dropout(0.5), layers.LayerNormalization()):
+        np.testing.assert_array_equal(layer(x)._keras_mask, x._keras_mask)
+    for layer in (layers.GlobalAveragePooling1D(), layers.LSTM(3)):
+        assert getattr(layer(x), "_keras_mask", None) is None
+    inner = keras.Sequential([layers.GlobalAveragePooling1D(), layers.Dense(2)])
+    recwarn.clear()
+    assert getattr(inner(x), "_keras_mask", None) is None and not recwarn.list
+
+
+def test_several_losses_may_be_added_at_once():
+    class Own(layers.Layer):
+        def call(self, x):
+            self.add_loss([x.sum(), x.mean()])
+            self.add_loss(x.max())
+            return x
+
+    own = Own()
+    own(np.array([[1.0, 3.0]]))
+    assert [float(loss) for loss in own.losses] == [4, 2, 3]

@@ -179,8 +179,8 @@ class WeightOwner(Module):
     # ------------------------------------------------------------------------------------ penalties
 
     def add_loss(self, loss: Any) -> None:
-        """Adds to what ``fit`` minimises in this step."""
-        self._losses.append(loss)
+        """Adds a scalar, or several, to what ``fit`` minimises in this step."""
+        self._losses += loss if isinstance(loss, (list, tuple)) else [loss]
 
     @property
     def losses(self) -> list[Any]:

@@ -71,7 +71,8 @@ class Layer(Configured, WeightOwner):
     tensors it gives TensorFlow-like tensors, on gradstone's tensors gradstone's.
     """
 
-    supports_masking = True
+    # Whether the steps that a mask on the input leaves out are left out of the output too.
+    supports_masking = False
     # Layers that compute with fractions take whole numbers as float32.
     _casts_integers = False
     # Fewest and exact number of dimensions of the input, where that matters.
@@ -190,14 +191,26 @@ class Layer(Configured, WeightOwner):
         finally:
             _Calls.depth -= 1
             _Calls.training = before
-        if mask is not None and self.supports_masking and isinstance(result, Base):
-            if not hasattr(result, "_keras_mask"):
+        if mask is not None and isinstance(result, Base) and not hasattr(result, "_keras_mask"):
+            if self.supports_masking:
                 result._keras_mask = mask  # type: ignore[attr-defined]
+            elif "mask" not in accepted:
+                self._warn_of_mask()
         if self.activity_regularizer is not None:
             outputs = [t for t in leaves(result) if isinstance(t, Base)]
             rows = max(1, outputs[0].size(0))
             self.add_loss(sum(self.activity_regularizer(t) for t in outputs) / rows)
         return result
+
+    def _warn_of_mask(self) -> None:
+        import warnings
+
+        warnings.warn(
+            f"Layer '{self.name}' (of type {type(self).__name__}) was passed an input with a mask "
+            "attached to it. However, this layer does not support masking and will therefore "
+            "destroy the mask information. Downstream layers will not see the mask.",
+            stacklevel=2,
+        )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.call(*args, **kwargs)

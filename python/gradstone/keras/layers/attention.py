@@ -43,6 +43,7 @@ class MultiHeadAttention(Layer):
     S), true where a query may look.
     """
 
+    supports_masking = True
     _casts_integers = True
 
     def __init__(

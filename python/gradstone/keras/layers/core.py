@@ -90,6 +90,7 @@ class Dense(Layer):
 
     _casts_integers = True
     _min_ndim = 2
+    supports_masking = True
 
     def __init__(
         self,
@@ -165,6 +166,8 @@ class Embedding(Layer):
 
 class SameShape(Layer):
     """A layer whose output has the shape of its input."""
+
+    supports_masking = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

@@ -97,7 +97,6 @@ class _GlobalPool(Layer):
     _casts_integers = True
     rank: int
     _largest = True
-    supports_masking = False
 
     def __init__(
         self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any

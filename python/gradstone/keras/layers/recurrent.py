@@ -24,6 +24,7 @@ class RNNLayer(Layer):
 
     gates: int
     states = 1
+    supports_masking = True
     _casts_integers = True
     _ndim = 3
 

@@ -17,8 +17,6 @@ class Flatten(Layer):
     """(N, ...) to (N, all), the last dimension fastest: channels-last images give their pixels with
     the channels side by side."""
 
-    supports_masking = False
-
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_format = checked_format(data_format)
@@ -33,8 +31,6 @@ class Flatten(Layer):
 
 class Reshape(Layer):
     """(N, ...) to (N, *target_shape); one size may be -1."""
-
-    supports_masking = False
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)

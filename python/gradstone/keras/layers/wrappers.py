@@ -22,6 +22,8 @@ class Bidirectional(Layer):
     """A recurrent layer and a copy of it that runs backwards; their outputs side by side
     ("concat"), summed, multiplied ("mul"), averaged ("ave"), or both (None)."""
 
+    supports_masking = True
+
     def __init__(
         self,
         layer: RNNLayer,
@@ -99,6 +101,8 @@ class Bidirectional(Layer):
 
 class TimeDistributed(Layer):
     """The same layer at every step of (N, T, ...)."""
+
+    supports_masking = True
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
