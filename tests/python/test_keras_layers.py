@@ -167,9 +167,11 @@ def test_a_mask_ends_where_a_layer_does_not_know_it(recwarn):
         np.testing.assert_array_equal(layer(x)._keras_mask, x._keras_mask)
     for layer in (layers.GlobalAveragePooling1D(), layers.LSTM(3)):
         assert getattr(layer(x), "_keras_mask", None) is None
-    inner = keras.Sequential([layers.GlobalAveragePooling1D(), layers.Dense(2)])
     recwarn.clear()
-    assert getattr(inner(x), "_keras_mask", None) is None and not recwarn.list
+    inner = keras.Sequential([layers.GlobalAveragePooling1D(), layers.Dense(2)])
+    assert getattr(inner(x), "_keras_mask", None) is None
+    np.testing.assert_array_equal(layers.MultiHeadAttention(2, 3)(x, x)._keras_mask, x._keras_mask)
+    assert not recwarn.list
 
 
 def test_several_losses_may_be_added_at_once():

@@ -21,6 +21,8 @@ _WEIGHT_OPTIONS = (
 class _HeadMap(Layer):
     """(N, T, D) to (N, T, heads, size), or back: kernel and bias in Keras's shapes."""
 
+    supports_masking = True
+
     def __init__(self, kernel: Shape, bias: Shape, owner: MultiHeadAttention, name: str) -> None:
         super().__init__(name=name)
         self.kernel_shape, self.bias_shape = kernel, bias
