@@ -146,6 +146,17 @@ def test_the_cosine_is_a_loss_with_a_minus_and_a_metric_without():
     assert float(keras.metrics.get("cosine_similarity")(x, x)) == 1
 
 
+def test_short_names_of_metrics():
+    x, y = np.array([[0.25, 0.75]]), np.array([[0.5, 0.5]])
+    for short, long in (
+        ("mse", "MeanSquaredError"), ("MAE", "mean_absolute_error"), ("kld", "kl_divergence"),
+        ("logcosh", "log_cosh"), ("bce", "binary_crossentropy"),
+        ("msle", "MeanSquaredLogarithmicError"),
+    ):  # fmt: skip
+        first, second = keras.metrics.get(short), keras.metrics.get(long)
+        assert first.name == short and float(first(y, x)) == float(second(y, x))
+
+
 def test_a_sum_can_be_asked_for_between_batches():
     total = keras.metrics.Sum()
     total.update_state([1.0, 2.0])

@@ -128,10 +128,10 @@ class Batches:
         taken = 0
         while self._given is None or taken < self._given:
             before = taken
-            if self._iterator is None or self._given is None:
-                self._iterator, begun = self._start(), True
-            else:
-                begun = False
+            begun = self._iterator is None or self._given is None
+            if begun:
+                self._iterator = self._start()
+            assert self._iterator is not None
             for batch in self._iterator:
                 taken += 1
                 yield self._three(batch)

@@ -328,7 +328,7 @@ mape = MAPE = mean_absolute_percentage_error
 msle = MSLE = mean_squared_logarithmic_error
 
 FUNCTIONS: dict[str, LossFunction] = {}
-_NAMES: dict[str, Any] = {}
+NAMES: dict[str, Any] = {}
 for _fn, _class, _short in (
     (mean_squared_error, MeanSquaredError, "mse MSE"),
     (mean_absolute_error, MeanAbsoluteError, "mae MAE"),
@@ -346,12 +346,12 @@ for _fn, _class, _short in (
     (binary_crossentropy, BinaryCrossentropy, "bce BCE"),
 ):
     FUNCTIONS[_fn.__name__] = _fn
-    _NAMES |= dict.fromkeys([_fn.__name__, *_short.split()], _fn) | {_class.__name__: _class}
+    NAMES |= dict.fromkeys([_fn.__name__, *_short.split()], _fn) | {_class.__name__: _class}
 
 
 def get(identifier: Any) -> Any:
     """A loss by name, itself when it is callable, None for None. ValueError for other names."""
-    found = _NAMES.get(identifier) if isinstance(identifier, str) else identifier
+    found = NAMES.get(identifier) if isinstance(identifier, str) else identifier
     if identifier is not None and not callable(found):
         raise ValueError(f"Could not interpret loss identifier: {identifier}")
     return found() if isinstance(found, type) else found

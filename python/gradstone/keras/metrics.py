@@ -337,18 +337,14 @@ class AUC(Metric):
 
 # ------------------------------------------------------------------------------------------- names
 
-_class: Any
-_NAMES: dict[str, Any] = {}
-for _class, _short in {
-    Mean: "", Sum: "", BinaryAccuracy: "", CategoricalAccuracy: "", SparseCategoricalAccuracy: "",
-    TopKCategoricalAccuracy: "", SparseTopKCategoricalAccuracy: "", Precision: "", Recall: "",
-    AUC: "auc", RootMeanSquaredError: "", CosineSimilarity: "", MeanSquaredError: "mse MSE",
-    MeanAbsoluteError: "mae MAE", MeanAbsolutePercentageError: "mape MAPE",
-    MeanSquaredLogarithmicError: "msle MSLE", BinaryCrossentropy: "bce BCE",
-    CategoricalCrossentropy: "", SparseCategoricalCrossentropy: "",
-}.items():  # fmt: skip
-    for _name in (_class.__name__, snake_case(_class.__name__), *_short.split()):
-        _NAMES[_name] = _class
+_CLASSES: tuple[Any, ...] = (
+    Mean, Sum, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy,
+    TopKCategoricalAccuracy, SparseTopKCategoricalAccuracy, Precision, Recall, AUC,
+    RootMeanSquaredError, CosineSimilarity, MeanSquaredError, MeanAbsoluteError,
+    MeanAbsolutePercentageError, MeanSquaredLogarithmicError, BinaryCrossentropy,
+    CategoricalCrossentropy, SparseCategoricalCrossentropy,
+)  # fmt: skip
+_NAMES = {c.__name__: c for c in _CLASSES} | {snake_case(c.__name__): c for c in _CLASSES}
 
 
 def means_accuracy(identifier: Any) -> bool:
@@ -367,7 +363,7 @@ def get(identifier: Any, y_true: Any = None, y_pred: Any = None) -> Metric:
         return MeanMetricWrapper(accuracy_for(y_true, y_pred), identifier)
     if isinstance(identifier, str) and identifier in _NAMES:
         return _NAMES[identifier](name=identifier)
-    found = losses.FUNCTIONS.get(identifier) if isinstance(identifier, str) else identifier
-    if not callable(found):
+    found = losses.NAMES.get(identifier) if isinstance(identifier, str) else identifier
+    if not callable(found) or isinstance(found, type):
         raise ValueError(f"Could not interpret metric identifier: {identifier}")
     return MeanMetricWrapper(found, identifier if isinstance(identifier, str) else None)
