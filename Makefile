@@ -217,7 +217,8 @@ $(WHEELS)/.built: $(WHEEL_SOURCES) | $(VENV)/.tools
 
 # The same package with emulated CUDA, beside the environment's own: found first through PYTHONPATH.
 EMU_TESTS = tests/python/test_op_table.py tests/python/test_op_derivatives.py \
-	$(wildcard tests/python/test_cuda*.py) tests/python/test_amp.py tests/python/test_gpu_run.py
+	$(wildcard tests/python/test_cuda*.py) $(wildcard tests/python/test_amp*.py) \
+	tests/python/test_index_select.py tests/python/test_gpu_run.py
 EMU_OPTIONS := -DGRADSTONE_CUDA=EMU -DGRADSTONE_BASELINE_ONLY=ON
 # Tests that ThreadSanitizer takes more than a few seconds for.
 LARGE_SHAPES := Large Shares ManyPixels MoreElements ManyTensors MoreTensors LongRows \
