@@ -226,7 +226,7 @@ def test_a_file_names_no_class_outside(tmp_path):
 )
 def test_a_damaged_file_is_named(tmp_path, part, value):
     model = classifier()
-    model.fit(*data(), verbose=0)
+    model.fit(*classifier_data(), verbose=0)
     path = tmp_path / "model.gs"
     model.save(path)
     gs.save({**gs.load(path), part: value}, path)
