@@ -293,3 +293,17 @@ def test_a_resumed_epoch_has_the_rate_of_what_was_done_since(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "epoch 1/1  4/4" in out
     assert "steps/s" not in out
+
+
+def test_writing_over_an_earlier_run_is_warned_of(tmp_path):
+    def fit(**options):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            trainer(checkpoint_dir=tmp_path).fit(loader(), 2, **options)
+        return [str(warning.message) for warning in caught]
+
+    assert fit() == []
+    assert fit(resume=True) == []
+    (said,) = fit()
+    assert "last.gs is of an earlier run" in said
+    assert "resume=True" in said

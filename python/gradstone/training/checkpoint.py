@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ class Checkpoint(Callback):
     there is a whole one. ``trainer.fit(..., resume=True)`` goes on from last.gs;
     ``gs.load("best.gs")["model"]`` is the model's state_dict (["ema"] that of the averaged
     weights).
+
+    A fit that does not resume writes over what an earlier one left in the folder, with a warning.
 
     `monitor`: a name of the history; None takes the trainer's (val_loss, or loss without a
     validation). `mode`: "min", "max" or "auto", by the name. `best` False writes last.gs only.
@@ -83,6 +86,13 @@ class Checkpoint(Callback):
             raise NotADirectoryError(
                 f"[Checkpoint] expected a folder to write to, {str(self.folder)!r} is a file."
             ) from None
+        if not trainer.resumed and self.last_path.exists():
+            warnings.warn(
+                f"[Checkpoint] {self.last_path} is of an earlier run; this one, which does not go "
+                "on from it, will write over it and over best.gs. fit(..., resume=True) goes on, "
+                "another folder keeps both.",
+                stacklevel=4,
+            )
         # What a process that was killed while it wrote has left.
         for name in (LAST, BEST):
             for rest in self.folder.glob(f".{name}.*.tmp"):

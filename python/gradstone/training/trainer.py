@@ -201,6 +201,7 @@ class Trainer:
         check_monitors(self)
         self.generators = random_state.generators_of((loader, validation, self.mix))
         saved = self._find(resume)
+        self.resumed = saved is not None
         if saved is not None:
             state.check(self, saved)
         elif self.seed is not None:
@@ -328,7 +329,6 @@ class Trainer:
             print(f"resumed: {len(self.history)} epochs are done, none is left ({why})")
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        self.resumed = True
         state.restore(self, saved)
         self.epoch = len(self.history)
         self.stop_reason = saved["position"]["finished"]
