@@ -10,7 +10,18 @@ import pytest
 
 import gradstone as gs
 from gradstone import nn, optim
-from gradstone.training import Accuracy, Callback, CSVLogger, EarlyStopping, MixUp, Trainer
+from gradstone.training import (
+    Accuracy,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    MixUp,
+    Perplexity,
+    TopKAccuracy,
+    Trainer,
+    find_lr,
+    profile_step,
+)
 from gradstone.utils.data import DataLoader, TensorDataset
 
 X, Y = gs.randn(20, 4), gs.arange(20) % 3
@@ -307,3 +318,35 @@ def test_writing_over_an_earlier_run_is_warned_of(tmp_path):
     (said,) = fit()
     assert "last.gs is of an earlier run" in said
     assert "resume=True" in said
+
+
+# ------------------------------------------------------------------------------ beside the Trainer
+
+
+def test_one_score_per_sample_is_no_hundred_percent():
+    scores, target = gs.tensor([[2.0], [-1.0], [3.0]]), gs.tensor([[1.0], [1.0], [0.0]])
+    for metric in (Accuracy(), TopKAccuracy(1), Perplexity()):
+        with pytest.raises((ValueError, TypeError), match="single class|integer tokens"):
+            metric.update(scores, target)
+    metric = Accuracy(threshold=0.0)
+    metric.update(scores, target)
+    assert metric.compute() == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "error", "text"),
+    [
+        (lambda m, o: find_lr(m, o, nn.CrossEntropyLoss, loader()), TypeError, "the class Cross"),
+        (lambda m, o: find_lr(m, o, nn.CrossEntropyLoss(), TensorDataset(X, Y)), TypeError,
+         r"\[find_lr\] expected a loader of batches, got a data set"),
+        (lambda m, o: find_lr(m, o, nn.CrossEntropyLoss(), iter(loader())), ValueError,
+         "ended after 4 batches and does not begin again"),
+        (lambda m, o: profile_step(nn.Linear, nn.MSELoss(), (X, Y)), TypeError,
+         "the class Linear"),
+        (lambda m, o: EarlyStopping(3), TypeError, "a name of the history, got 3"),
+    ],
+)  # fmt: skip
+def test_mistakes_beside_the_trainer(mistake, error, text):
+    model = network()
+    with pytest.raises(error, match=text):
+        mistake(model, optim.Adam(model.parameters()))

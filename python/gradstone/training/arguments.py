@@ -31,13 +31,7 @@ def check(
 ) -> None:
     """TypeError or ValueError for what cannot be meant. `made`: other arguments that are objects,
     where the class alone is a mistake."""
-    made |= {"model": model, "loss": loss, "scheduler": scheduler}
-    for name, value in made.items():
-        if isinstance(value, type):
-            raise TypeError(
-                f"[Trainer] expected {name} to be an object, got the class {value.__name__}: make "
-                f"one, {value.__name__}(...)."
-            )
+    check_made("Trainer", model=model, loss=loss, scheduler=scheduler, **made)
     if not hasattr(model, "parameters"):
         raise TypeError(f"[Trainer] expected model to be a Module, got {type(model).__name__}.")
     if not isinstance(optimizer, Optimizer):
@@ -64,6 +58,16 @@ def check(
         )
     if max_time is not None and not real("Trainer", "max_time", max_time) > 0:
         raise ValueError(f"[Trainer] expected max_time > 0 seconds, got {max_time!r}.")
+
+
+def check_made(where: str, **objects: Any) -> None:
+    """TypeError for a class where one of its objects is meant."""
+    for name, value in objects.items():
+        if isinstance(value, type):
+            raise TypeError(
+                f"[{where}] expected {name} to be an object, got the class {value.__name__}: make "
+                f"one, {value.__name__}(...)."
+            )
 
 
 def _check_owners(model: Any, optimizer: Optimizer, loss: Any, scheduler: Any) -> None:

@@ -147,6 +147,8 @@ class Callbacks:
 
 def better_mode(name: str, mode: str) -> str:
     """ "min" or "max" for a monitored value; "auto" goes by its name."""
+    if not isinstance(name, str):
+        raise TypeError(f"expected monitor to be a name of the history, got {name!r}.")
     if mode in ("min", "max"):
         return mode
     if mode != "auto":

@@ -14,6 +14,7 @@ from gradstone._checks import real, whole
 from gradstone.nn import Module
 from gradstone.optim.optimizer import Optimizer
 from gradstone.training import batches
+from gradstone.training.arguments import check_loader, check_made
 from gradstone.training.put_back import put_back
 
 
@@ -119,6 +120,8 @@ def find_lr(
         raise ValueError(f"[find_lr] expected 0 <= smoothing < 1, got {smoothing}.")
     if not real("find_lr", "stop_factor", stop_factor) > 1.0:
         raise ValueError(f"[find_lr] expected stop_factor > 1, got {stop_factor}.")
+    check_made("find_lr", model=model, optimizer=optimizer, loss=loss)
+    check_loader("find_lr", loader)
     rates: list[float] = []
     losses: list[float] = []
     smoothed: list[float] = []
@@ -173,10 +176,16 @@ def _proportions(optimizer: Optimizer) -> list[float]:
 
 def _endless(loader: Iterable[Any]) -> Iterator[Any]:
     """The loader's batches, again and again."""
+    given = 0
     while True:
-        empty = True
+        before = given
         for batch in loader:
-            empty = False
+            given += 1
             yield batch
-        if empty:
-            raise ValueError("[find_lr] the loader gave no batch.")
+        if given == before:
+            raise ValueError(
+                "[find_lr] the loader gave no batch."
+                if not given
+                else f"[find_lr] the loader ended after {given} batches and does not begin again: "
+                "give a DataLoader or a list, or fewer steps."
+            )

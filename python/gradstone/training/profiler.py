@@ -14,6 +14,7 @@ from gradstone.nn import Module
 from gradstone.optim.optimizer import Optimizer
 from gradstone.training import batches
 from gradstone.training._watching import Watch
+from gradstone.training.arguments import check_made
 from gradstone.training.put_back import put_back
 from gradstone.training.step_profile import LOSS, StepProfile
 
@@ -49,6 +50,7 @@ def profile_step(
     `seconds` with `plain` before believing small figures. On a GPU every operation is waited for:
     what would have run side by side stands one after the other.
     """
+    check_made("profile_step", model=model, loss=loss)
     whole("profile_step", "warmup", warmup)
     whole("profile_step", "repeats", repeats, 1)
     params = list(model.parameters())

@@ -60,6 +60,11 @@ def check_scores(op: str, output: Tensor, target: Tensor, dim: int) -> None:
             f"{tuple(shape)}; for one score per sample give threshold=0.0 (logits) or 0.5 "
             "(probabilities)."
         )
+    if shape[dim] == 1:
+        raise ValueError(
+            f"[{op}] got scores of shape {tuple(shape)} for a single class, which is always the "
+            "answer; for one score per sample give threshold=0.0 (logits) or 0.5 (probabilities)."
+        )
     wanted = shape[: dim % len(shape)] + shape[dim % len(shape) + 1 :]
     soft = target.dtype.is_floating_point
     if soft and list(target.shape) != shape:
