@@ -250,8 +250,8 @@ class Trainer:
         return result
 
     def predict(self, loader: Iterable[Any]) -> Any:
-        """The outputs for all samples in the loader's order: a tensor, or a tuple of tensors where
-        the model gives several.
+        """The outputs for all samples in the loader's order: a tensor, or where the model gives
+        several a tuple (for a list too) or a dict of tensors, nested as the model's.
 
         Batches are (inputs, targets), whose targets are left aside, or inputs alone: a tensor, a
         dict, or a list of one.
