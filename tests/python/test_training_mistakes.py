@@ -91,8 +91,13 @@ def test_a_callback_alone_is_one_of_a_list():
 
 
 def test_an_optimizer_or_schedule_of_something_else():
-    with pytest.warns(UserWarning, match="none of the model's parameters"):
+    with pytest.warns(UserWarning, match="4 of the optimizer's 4 parameters are not the model's"):
         trainer(optimizer=optim.Adam(network().parameters()))
+    model = network()
+    early = optim.Adam(model.parameters())
+    model[2] = nn.Linear(8, 3)
+    with pytest.warns(UserWarning, match=r"2 of the .* the first of shape \(3, 8\)"):
+        trainer(model, early)
     other = optim.lr_scheduler.StepLR(optim.SGD(network().parameters(), 0.1), 1)
     with pytest.raises(ValueError, match="that of another optimizer"):
         trainer(scheduler=other)
@@ -168,6 +173,53 @@ def test_every_callback_is_told_of_the_end():
     with pytest.raises(OSError, match="first"):
         trainer(callbacks=[Ends("first", True), Ends("second"), Ends("third")]).fit(loader(), 1)
     assert ended == ["first", "second", "third"]
+
+
+def test_a_fit_inside_a_fit_is_refused():
+    class Again(Callback):
+        def epoch_end(self, trainer):
+            trainer.fit(loader(), 1)
+
+    t = trainer(callbacks=[Again()])
+    with pytest.raises(RuntimeError, match="in a fit already"):
+        t.fit(loader(), 2)
+    assert len(t.history) == 1
+    t.callbacks.hooks["epoch_end"].clear()
+    assert len(t.fit(loader(), 2)) == 2
+
+
+def test_a_callback_that_leaves_evaluation_mode():
+    modes = []
+
+    class Looks(Callback):
+        def epoch_end(self, trainer):
+            modes.append(trainer.model.training)
+            trainer.model.eval()
+
+    trainer(callbacks=[Looks()]).fit(loader(), 3)
+    assert modes == [True, True, True]
+
+    class Wants(Looks):
+        def fit_start(self, trainer):
+            trainer.model.eval()
+
+    trainer(callbacks=[Wants()]).fit(loader(), 2)
+    assert modes[3:] == [False, False]
+
+
+def test_a_hook_of_another_library_is_warned_of():
+    class Keras(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise AssertionError("called")
+
+    with pytest.warns(UserWarning, match="nobody calls Keras.on_epoch_end: hooks are fit_start"):
+        t = trainer(callbacks=[Keras()])
+    t.fit(loader(), 1)
+
+
+def test_an_empty_batch_is_named():
+    with pytest.raises(FloatingPointError, match="the batch has no samples"):
+        trainer().fit([(X, Y), (X[:0], Y[:0])], 1)
 
 
 # -------------------------------------------------------------------------------------- predicting

@@ -71,8 +71,9 @@ def check_made(where: str, **objects: Any) -> None:
 
 
 def _check_owners(model: Any, optimizer: Optimizer, loss: Any, scheduler: Any) -> None:
-    """A schedule of another optimizer is refused; an optimizer of another model, with which
-    nothing is learned, is warned of."""
+    """A schedule of another optimizer is refused; an optimizer with parameters of another
+    model, or of a layer that was replaced since, is warned of: what took their place does not
+    learn."""
     scheduled = getattr(scheduler, "optimizer", optimizer)
     if scheduled is not optimizer:
         raise ValueError(
@@ -82,10 +83,12 @@ def _check_owners(model: Any, optimizer: Optimizer, loss: Any, scheduler: Any) -
     parts = (model, loss) if hasattr(loss, "parameters") else (model,)
     owned = {id(param) for part in parts for param in part.parameters()}
     stepped = [param for group in optimizer.param_groups for param in group["params"]]
-    if owned and not any(id(param) in owned for param in stepped):
+    strangers = [tuple(param.shape) for param in stepped if id(param) not in owned]
+    if owned and strangers:
         warnings.warn(
-            "[Trainer] the optimizer has none of the model's parameters, so that the model does "
-            "not learn: make it with model.parameters() of this model.",
+            f"[Trainer] {len(strangers)} of the optimizer's {len(stepped)} parameters are not the "
+            f"model's, the first of shape {strangers[0]}: make the optimizer when the model is "
+            "whole, with model.parameters() of this model.",
             stacklevel=4,
         )
 

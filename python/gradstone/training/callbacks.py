@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -102,6 +103,7 @@ class Callbacks:
                         f"take the trainer at the end of each epoch, got {type(callback).__name__}."
                     )
                 callback = _Function(callback)
+            _warn_of_names(callback)
             self.members.append(callback)
         self.hooks = {name: self._written(name) for name in HOOKS}
 
@@ -143,6 +145,17 @@ class Callbacks:
                     member.load_state_dict(state)
                     del left[i]
                     break
+
+
+def _warn_of_names(callback: Callback) -> None:
+    """A hook under another library's name is never called."""
+    unknown = [name for name in dir(callback) if name.startswith("on_")]
+    if unknown:
+        warnings.warn(
+            f"[Trainer] nobody calls {type(callback).__name__}.{unknown[0]}: hooks are "
+            f"{', '.join(HOOKS)}.",
+            stacklevel=5,
+        )
 
 
 def better_mode(name: str, mode: str) -> str:

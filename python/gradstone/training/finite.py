@@ -7,6 +7,7 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone.training import batches
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
@@ -36,6 +37,8 @@ def _named(model: Any, name: str) -> str:
 def explain(model: Any, inputs: Any, targets: Any, run: Callable[[], Tensor]) -> str:
     """Where the first number that is not finite comes from, in words. `run` computes the loss of
     the batch anew: it is watched, forward and, when that is finite, backward."""
+    if not batches.samples(inputs):
+        return "the batch has no samples"
     if not finite(inputs):
         return "the batch's inputs already hold a nan or an infinity"
     if not finite(targets):

@@ -122,6 +122,8 @@ class Trainer:
             callbacks = [callbacks]
         self._arrange(list(callbacks), checkpoint_dir, checkpoint_every)
         self.averages = Averages(self.metrics)
+        self._fitting = False
+        self._mode = True  # training mode, unless a callback has it otherwise when a fit begins
         self._reset()
 
     def _arrange(self, callbacks: list[Any], folder: Any, every: int | None) -> None:
@@ -189,6 +191,8 @@ class Trainer:
         if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
             got = type(epochs).__name__ if hasattr(epochs, "shape") else repr(epochs)
             raise ValueError(f"[Trainer.fit] expected epochs to be a whole number >= 1, got {got}.")
+        if self._fitting:
+            raise RuntimeError("[Trainer.fit] this trainer is in a fit already: make another one.")
         self._reset()
         if self.fast_dev_run:
             epochs, resume = 1, False
@@ -210,9 +214,10 @@ class Trainer:
         if self.max_time is not None:
             self.deadline = perf_counter() + self.max_time
         with Interruption(self._interrupt):
-            self.failed = True  # until proved otherwise
+            self.failed = self._fitting = True  # until proved otherwise
             try:
                 self.callbacks("fit_start", self)
+                self._mode = self.model.training
                 if saved is not None:
                     self._restore(saved)
                     self._say_if_done(epochs)
@@ -220,6 +225,7 @@ class Trainer:
                 self._end()
                 self.failed = False
             finally:
+                self._fitting = False
                 self.callbacks.end(self)
         return self.history
 
@@ -238,6 +244,8 @@ class Trainer:
         self.after_training = None
         self.epoch_began = perf_counter()
         self.averages.start()
+        if self.model.training is not self._mode:
+            self.model.train(self._mode)  # a callback looked at the model and left it so
 
     # ------------------------------------------------------------------------ evaluate and predict
 
