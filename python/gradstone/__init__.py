@@ -417,3 +417,7 @@ def __getattr__(name: str) -> Any:
         return value
     message = f"module 'gradstone' has no attribute {name!r}"
     raise AttributeError(message, name=name, obj=sys.modules[__name__])
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY_MODULES, *_LAZY_FUNCTIONS})

@@ -58,6 +58,13 @@ def test_a_name_that_is_not_there_suggests_one():
     assert caught.value.obj is gs
 
 
+def test_names_that_are_imported_when_used_are_listed():
+    listed = dir(gs)
+    assert {"save", "load", "summary", "training", "keras", "tensor"} <= set(listed)
+    assert listed == sorted(set(listed))
+    assert all(hasattr(gs, name) for name in listed)
+
+
 # --------------------------------------------------------------------------------- tensors, dtypes
 
 
