@@ -95,3 +95,36 @@ def test_losses_take_pytorchs_positions():
     assert nn.TripletMarginLoss(2.0, swap=True)(a, p, n).item() == pytest.approx(3.0, abs=1e-5)
     weight = gs.tensor([1.0, 3.0])
     assert F.huber_loss(x, target, delta=10.0, weight=weight).item() == 0.25 / 8
+
+
+def test_softmax_over_channels():
+    x = gs.tensor(randn(2, 3, 4, 5))
+    assert gs.allclose(nn.Softmax2d()(x).sum(1), gs.ones(2, 4, 5, dtype=gs.float64))
+    with pytest.raises(ValueError, match=r"\[Softmax2d\] expected input of shape"):
+        nn.Softmax2d()(x[0, 0])
+
+
+def test_margins():
+    a, b = randn(4, 3), randn(4, 3) + 1
+    x = gs.tensor(a)
+    sign = gs.tensor([1, -1, 1, -1])
+    loss = nn.SoftMarginLoss()(x, sign[:, None])
+    assert loss.item() == pytest.approx(np.log1p(np.exp(-np.array(sign)[:, None] * a)).mean())
+    labels = gs.tensor((b > 1).astype(float))
+    loss = nn.MultiLabelSoftMarginLoss()(x, labels)
+    assert loss.item() == pytest.approx(F.binary_cross_entropy_with_logits(x, labels).item())
+    target = gs.tensor([0, 2, 1, 1])
+    rows = [
+        sum(max(0.0, 0.5 - row[t] + v) ** 2 for j, v in enumerate(row) if j != t) / 3
+        for row, t in zip(a, target.tolist())
+    ]
+    got = nn.MultiMarginLoss(2, 0.5, reduction="none")(x, target)
+    np.testing.assert_allclose(got.numpy(), rows, rtol=1e-12)
+    for wrong in (
+        lambda: F.multi_margin_loss(x, gs.ones(3).long()),
+        lambda: F.multi_margin_loss(x, target, 3),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            wrong()
+    with pytest.raises(IndexError):
+        F.multi_margin_loss(x, target + 7)

@@ -107,6 +107,16 @@ def test_recurrent(layer, gates):
     assert work(layer(3, 4, batch_first=True), (2, 5, 3)) == 5 * 2 * first
     assert work(layer(3, 4), (5, 3)) == 5 * first
 
+    class Packing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = layer(3, 4)
+
+        def forward(self, x):
+            return self.inner(nn.utils.rnn.pack_sequence([x, x[:2]]))[1]
+
+    assert summary(Packing(), (5, 3)).rows[1].multiply_adds == 7 * first
+
 
 @pytest.mark.parametrize("layer, gates", [(nn.RNNCell, 1), (nn.GRUCell, 3), (nn.LSTMCell, 4)])
 def test_cells(layer, gates):

@@ -17,6 +17,7 @@ from gradstone._C import Tensor
 from gradstone.nn.modules.conv import _ConvNd
 from gradstone.nn.modules.normalization import _Affine
 from gradstone.nn.modules.rnn import RNNBase, RNNCellBase
+from gradstone.nn.utils.rnn import PackedSequence
 
 # formula(module, args, kwargs, output) -> multiply-adds of one call, the children's calls left out.
 Formula = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], int]
@@ -51,6 +52,8 @@ def _recurrent(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outpu
     """T * N * sum over layers and directions of G * H * (I + H): G gates (RNN 1, GRU 3, LSTM 4),
     I the features that the layer sees."""
     input = _given(args, kwargs, 0, "input")
+    if isinstance(input, PackedSequence):
+        input = input.data
     steps = input.numel() // module.input_size  # T * N
     weights = (w for group in module.all_weights for w in group[:2])  # weight_ih, weight_hh
     return steps * sum(w.numel() for w in weights)

@@ -30,7 +30,9 @@ from gradstone.nn.functional.bags import (
 from gradstone.nn.functional.convolution import (
     conv1d,
     conv2d,
+    conv_transpose1d,
     conv_transpose2d,
+    fold,
     pad,
     unfold,
 )
@@ -60,14 +62,19 @@ from gradstone.nn.functional.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
-    hinge_embedding_loss,
     huber_loss,
     kl_div,
     l1_loss,
-    margin_ranking_loss,
     mse_loss,
     nll_loss,
     smooth_l1_loss,
+)
+from gradstone.nn.functional.margin_loss import (
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
     triplet_margin_loss,
 )
 from gradstone.nn.functional.normalization import (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._creation import eye
 from gradstone.nn.functional._arguments import Ints, same_padding, tuple_of
 
 conv_transpose2d = _C.conv_transpose2d
@@ -67,6 +68,36 @@ def conv2d(
     return _C.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation: Ints = 1,
+) -> Tensor:
+    """input (N, C, L) or (C, L), weight (C, O/groups, k), bias (O): conv_transpose2d of images of
+    one row."""
+    if input.dim() not in (2, 3) or weight.dim() != 3:
+        raise ValueError(
+            "[conv_transpose1d] expected input of shape (N, C, L) or (C, L) and weight of shape "
+            f"(C, O/groups, k), got {tuple(input.shape)} and {tuple(weight.shape)}."
+        )
+    (s,), (p,), (o,), (d,) = (
+        tuple_of(value, 1, "conv_transpose1d", name)
+        for value, name in (
+            (stride, "stride"), (padding, "padding"), (output_padding, "output_padding"),
+            (dilation, "dilation"),
+        )
+    )  # fmt: skip
+    out = conv_transpose2d(
+        input.unsqueeze(-2), weight.unsqueeze(-2), bias, (1, s), (0, p), (0, o), groups, (1, d)
+    )
+    return out.squeeze(-2)
+
+
 def pad(
     input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
 ) -> Tensor:
@@ -96,3 +127,45 @@ def unfold(
     x = x[..., ::dh, ::dw]  # N C oH oW kH kW
     n, c, oh, ow = x.shape[:4]
     return x.permute(0, 1, 4, 5, 2, 3).reshape(n, c * kh * kw, oh * ow)
+
+
+def fold(
+    input: Tensor,
+    output_size: Ints,
+    kernel_size: Ints,
+    dilation: Ints = 1,
+    padding: Ints = 0,
+    stride: Ints = 1,
+) -> Tensor:
+    """Columns (N, C * kH * kW, L) or (C * kH * kW, L), as ``unfold`` gives them, summed where
+    patches overlap: (N, C, H, W) or (C, H, W)."""
+    if input.dim() == 2:
+        return fold(input.unsqueeze(0), output_size, kernel_size, dilation, padding, stride)[0]
+    sizes, kernel, dilations, paddings, strides = (
+        tuple_of(value, 2, "fold", name)
+        for value, name in (
+            (output_size, "output_size"), (kernel_size, "kernel_size"), (dilation, "dilation"),
+            (padding, "padding"), (stride, "stride"),
+        )
+    )  # fmt: skip
+    rows = []
+    for size, k, d, p, s in zip(sizes, kernel, dilations, paddings, strides):
+        rows.append((size + 2 * p - d * (k - 1) - 1) // s + 1 if s > 0 else 0)
+    taps, (oh, ow) = kernel[0] * kernel[1], rows
+    if input.dim() != 3 or taps < 1 or input.size(1) % taps or input.size(2) != oh * ow or oh < 1:
+        raise ValueError(
+            f"[fold] expected input of shape (N, C * {kernel[0]} * {kernel[1]}, {oh} * {ow}) to "
+            f"give images of {sizes}, got {tuple(input.shape)}."
+        )
+    # A transposed convolution whose kernels put each row of a column in its place.
+    channels = input.size(1) // taps
+    places = eye(taps, dtype=input.dtype).reshape(taps, 1, *kernel).repeat(channels, 1, 1, 1)
+    extra = tuple(
+        size + 2 * p - d * (k - 1) - 1 - (n - 1) * s
+        for size, k, d, p, s, n in zip(sizes, kernel, dilations, paddings, strides, rows)
+    )
+    return conv_transpose2d(
+        input.reshape(input.size(0), input.size(1), oh, ow),
+        _C._to_device(places, input.device),
+        None, strides, paddings, extra, channels, dilations,
+    )  # fmt: skip

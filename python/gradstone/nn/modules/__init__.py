@@ -17,6 +17,7 @@ from gradstone.nn.modules.activation import (
     Sigmoid,
     SiLU,
     Softmax,
+    Softmax2d,
     Softmin,
     Softplus,
     Softsign,
@@ -36,6 +37,7 @@ from gradstone.nn.modules.container import (
 from gradstone.nn.modules.conv import (
     Conv1d,
     Conv2d,
+    ConvTranspose1d,
     ConvTranspose2d,
 )
 from gradstone.nn.modules.distance import (
@@ -68,14 +70,19 @@ from gradstone.nn.modules.loss import (
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
-    HingeEmbeddingLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
-    MarginRankingLoss,
     MSELoss,
     NLLLoss,
     SmoothL1Loss,
+)
+from gradstone.nn.modules.margin_loss import (
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    SoftMarginLoss,
     TripletMarginLoss,
 )
 from gradstone.nn.modules.module import Module
@@ -101,9 +108,14 @@ from gradstone.nn.modules.parameter_container import (
     ParameterDict,
     ParameterList,
 )
+from gradstone.nn.modules.patches import (
+    Fold,
+    Unfold,
+)
 from gradstone.nn.modules.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
     AdaptiveMaxPool2d,
     AvgPool1d,
     AvgPool2d,
@@ -151,6 +163,7 @@ from gradstone.nn.modules.transformer import (
 __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AvgPool1d",
     "AvgPool2d",
@@ -161,6 +174,7 @@ __all__ = [
     "Bilinear",
     "Conv1d",
     "Conv2d",
+    "ConvTranspose1d",
     "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
@@ -169,6 +183,7 @@ __all__ = [
     "ELU",
     "Embedding",
     "Flatten",
+    "Fold",
     "GELU",
     "GLU",
     "GRU",
@@ -197,6 +212,8 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
@@ -211,7 +228,9 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
+    "Softmax2d",
     "Softmin",
     "Softplus",
     "Softsign",
@@ -254,4 +273,5 @@ __all__ = [
     "Softshrink",
     "Tanhshrink",
     "Threshold",
+    "Unfold",
 ]

@@ -235,6 +235,18 @@ class Softmax(_OverDim):
         return F.softmax(input, self.dim)
 
 
+class Softmax2d(Module):
+    """Softmax over the channels of (N, C, H, W) or (C, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() not in (3, 4):
+            raise ValueError(
+                "[Softmax2d] expected input of shape (N, C, H, W) or (C, H, W), got "
+                f"{tuple(input.shape)}."
+            )
+        return F.softmax(input, -3)
+
+
 class Softmin(_OverDim):
     """softmax(-x) along dim."""
 

@@ -143,14 +143,7 @@ class Conv2d(_ConvNd):
     _convolve = staticmethod(F.conv2d)
 
 
-class ConvTranspose2d(_ConvNd):
-    """The gradient of Conv2d with respect to its input, as a layer: (N, C, H, W) to a larger image.
-
-    Weight (C, O/groups, kH, kW); output height (H - 1) * stride - 2 * padding + dilation * (kH - 1)
-    + output_padding + 1.
-    """
-
-    ndim = 2
+class _ConvTransposeNd(_ConvNd):
     transposed = True
 
     def __init__(
@@ -169,7 +162,7 @@ class ConvTranspose2d(_ConvNd):
         dtype: DTypeLike = None,
     ) -> None:
         if padding_mode != "zeros":
-            raise ValueError('Only "zeros" padding mode is supported for ConvTranspose2d')
+            raise ValueError('Only "zeros" padding mode is supported for ' + type(self).__name__)
         super().__init__(
             in_channels,
             out_channels,
@@ -191,7 +184,7 @@ class ConvTranspose2d(_ConvNd):
         extra = self.output_padding
         if output_size is not None:
             extra = self._extra(input, list(output_size))
-        return F.conv_transpose2d(
+        return self._convolve(
             input,
             self.weight,
             self.bias,
@@ -203,11 +196,11 @@ class ConvTranspose2d(_ConvNd):
         )
 
     def _extra(self, input: Tensor, wanted: list[int]) -> tuple[int, ...]:
-        """The output_padding that gives `wanted` (H, W)."""
+        """The output_padding that gives `wanted` (L) or (H, W)."""
         extra = []
-        for i, size in enumerate(wanted[-2:]):
+        for i, size in enumerate(wanted[-self.ndim :]):
             least = (
-                (input.size(i - 2) - 1) * self.stride[i]
+                (input.size(i - self.ndim) - 1) * self.stride[i]
                 - 2 * self.padding[i]
                 + self.dilation[i] * (self.kernel_size[i] - 1)
                 + 1
@@ -219,3 +212,25 @@ class ConvTranspose2d(_ConvNd):
                 )
             extra.append(size - least)
         return tuple(extra)
+
+
+class ConvTranspose1d(_ConvTransposeNd):
+    """The gradient of Conv1d with respect to its input, as a layer: (N, C, L) to a longer sequence.
+
+    Weight (C, O/groups, k); output length (L - 1) * stride - 2 * padding + dilation * (k - 1) +
+    output_padding + 1.
+    """
+
+    ndim = 1
+    _convolve = staticmethod(F.conv_transpose1d)
+
+
+class ConvTranspose2d(_ConvTransposeNd):
+    """The gradient of Conv2d with respect to its input, as a layer: (N, C, H, W) to a larger image.
+
+    Weight (C, O/groups, kH, kW); output height (H - 1) * stride - 2 * padding + dilation * (kH - 1)
+    + output_padding + 1.
+    """
+
+    ndim = 2
+    _convolve = staticmethod(F.conv_transpose2d)

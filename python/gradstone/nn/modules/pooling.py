@@ -165,6 +165,13 @@ class AdaptiveAvgPool2d(_AdaptivePool):
         return F.adaptive_avg_pool2d(input, self._size(input))
 
 
+class AdaptiveMaxPool1d(_AdaptivePool):
+    """Largest value of windows of (N, C, L) chosen so that the output has this length."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.adaptive_max_pool1d(input, self.output_size)
+
+
 class AdaptiveMaxPool2d(_AdaptivePool):
     """Largest value of windows of (N, C, H, W) chosen so that the output has this size."""
 
