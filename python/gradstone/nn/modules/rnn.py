@@ -101,7 +101,7 @@ class RNNBase(Module):
         return [[getattr(self, name) for name in names] for names in self._names]
 
     def _weights(self) -> list[Any]:
-        own = self._parameters
+        own = self.__dict__  # some may be computed: nn.utils.weight_norm
         return [own[name] for names in self._names for name in names]
 
     def _check(self, input: Tensor) -> None:
