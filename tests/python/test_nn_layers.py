@@ -277,3 +277,56 @@ def test_losses_as_layers():
     kl = (p * (np.log(p) - a)).sum() / 3
     got = nn.KLDivLoss(reduction="batchmean")(ta, gs.tensor(p)).item()
     np.testing.assert_allclose(got, kl)
+
+
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_attention_with_keys_of_its_own(need_weights):
+    """The same as attention to longer keys and values, projected beforehand."""
+    gs.manual_seed(0)
+    layer = nn.MultiheadAttention(
+        4, 2, add_bias_kv=True, add_zero_attn=True, batch_first=True
+    ).double()
+    assert list(layer.state_dict()) == [
+        "in_proj_weight", "in_proj_bias", "bias_k", "bias_v", "out_proj.weight", "out_proj.bias",
+    ]  # fmt: skip
+    x = gs.tensor(randn(2, 3, 4))
+    hidden = gs.tensor([[False, False, True], [False, True, True]])
+    got, weights = layer(x, x, x, key_padding_mask=hidden, need_weights=need_weights)
+    q, k, v = nn.functional.linear(x, layer.in_proj_weight, layer.in_proj_bias).chunk(3, -1)
+    none = gs.zeros(2, 1, 4, dtype=gs.float64)
+    k = gs.cat([k, layer.bias_k.expand(2, 1, 4), none], 1)
+    v = gs.cat([v, layer.bias_v.expand(2, 1, 4), none], 1)
+    q, k, v = (y.reshape(2, -1, 2, 2).transpose(1, 2) for y in (q, k, v))
+    seen = gs.cat([~hidden, gs.ones(2, 2, dtype=gs.bool)], 1)[:, None, None]
+    heads = nn.functional.scaled_dot_product_attention(q, k, v, seen)
+    assert gs.allclose(got, layer.out_proj(heads.transpose(1, 2).reshape(2, 3, 4)))
+    if need_weights:
+        assert weights.shape == (2, 3, 5) and weights[1, 0, 1:3].tolist() == [0, 0]
+
+
+def test_fewer_heads_of_keys_than_of_queries():
+    q, k = gs.tensor(randn(2, 4, 3, 5)), gs.tensor(randn(2, 2, 3, 5))
+    attend = nn.functional.scaled_dot_product_attention
+    twice = k[:, [0, 0, 1, 1]]
+    assert gs.allclose(attend(q, k, k, is_causal=True, enable_gqa=True), attend(
+        q, twice, twice, is_causal=True))  # fmt: skip
+    with pytest.raises(ValueError, match="divide the query's, got"):
+        attend(q[:, :3], k, k, enable_gqa=True)
+
+
+def test_rows_of_an_embedding_are_shortened_when_looked_up():
+    layer = nn.Embedding(3, 2, max_norm=1.0)
+    assert repr(layer) == "Embedding(3, 2, max_norm=1.0)"
+    with gs.no_grad():
+        layer.weight.copy_(gs.tensor([[3.0, 4.0], [0.3, 0.4], [6.0, 8.0]]))
+    got = layer(gs.tensor([[0, 1, 0]]))
+    np.testing.assert_allclose(got[0].detach().numpy(), [[0.6, 0.8], [0.3, 0.4], [0.6, 0.8]], 1e-6)
+    np.testing.assert_allclose(
+        layer.weight.detach().numpy(), [[0.6, 0.8], [0.3, 0.4], [6.0, 8.0]], 1e-6
+    )
+    got.sum().backward()
+    assert layer.weight.grad.tolist() == [[2, 2], [1, 1], [0, 0]]
+    whole = nn.Embedding.from_pretrained(gs.tensor([[3.0, -4.0]]), max_norm=1.0, norm_type=1.0)
+    np.testing.assert_allclose(whole(gs.tensor(0)).numpy(), [3 / 7, -4 / 7], 1e-6)
+    with pytest.raises(IndexError):
+        layer(gs.tensor([5]))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone._functions import broadcast_tensors
+from gradstone.autograd.grad_mode import no_grad
 
 linear = _C.linear
 one_hot = _C.one_hot
-scaled_dot_product_attention = _C.scaled_dot_product_attention
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -28,6 +28,46 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     return out if bias is None else out + bias
 
 
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """softmax(Q K^T * scale + mask) V of query (..., T, d), key (..., S, d) and value (..., S, v);
+    scale is 1 / sqrt(d) unless given. In a bool mask True takes part.
+
+    With `enable_gqa` key and value (..., H, S, d) have fewer heads than the query, each for as many
+    of the query's in a row.
+    """
+    if enable_gqa:
+        heads = [x.size(-3) if x.dim() > 2 else 0 for x in (query, key, value)]
+        if 0 in heads or heads[0] % heads[1] or heads[0] % heads[2]:
+            raise ValueError(
+                "[scaled_dot_product_attention] expected heads (..., H, T, d) that divide the "
+                f"query's, got {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}."
+            )
+        key = key.repeat_interleave(heads[0] // heads[1], -3)
+        value = value.repeat_interleave(heads[0] // heads[2], -3)
+    return _C.scaled_dot_product_attention(
+        query, key, value, attn_mask, dropout_p, is_causal, scale
+    )
+
+
+def _shorten_rows(weight: Tensor, index: Tensor, max_norm: float, norm_type: float) -> None:
+    """Rows of weight whose norm is above max_norm, among those of the index."""
+    with no_grad():
+        rows = index.long().reshape(-1).unique()
+        values = weight.detach()[rows]
+        norms = values.norm(norm_type, 1, True)
+        shorter = values * (max_norm / (norms + 1e-7))
+        weight.detach()[rows] = _C._where(norms > max_norm, shorter, values)
+
+
 def embedding(
     input: Tensor,
     weight: Tensor,
@@ -37,11 +77,12 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Tensor:
-    """Rows of weight (V, D) by index (any shape). Row padding_idx receives no gradient."""
-    if max_norm is not None or scale_grad_by_freq or sparse:
-        raise NotImplementedError(
-            "[embedding] max_norm, scale_grad_by_freq and sparse are not offered."
-        )
+    """Rows of weight (V, D) by index (any shape). Row padding_idx receives no gradient. With
+    max_norm, rows that are looked up and are longer are first shortened to it, in place."""
+    if scale_grad_by_freq or sparse:
+        raise NotImplementedError("[embedding] scale_grad_by_freq and sparse are not offered.")
+    if max_norm is not None:
+        _shorten_rows(weight, input, max_norm, norm_type)
     if padding_idx is None:
         return _C._embedding(input, weight)
     rows = weight.size(0)

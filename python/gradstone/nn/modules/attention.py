@@ -22,6 +22,7 @@ class MultiheadAttention(Module):
     query (T, N, E), key (S, N, kdim), value (S, N, vdim); (N, T, E) and so on with batch_first,
     without N for one sequence. Gives the output (like query) and the weights (N, T, S), or (N,
     heads, T, S) with average_attn_weights=False, or None with need_weights=False, which is faster.
+    add_bias_kv and add_zero_attn each add a key behind the others: learned, and zero.
     """
 
     in_proj_weight: Parameter | None
@@ -55,10 +56,6 @@ class MultiheadAttention(Module):
                 f"[MultiheadAttention] embed_dim must be divisible by num_heads, got {embed_dim} "
                 f"and {num_heads}."
             )
-        if add_bias_kv or add_zero_attn:
-            raise NotImplementedError(
-                "[MultiheadAttention] add_bias_kv and add_zero_attn are not offered."
-            )
         self.embed_dim = embed_dim
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
@@ -83,6 +80,12 @@ class MultiheadAttention(Module):
         self.out_proj = NonDynamicallyQuantizableLinear(
             embed_dim, embed_dim, bias=bias, device=device, dtype=dtype
         )
+        self.bias_k: Parameter | None = None
+        self.bias_v: Parameter | None = None
+        if add_bias_kv:
+            self.bias_k = empty_parameter((1, 1, embed_dim), device, dtype)
+            self.bias_v = empty_parameter((1, 1, embed_dim), device, dtype)
+        self.add_zero_attn = add_zero_attn
         self._reset_parameters()
 
     def _reset_parameters(self) -> None:
@@ -97,6 +100,9 @@ class MultiheadAttention(Module):
         if self.in_proj_bias is not None and self.out_proj.bias is not None:
             init.zeros_(self.in_proj_bias)
             init.zeros_(self.out_proj.bias)
+        for bias in (self.bias_k, self.bias_v):
+            if bias is not None:
+                init.xavier_normal_(bias)
 
     def _project(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
         """Q, K and V, each (N, length, E)."""
@@ -110,6 +116,15 @@ class MultiheadAttention(Module):
         else:
             weights = _C.chunk(self.in_proj_weight, 3)
         return [F.linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases)]
+
+    def _more_keys(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """Keys or values (N, S, E) with what every query may look at beside them: one of the
+        module's own, and zeros."""
+        n, _, e = x.shape
+        parts = [x] if bias is None else [x, bias.expand(n, 1, e)]
+        if self.add_zero_attn:
+            parts.append(_C._full((n, 1, e), 0, x.dtype, x.device))
+        return x if len(parts) == 1 else _C.cat(parts, 1)
 
     def _mask(
         self,
@@ -144,7 +159,8 @@ class MultiheadAttention(Module):
                 )
             padding = _additive(key_padding_mask, like).reshape(batch, 1, 1, source)
             out = padding if out is None else out + padding
-        return out
+        more = (self.bias_k is not None) + self.add_zero_attn
+        return out if out is None or not more else _C._pad(out, (0, more))
 
     def forward(
         self,
@@ -179,9 +195,12 @@ class MultiheadAttention(Module):
             key, value = (query, query) if alike else (key.transpose(0, 1), value.transpose(0, 1))
         n, t, e = query.shape
         s = key.size(1)
+        projected = self._project(query, key, value)
+        projected[1] = self._more_keys(projected[1], self.bias_k)
+        projected[2] = self._more_keys(projected[2], self.bias_v)
         q, k, v = (
             x.reshape(n, x.size(1), self.num_heads, self.head_dim).transpose(1, 2)
-            for x in self._project(query, key, value)
+            for x in projected
         )  # N heads length d
         chance = self.dropout if self.training else 0.0
         weights = None
@@ -194,7 +213,7 @@ class MultiheadAttention(Module):
             weights = weights.mean(1) if average_attn_weights else weights
         else:
             # The causal hint replaces the mask it describes.
-            causal = is_causal and key_padding_mask is None and t == s
+            causal = is_causal and key_padding_mask is None and t == k.size(2)
             mask = None
             if not causal:
                 mask = self._mask(attn_mask, key_padding_mask, n, (t, s), q)

@@ -16,7 +16,8 @@ from gradstone.nn.parameter import Parameter
 class Embedding(Module):
     """Rows of weight (num_embeddings, embedding_dim) by index of any shape: (...) to (..., D).
 
-    Starts standard normal. Row `padding_idx` starts at 0 and receives no gradient.
+    Starts standard normal. Row `padding_idx` starts at 0 and receives no gradient. With `max_norm`
+    rows that are looked up and are longer are shortened to it in place.
     """
 
     weight: Parameter
@@ -36,10 +37,8 @@ class Embedding(Module):
         dtype: DTypeLike = None,
     ) -> None:
         super().__init__()
-        if max_norm is not None or scale_grad_by_freq or sparse:
-            raise NotImplementedError(
-                "[Embedding] max_norm, scale_grad_by_freq and sparse are not offered."
-            )
+        if scale_grad_by_freq or sparse:
+            raise NotImplementedError("[Embedding] scale_grad_by_freq and sparse are not offered.")
         whole("Embedding", "num_embeddings", num_embeddings)
         whole("Embedding", "embedding_dim", embedding_dim)
         if padding_idx is not None:
@@ -51,6 +50,8 @@ class Embedding(Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = padding_idx
+        self.max_norm = max_norm
+        self.norm_type = norm_type
         if _weight is None:
             self.weight = empty_parameter((num_embeddings, embedding_dim), device, dtype)
             self.reset_parameters()
@@ -71,19 +72,40 @@ class Embedding(Module):
 
     @classmethod
     def from_pretrained(
-        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
     ) -> Embedding:
         """An embedding with this (V, D) weight, which is not trained unless freeze is False."""
         if embeddings.dim() != 2:
             raise ValueError("[Embedding] expected embeddings of 2 dimensions.")
         rows, cols = embeddings.shape
-        return cls(rows, cols, padding_idx, _weight=embeddings, _freeze=freeze)
+        return cls(
+            rows,
+            cols,
+            padding_idx,
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+            sparse,
+            _weight=embeddings,
+            _freeze=freeze,
+        )
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.embedding(input, self.weight, self.padding_idx)
+        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type)
 
     def extra_repr(self) -> str:
         text = f"{self.num_embeddings}, {self.embedding_dim}"
         if self.padding_idx is not None:
             text += f", padding_idx={self.padding_idx}"
+        if self.max_norm is not None:
+            text += f", max_norm={self.max_norm}"
+        if self.norm_type != 2:
+            text += f", norm_type={self.norm_type}"
         return text
