@@ -225,3 +225,32 @@ def test_text():
     assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0\n")
     assert text.endswith("    weight_decay: 0\n)")
     assert math.isclose(optim.Adam([gs.zeros(1)]).param_groups[0]["lr"], 1e-3)
+
+
+def test_hooks_see_and_change_the_arguments_of_a_step():
+    param = nn.Parameter(gs.ones(1))
+    optimizer = optim.SGD([param], lr=0.5)
+    log = []
+
+    def loss():
+        log.append("closure")
+        optimizer.zero_grad()
+        value = (param * 2).sum()
+        value.backward()
+        return value
+
+    def before(o, args, kwargs):
+        log.append((len(args), args[0] is o, kwargs))
+
+    first = optimizer.register_step_pre_hook(before)
+    optimizer.register_step_post_hook(lambda o, args, kwargs: log.append(args[1:]))
+    assert optimizer.step(loss).item() == 2
+    assert log == [(2, True, {}), "closure", (loss,)]
+    first.remove()
+    drop = optimizer.register_step_pre_hook(lambda o, args, kwargs: ((o,), {}))
+    log.clear()
+    assert optimizer.step(loss) is None and log == [()]
+    drop.remove()
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: 3)
+    with pytest.raises(RuntimeError, match=r"pair \(args, kwargs\), got 3"):
+        optimizer.step()

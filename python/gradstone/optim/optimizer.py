@@ -118,19 +118,24 @@ class Optimizer:
 
     def step(self, closure: Closure | None = None) -> Any:
         """One update. `closure` computes the loss and gradients anew and is called first."""
+        args: tuple[Any, ...] = (self,) if closure is None else (self, closure)
+        kwargs: dict[str, Any] = {}
+        if self._pre_hooks:
+            for hook in list(self._pre_hooks.values()):
+                changed = hook(self, args, kwargs)
+                if changed is not None:
+                    args, kwargs = _checked_arguments(changed)
+            closure = args[1] if len(args) > 1 else kwargs.get("closure")
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        if self._pre_hooks:
-            for hook in list(self._pre_hooks.values()):
-                hook(self, (), {})
         for group in self.param_groups:
             self._step_group(group)
         self._stepped = True
         if self._post_hooks:
             for hook in list(self._post_hooks.values()):
-                hook(self, (), {})
+                hook(self, args, kwargs)
         return loss
 
     def _layout(self, group: dict[str, Any]) -> Any:
@@ -159,7 +164,8 @@ class Optimizer:
         return False
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """hook(optimizer, args, kwargs) before each step."""
+        """hook(optimizer, args, kwargs) before each step and its closure; args begin with the
+        optimizer. A pair (args, kwargs) that it returns takes their place."""
         return add_hook(self._pre_hooks, hook)
 
     def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -233,6 +239,18 @@ class Optimizer:
                 if key != "params":
                     text += f"    {key}: {group[key]}\n"
         return text + ")"
+
+
+def _checked_arguments(changed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a hook before the step returned: new arguments of step."""
+    if isinstance(changed, tuple) and len(changed) == 2:
+        args, kwargs = changed
+        if isinstance(args, tuple) and isinstance(kwargs, dict):
+            return args, kwargs
+    raise RuntimeError(
+        "[Optimizer.step] a hook before the step must return None or a pair (args, kwargs), got "
+        f"{changed!r}."
+    )
 
 
 def _fit(name: str, value: Any, param: Tensor) -> Any:
