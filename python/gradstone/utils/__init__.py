@@ -1,4 +1,4 @@
-"""Helpers: hooks and data loading."""
+"""Helpers: hooks, data loading, and memory for time (``utils.checkpoint``)."""
 
 from gradstone.utils import data, hooks
 
