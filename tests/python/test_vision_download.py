@@ -245,3 +245,39 @@ def test_damaged_archives(tmp_path):
     (tmp_path / "b.tar").write_bytes(b"nonsense")
     with pytest.raises(RuntimeError, match="could not be unpacked"):
         extract(tmp_path / "b.tar", tmp_path / "in")
+
+
+def test_zips_with_members_of_no_name_or_a_password(tmp_path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("a", b"1")
+    data = file.getvalue()
+    cases = {
+        "could not be unpacked": data.replace(b"a", b"\0"),
+        "'a' is encrypted": data.replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"),
+        "could not be unpacked.*version": data.replace(b"PK\1\2\x14\3\x14", b"PK\1\2\x14\3\xff"),
+    }
+    for message, changed in cases.items():
+        assert changed != data
+        (tmp_path / "x.zip").write_bytes(changed)
+        with pytest.raises(RuntimeError, match=rf"x\.zip.*{message}"):
+            extract(tmp_path / "x.zip", tmp_path / "in")
+    assert not list((tmp_path / "in").glob("*"))
+
+
+def test_damaged_streams_are_named(tmp_path):
+    for ending in ("gz", "bz2", "xz"):
+        path = tmp_path / f"a.tar.{ending}"
+        with tarfile.open(path, f"w:{ending}") as tar:
+            info = tarfile.TarInfo("x")
+            info.size = 5000
+            tar.addfile(info, io.BytesIO(bytes(range(250)) * 20))
+        data = path.read_bytes()
+        for place in range(len(data) // 2, len(data)):
+            changed = bytearray(data)
+            changed[place] ^= 0xFF
+            path.write_bytes(changed)
+            try:
+                extract(path, tmp_path / "in")
+            except RuntimeError as error:
+                assert path.name in str(error)

@@ -70,7 +70,10 @@ class _Reader:
         if kind == "dtype" and value in NUMPY:
             return getattr(_C, value)
         if kind == "device":
-            return _C.device(value)
+            try:
+                return _C.device(value)
+            except RuntimeError as error:
+                raise ValueError(str(error)) from None
         if kind == "bytes":
             return base64.b64decode(value, validate=True)
         raise ValueError(f"unknown kind {kind!r}")
@@ -88,10 +91,10 @@ class _Reader:
         return t.requires_grad_(True) if node.get("grad") else t
 
 
-def _placer(map_location: MapLocation) -> Callable[[Tensor, str], Tensor]:
-    """Where a tensor goes that was on the named device."""
+def _placer(map_location: MapLocation, where: str) -> Callable[[Tensor, str], Tensor]:
+    """Puts a tensor that was on the named device where it goes."""
     if map_location is None:
-        return _where_it_was
+        return lambda t, device: t if device == "cpu" else _back_there(t, device, where)
     if isinstance(map_location, dict):
         table = {str(k): str(v) for k, v in map_location.items()}
         return lambda t, device: _C._to_device(t, table.get(device, device))
@@ -105,12 +108,12 @@ def _placer(map_location: MapLocation) -> Callable[[Tensor, str], Tensor]:
     return call
 
 
-def _where_it_was(t: Tensor, device: str) -> Tensor:
+def _back_there(t: Tensor, device: str, where: str) -> Tensor:
     try:
-        return t if device == "cpu" else _C._to_device(t, device)
+        return _C._to_device(t, device)
     except (RuntimeError, ValueError) as error:
         raise RuntimeError(
-            f"[load] the file has a tensor of device {device!r}, which is not here ({error}) "
+            f"[load] {where} has a tensor of device {device!r}, which is not here ({error}) "
             'map_location="cpu" loads it on the CPU.'
         ) from None
 
@@ -140,7 +143,10 @@ def load(
         from gradstone.utils import torch_files
 
         return torch_files.read_torch_file(
-            data, where, lambda raw, dtype: from_bytes(dtype, (-1,), raw), _placer(map_location)
+            data,
+            where,
+            lambda raw, dtype: from_bytes(dtype, (-1,), raw),
+            _placer(map_location, where),
         )
     _refuse_foreign(data, where)
     import safetensors
@@ -172,7 +178,9 @@ def load(
         )
     blocks = {name: (dtype, from_bytes(dtype, shape, raw)) for name, dtype, shape, raw in parts}
     try:
-        return _Reader(blocks, _placer(map_location)).decode(json.loads(metadata["structure"]))
+        return _Reader(blocks, _placer(map_location, where)).decode(
+            json.loads(metadata["structure"])
+        )
     except (KeyError, ValueError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise RuntimeError(
             f"[load] {where} has a structure that cannot be read: {error}."

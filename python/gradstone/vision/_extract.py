@@ -20,6 +20,7 @@ DAMAGE = (
     zlib.error,
     EOFError,
     OSError,
+    LookupError,
     ValueError,
     NotImplementedError,
 )
