@@ -143,3 +143,11 @@ def test_attention_over_no_sequence():
         out, weights = layer(x, x, x, need_weights=need)
         assert out.shape == (0, 3, 8)
         assert weights is None or weights.shape == (0, 3, 3)
+
+
+def test_generation_leaves_each_modules_mode(gpt2):
+    gpt2.train()
+    gpt2.h[0].eval()
+    modes = [module.training for module in gpt2.modules()]
+    gpt2.generate(gs.tensor([[1, 2]]), 2)
+    assert [module.training for module in gpt2.modules()] == modes

@@ -9,6 +9,7 @@ import threading
 from hashlib import md5
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import gradstone as gs
@@ -333,3 +334,14 @@ def test_whole_numbers_beside_fractions():
     padded = text.pad_sequence([[1, 2], [0.5], []], True)
     assert padded.dtype == gs.float32
     assert padded.tolist() == [[1, 2], [0.5, 0], [0, 0]]
+
+
+def test_fractions_are_no_tokens():
+    with pytest.raises(ValueError, match="expected a vector of int64, got gradstone.float32"):
+        text.BlockDataset([1.0, 2.5, 3.0], 1)
+    assert text.BlockDataset(np.array([1, 2, 3], np.int32), 1)[0][0].tolist() == [1]
+    vocab = text.Vocab(["a", "b"])
+    for ids in ([0.5], gs.tensor([0.0])):
+        with pytest.raises(TypeError):
+            vocab.decode(ids)
+    assert vocab.decode(gs.tensor([1, 0])) == vocab.decode(np.array([1, 0])) == ["b", "a"]

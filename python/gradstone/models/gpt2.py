@@ -218,7 +218,8 @@ class GPT2(nn.Module):
         check_tokens("GPT2.generate", tokens)
         check_sampling("GPT2.generate", temperature, top_k, top_p)
         whole("GPT2.generate", "max_new_tokens", max_new_tokens)
-        longest, was_training = self.config.n_positions, self.training
+        longest = self.config.n_positions
+        modes = [(module, module.training) for module in self.modules()]
         self.eval()
         try:
             cache: Cache | None = None
@@ -238,4 +239,5 @@ class GPT2(nn.Module):
                     break
             return tokens
         finally:
-            self.train(was_training)
+            for module, training in modes:
+                module.training = training

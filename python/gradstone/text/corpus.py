@@ -21,7 +21,11 @@ class BlockDataset(Dataset[tuple[Tensor, Tensor]]):
     """
 
     def __init__(self, ids: Tensor | Sequence[int], block_size: int, stride: int = 1) -> None:
-        self.ids = ids if isinstance(ids, Tensor) else _creation.tensor(ids, dtype=_C.int64)
+        if not isinstance(ids, Tensor):
+            ids = _creation.tensor(ids)
+            if not ids.dtype.is_floating_point or ids.numel() == 0:
+                ids = ids.long()
+        self.ids = ids
         self.block_size = whole("BlockDataset", "block_size", block_size, 1)
         self.stride = whole("BlockDataset", "stride", stride, 1)
         if self.ids.dim() != 1 or self.ids.dtype != _C.int64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -95,7 +96,7 @@ class Vocab:
         """The tokens of these numbers (ints or a 1-D tensor). IndexError outside 0...len-1."""
         out = []
         for i in ids:
-            i = int(i)
+            i = operator.index(i)
             if not 0 <= i < len(self.itos):
                 raise IndexError(f"[Vocab] no token {i}: there are {len(self)}.")
             out.append(self.itos[i])
