@@ -184,6 +184,8 @@ def main():
     )
     start = time.perf_counter()
     history = trainer.fit(train_loader, args.epochs, validation=test_loader)
+    if history.interrupted:
+        sys.exit(f"cifar_resnet: interrupted after {len(history)} epochs: the network is not saved")
     print(f"trained {args.epochs} epochs in {time.perf_counter() - start:.1f} s")
 
     logits = trainer.predict(test_loader)

@@ -155,6 +155,8 @@ def main():
     )
     start = time.perf_counter()
     history = trainer.fit(train_loader, args.epochs, validation=test_loader)
+    if history.interrupted:
+        sys.exit(f"fashion_cnn: interrupted after {len(history)} epochs: nothing is saved")
     print(f"trained {args.epochs} epochs in {time.perf_counter() - start:.1f} s")
 
     confusion = ConfusionMatrix(10)

@@ -179,6 +179,8 @@ def main():
 
     start = time.perf_counter()
     trainer, history = train(model, train_items, test_items, args)
+    if history.interrupted:
+        sys.exit(f"names_rnn: interrupted after {len(history)} epochs: nothing is saved")
     print(f"trained {args.epochs} epochs in {time.perf_counter() - start:.1f} s")
 
     counts = confusion(trainer, test_items)

@@ -213,6 +213,8 @@ def main():
 
     start = time.perf_counter()
     history = train(model, train_items, test_items, args)
+    if history.interrupted:
+        sys.exit(f"sentiment: interrupted after {len(history)} epochs: nothing is saved")
     print(f"trained {args.epochs} epochs in {time.perf_counter() - start:.1f} s")
 
     accuracy = history["val_accuracy"][-1]

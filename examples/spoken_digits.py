@@ -234,6 +234,8 @@ def main():
 
     start = time.perf_counter()
     trainer, history = train(model, train_set, test_set, args)
+    if history.interrupted:
+        sys.exit(f"spoken_digits: interrupted after {len(history)} epochs: nothing is saved")
     print(f"trained {args.epochs} epochs in {time.perf_counter() - start:.1f} s")
 
     predictions = trainer.predict(make_loader(test_set, 100)).argmax(1).tolist()

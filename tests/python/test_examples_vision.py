@@ -10,6 +10,7 @@ import importlib.util
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 import tarfile
@@ -235,3 +236,24 @@ def test_says_which_file_is_damaged(name, tmp_path):
     )  # fmt: skip
     assert done.returncode == 1
     assert re.fullmatch(rf"{name}: .*train-images-idx3-ubyte is not an IDX file\.\n", done.stderr)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as POSIX has it")
+def test_an_interrupted_run_says_so_and_saves_nothing(tmp_path):
+    program = [sys.executable, str(ROOT / "examples" / "mlp_digits.py")]
+    run = subprocess.Popen(
+        [*program, "--epochs", "1000", "--limit", "500", "--output", str(tmp_path / "out")],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        assert run.stdout is not None
+        while "epoch 2/" not in (line := run.stdout.readline()):
+            assert line, "it ended before its second epoch"
+        run.send_signal(signal.SIGINT)
+        text = run.communicate(timeout=60)[0]
+    finally:
+        run.kill()
+    assert run.returncode == 1
+    assert re.search(r"^mlp_digits: interrupted after \d+ epochs: nothing is saved$", text, re.M)
+    assert "Traceback" not in text and "trained" not in text
+    assert not (tmp_path / "out").exists()
