@@ -274,6 +274,11 @@ def test_filter_bank(scale):
     np.testing.assert_allclose(areas.numpy() * 8000 / 5129, 1, rtol=5e-3)
 
 
+def test_filters_without_a_frequency_are_told():
+    with pytest.warns(UserWarning, match="138 of 200 filters are empty"):
+        audio.mel_filter_bank(200, 33, 8000)
+
+
 def test_filter_bank_errors():
     with pytest.raises(ValueError, match=r"f_min < f_max <= 4000 .*got 0\.0 and 5000"):
         audio.mel_filter_bank(10, 65, 8000, f_max=5000)

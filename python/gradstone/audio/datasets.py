@@ -65,6 +65,8 @@ class SpokenDigits(Dataset[tuple[Any, Any]]):
                 samples, rate = read()
                 if rate != self.sample_rate:
                     raise RuntimeError(f"{name}: expected {self.sample_rate} Hz, got {rate} Hz.")
+                if samples.size(0) != 1:
+                    raise RuntimeError(f"{name}: expected 1 channel, got {samples.size(0)}.")
                 found.append((digit, speaker, take, samples[0]))
         if not found:
             raise RuntimeError(f"[SpokenDigits] no recordings of the split {split!r} in {root}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,8 @@ def mel_filter_bank(
     and `f_max` (half the sample rate when not given), over frequencies evenly spaced from 0 to half
     the sample rate (Davis and Mermelstein, 1980).
 
-    norm None: every triangle rises to 1. "slaney": every triangle has area 1 in Hz.
+    norm None: every triangle rises to 1. "slaney": every triangle has area 1 in Hz. Warns of
+    triangles between two frequencies, which hold none.
     """
     return _C.from_numpy(
         filter_bank(n_mels, n_freqs, sample_rate, f_min, f_max, scale, norm).astype(np.float32)
@@ -95,6 +97,13 @@ def filter_bank(
     left, peak, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
     rising, falling = (frequencies - left) / (peak - left), (right - frequencies) / (right - peak)
     bank = np.maximum(0.0, np.minimum(rising, falling))
+    empty = int((bank.max(1) == 0).sum())
+    if empty:
+        warnings.warn(
+            f"[mel_filter_bank] {empty} of {n_mels} filters are empty, narrower than the "
+            f"frequencies are apart: take fewer mels, or a longer n_fft than {2 * (n_freqs - 1)}.",
+            stacklevel=2,
+        )
     return bank * (2.0 / (right - left)) if norm == "slaney" else bank
 
 
