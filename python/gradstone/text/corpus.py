@@ -13,6 +13,12 @@ from gradstone.text.vocab import Vocab
 from gradstone.utils.data import Dataset
 
 
+def _whole_numbers(ids: Sequence[int]) -> Tensor:
+    """As int64; fractions stay what they are, and are refused."""
+    made = _creation.tensor(ids)
+    return made if made.dtype.is_floating_point and made.numel() else made.long()
+
+
 class BlockDataset(Dataset[tuple[Tensor, Tensor]]):
     """Items (x, y), each (block_size,) int64: `block_size` tokens, and the same shifted by one, so
     that y[t] is what follows x[t]. Item i begins at token i * stride.
@@ -21,11 +27,7 @@ class BlockDataset(Dataset[tuple[Tensor, Tensor]]):
     """
 
     def __init__(self, ids: Tensor | Sequence[int], block_size: int, stride: int = 1) -> None:
-        if not isinstance(ids, Tensor):
-            ids = _creation.tensor(ids)
-            if not ids.dtype.is_floating_point or ids.numel() == 0:
-                ids = ids.long()
-        self.ids = ids
+        self.ids = ids if isinstance(ids, Tensor) else _whole_numbers(ids)
         self.block_size = whole("BlockDataset", "block_size", block_size, 1)
         self.stride = whole("BlockDataset", "stride", stride, 1)
         if self.ids.dim() != 1 or self.ids.dtype != _C.int64:
