@@ -16,6 +16,7 @@ import pytest
 from gradstone.vision import _progress
 from gradstone.vision._download import fetch
 from gradstone.vision._extract import extract
+from gradstone.vision.datasets import read_image_tar
 
 CONTENT = bytes(range(256)) * 1000
 MD5 = md5(CONTENT).hexdigest()
@@ -281,3 +282,35 @@ def test_damaged_streams_are_named(tmp_path):
                 extract(path, tmp_path / "in")
             except RuntimeError as error:
                 assert path.name in str(error)
+
+
+def test_sizes_that_only_a_header_says(tmp_path):
+    path = tmp_path / "x.tar"
+    info = tarfile.TarInfo("train/a/1.png")
+    info.size = 1 << 40
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(RuntimeError, match=r"x\.tar.*'train/a/1\.png' has 1099511627776 bytes"):
+        read_image_tar(path)
+    with pytest.raises(RuntimeError, match=r"x\.tar could not be unpacked: unexpected end"):
+        extract(path, tmp_path / "in")
+    assert not [p for p in (tmp_path / "in").rglob("*") if p.is_file()]
+    for kind in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME):
+        info.type = kind
+        path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+        with pytest.raises(RuntimeError, match=r"x\.tar could not be read: \w"):
+            read_image_tar(path)
+
+
+def test_files_with_holes_are_refused(tmp_path):
+    info = tarfile.TarInfo("train/a/1.png")
+    info.size, info.type = 512, tarfile.GNUTYPE_SPARSE
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"00000000000\000000001000\0"  # one piece of 512 bytes
+    header[483:495] = b"\x80" + (1 << 40).to_bytes(11, "big")  # of a terabyte
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "x.tar").write_bytes(bytes(header) + bytes(512 + 1024))
+    for read in (read_image_tar, lambda path: extract(path, tmp_path / "in")):
+        with pytest.raises(RuntimeError, match="only plain files"):
+            read(tmp_path / "x.tar")
+    assert not (tmp_path / "in").exists()

@@ -13,7 +13,7 @@ from gradstone._C import Tensor
 from gradstone.audio.wav import parse_wav, read_wav
 from gradstone.utils.data import Dataset
 from gradstone.vision._download import fetch
-from gradstone.vision._extract import DAMAGE, check_end
+from gradstone.vision._extract import DAMAGE, cause, check_end, read_member
 
 HOMEPAGE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 _RECORDING = re.compile(r"(\d)_([a-z]+)_(\d+)\.wav")
@@ -125,10 +125,11 @@ def _packed(path: Path) -> Iterator[tuple[str, Callable[[], tuple[Tensor, int]]]
         with tarfile.open(path) as archive:
             for member in archive:
                 if member.isfile() and member.name.endswith(".wav"):
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    name, data = member.name.rpartition("/")[2], file.read()
+                    name = member.name.rpartition("/")[2]
+                    data = read_member(archive, member, path)
                     yield name, lambda name=name, data=data: parse_wav(f"{path}: {name}", data)  # type: ignore[misc]
             check_end(archive)
     except DAMAGE as error:
-        raise RuntimeError(f"{path} is damaged: {error}. Delete it and fetch it again.") from None
+        raise RuntimeError(
+            f"{path} is damaged: {cause(error)}. Delete it and fetch it again."
+        ) from None

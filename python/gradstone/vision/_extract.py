@@ -23,7 +23,14 @@ DAMAGE = (
     LookupError,
     ValueError,
     NotImplementedError,
+    MemoryError,  # for what a header says, of which nothing need be there
 )
+_MOST = 1 << 26  # bytes of a picture or a recording in an archive
+
+
+def cause(error: BaseException) -> str:
+    """What an error says, or its name."""
+    return str(error) or type(error).__name__
 
 
 def gunzip(data: bytes, most: int) -> bytes:
@@ -71,12 +78,16 @@ def extract(archive: str | os.PathLike[str], folder: str | os.PathLike[str]) -> 
                 _check_inside(target.parent, where, archive)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 temporary = target.with_name(target.name + ".part")
-                with open_member(member) as source, temporary.open("wb") as out:
-                    shutil.copyfileobj(source, out, 1 << 20)
-                os.replace(temporary, target)
+                try:
+                    with open_member(member) as source, temporary.open("wb") as out:
+                        shutil.copyfileobj(source, out, 1 << 20)
+                    os.replace(temporary, target)
+                except BaseException:
+                    temporary.unlink(missing_ok=True)
+                    raise
                 written.append(target)
     except DAMAGE as error:
-        raise RuntimeError(f"{archive} could not be unpacked: {error}") from error
+        raise RuntimeError(f"{archive} could not be unpacked: {cause(error)}") from error
     return written
 
 
@@ -109,10 +120,10 @@ class _opened:
 
 
 def tar_members(file: tarfile.TarFile, archive: Any) -> Iterator[tuple[str, tarfile.TarInfo]]:
-    """The plain files; folders come with them. RuntimeError at a link or device, TarError where the
-    archive breaks off."""
+    """The plain files; folders come with them. RuntimeError at a link, a device or a file with
+    holes (a few bytes may be terabytes of zeros), TarError where the archive breaks off."""
     for member in file:
-        if member.isfile():
+        if member.isfile() and not member.issparse():
             yield member.name, member
         elif not member.isdir():
             raise RuntimeError(
@@ -120,6 +131,17 @@ def tar_members(file: tarfile.TarFile, archive: Any) -> Iterator[tuple[str, tarf
                 "are unpacked."
             )
     check_end(file)
+
+
+def read_member(file: tarfile.TarFile, member: tarfile.TarInfo, archive: Any) -> bytes:
+    """A small file of an archive. RuntimeError when it is none."""
+    source = file.extractfile(member)
+    if source is None or member.size > _MOST:
+        raise RuntimeError(
+            f"{archive}: its member {member.name!r} has {member.size} bytes, expected at most "
+            f"{_MOST} of a picture or a recording."
+        )
+    return source.read()
 
 
 def check_end(file: tarfile.TarFile) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradstone.vision._extract import DAMAGE, safe_name, tar_members
+from gradstone.vision._extract import DAMAGE, cause, read_member, safe_name, tar_members
 from gradstone.vision.datasets.arrays import ImageArrays
 from gradstone.vision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension
 from gradstone.vision.io import eight_bits
@@ -62,11 +62,9 @@ def _decoded(source: Path, split: str) -> ImagesInTar:
                     folders = folders[1:]
                 here = len(folders) == len(inner) + 1 and tuple(folders[:-1]) == inner
                 if here and has_file_allowed_extension(last, IMG_EXTENSIONS):
-                    file = tar.extractfile(member)
-                    assert file is not None
-                    files.append((folders[-1], last, file.read()))
+                    files.append((folders[-1], last, read_member(tar, member, source)))
     except DAMAGE as error:
-        raise RuntimeError(f"{source} could not be read: {error}") from error
+        raise RuntimeError(f"{source} could not be read: {cause(error)}") from error
     if not files:
         raise RuntimeError(f"{source} holds no images {'/'.join([*inner, '<class>', '<name>'])}.")
     files.sort(key=lambda entry: entry[:2])
