@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -123,3 +124,16 @@ def test_where_nothing_can_be_written(tmp_path):
         write_file(tmp_path, b"")
     write_file(tmp_path / ("ü" * 125), b"a name as long as names may be")
     assert len(os.listdir(tmp_path)) == 1
+
+
+def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch):
+    whole = os.fsync
+
+    def files_only(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not of a folder")
+        whole(handle)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    write_file(tmp_path / "x", b"new")
+    assert (tmp_path / "x").read_bytes() == b"new"
