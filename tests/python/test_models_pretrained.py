@@ -220,3 +220,15 @@ def test_a_file_that_is_cut_off_while_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(serialization, "_from_bytes", cut)
     with pytest.raises(RuntimeError, match=r"m\.safetensors is truncated or damaged"):
         read_weights(path)
+
+
+def test_quantised_weights_are_not_taken_for_weights(tmp_path):
+    model = models.LeNet()
+    weights = published(model)
+    weights["fc3.bias"] = np.arange(10, dtype=np.int8)
+    path = write(tmp_path / "q.safetensors", weights)
+    before = model.fc3.bias.tolist()
+    for strict in (True, False):
+        with pytest.raises(RuntimeError, match=r"no floats in the file: fc3\.bias gradstone\.int8"):
+            load_pretrained(model, path, strict)
+    assert model.fc3.bias.tolist() == before

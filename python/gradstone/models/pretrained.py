@@ -126,8 +126,9 @@ def load_pretrained(
     Reads safetensors files and those of ``gradstone.save`` and ``torch.save`` (.pt, .pth, .bin;
     tensors alone, no code in them is run); never from the network. Prefixes such as "module.",
     "transformer." and "bert." are matched, old names of norms and second names of tied weights are
-    known. RuntimeError lists all missing and unexpected names (with strict) and all shapes that
-    differ (always), before anything is written; with strict=False what fits is taken.
+    known. RuntimeError lists all missing and unexpected names (with strict), and always all shapes
+    that differ and whole numbers in the place of floats, before anything is written; with
+    strict=False what fits is taken.
     """
     rules: Rules = getattr(model, "_pretrained", None) or Rules()
     own: dict[str, Tensor] = model.state_dict()
@@ -162,6 +163,14 @@ def load_pretrained(
         problems.append(f"unexpected in the file: {', '.join(unexpected)}")
     if shapes:
         problems.append("shapes differ: " + "; ".join(shapes))
+    # Whole numbers in the place of weights are quantised ones, whose scale is elsewhere.
+    quantised = [
+        f"{k} {names[k].dtype}"
+        for k, v in own.items()
+        if k in names and v.dtype.is_floating_point and not names[k].dtype.is_floating_point
+    ]
+    if quantised:
+        problems.append("no floats in the file: " + ", ".join(quantised))
     if problems:
         raise RuntimeError(
             f"[load_pretrained] {Path(path).name} does not fit {type(model).__name__}:\n\t"
