@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import gradstone as gs
-from gradstone import models, serialization
+from gradstone import models
 from gradstone.models import load_pretrained
 from gradstone.models.pretrained import read_weights
+from gradstone.serialization import reading
 from models_pins import cases
 
 GPT2 = models.GPT2Config(11, 5, 6, 2, 3)
@@ -210,14 +211,14 @@ def test_files_that_are_not_read(tmp_path):
 def test_a_file_that_is_cut_off_while_it_is_read(tmp_path, monkeypatch):
     path = write(tmp_path / "m.safetensors", {"a": np.ones(2000, np.float32)})
     assert read_weights(path)["a"].sum().item() == 2000
-    made = serialization._from_bytes
+    made = reading.from_bytes
 
     def cut(dtype, shape, values):
         os.truncate(path, 5000)
         return made(dtype, shape, values)
 
     write(path, {name: np.ones(2000, np.float32) for name in "ab"})
-    monkeypatch.setattr(serialization, "_from_bytes", cut)
+    monkeypatch.setattr(reading, "from_bytes", cut)
     with pytest.raises(RuntimeError, match=r"m\.safetensors is truncated or damaged"):
         read_weights(path)
 
