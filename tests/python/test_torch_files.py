@@ -66,9 +66,7 @@ def test_sets_and_counters_hold_plain_items(part):
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("x/data.pkl", b"\x80\x02" + part + held + b"\x85R.")
-    with pytest.raises(
-        RuntimeError, match=r"(expected, not a|no number:) Name"
-    ):
+    with pytest.raises(RuntimeError, match=r"(expected, not a|no number:) Name"):
         gs.load(io.BytesIO(archive.getvalue()))
 
 

@@ -172,9 +172,7 @@ def test_sequences_are_padded(batch_first, side):
 
 
 def test_sequences_that_cannot_be_padded():
-    with pytest.raises(
-        ValueError, match=r"behind the lengths, got \[\(1, 2\), \(1, 3\)\]"
-    ):
+    with pytest.raises(ValueError, match=r"behind the lengths, got \[\(1, 2\), \(1, 3\)\]"):
         pad_sequence([gs.ones(1, 2), gs.ones(1, 3)])
     with pytest.raises(RuntimeError, match="one or more tensors"):
         pad_sequence([])
