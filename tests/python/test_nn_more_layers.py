@@ -210,6 +210,31 @@ def test_likelihoods():
     assert gradcheck(lambda a, b: F.gaussian_nll_loss(a, target, b), (x, (var + 0.1).detach()))
 
 
+LOSSES = {
+    "margin_ranking": lambda a, b, c: F.margin_ranking_loss(a, b, c),
+    "triplet_margin": lambda a, b, c: F.triplet_margin_loss(a, b, c),
+    "triplet_margin_with_distance": F.triplet_margin_with_distance_loss,
+    "cosine_embedding": lambda a, b, c: F.cosine_embedding_loss(a, b, gs.ones(4)),
+    "poisson_nll": lambda a, b, c: F.poisson_nll_loss(a, b),
+    "gaussian_nll": lambda a, b, c: F.gaussian_nll_loss(a, b, c),
+    "soft_margin": lambda a, b, c: F.soft_margin_loss(a, b),
+    "multilabel_soft_margin": lambda a, b, c: F.multilabel_soft_margin_loss(a, b),
+    "multi_margin": lambda a, b, c: F.multi_margin_loss(a, gs.arange(4)),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_in_float32_under_autocast(name):
+    narrow = [
+        gs.tensor(np.abs(numbers(4, 5, seed=k).detach().numpy())).bfloat16() for k in range(3)
+    ]
+    with gs.autocast("cpu"):
+        got = LOSSES[name](*narrow)
+    wanted = LOSSES[name](*(x.float() for x in narrow))
+    assert (got.dtype, got.item()) == (gs.float32, wanted.item())
+    assert LOSSES[name](*(x.double() for x in narrow)).dtype == gs.float64
+
+
 # ---------------------------------------------------------------------- activations, normalisation
 
 

@@ -51,3 +51,13 @@ def old_reduction(reduction: str, size_average: bool | None, reduce: bool | None
     if reduce is False:
         return "none"
     return "sum" if size_average is False else "mean"
+
+
+def wide(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Inside autocast 16-bit tensors as float32, as losses of several operations take them."""
+    if not all(isinstance(t, Tensor) for t in tensors):
+        return tensors  # for the operation to refuse
+    if not _C.is_autocast_enabled(tensors[0].device.type):
+        return tensors
+    narrow = (_C.float16, _C.bfloat16)
+    return tuple(_C._cast(t, _C.float32) if t.dtype in narrow else t for t in tensors)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone.nn.functional._arguments import wide
 from gradstone.nn.functional.linear_maps import cosine_similarity
 from gradstone.nn.functional.loss import _reduce
 
@@ -26,6 +27,7 @@ def cosine_embedding_loss(
 ) -> Tensor:
     """1 - cos where target is 1, max(0, cos - margin) where it is -1; (N, D) and (N), or (D) and
     ()."""
+    input1, input2 = wide(input1, input2)
     cos = cosine_similarity(input1, input2, -1)
     if target.shape != cos.shape:
         raise ValueError(
@@ -48,6 +50,7 @@ def triplet_margin_with_distance_loss(
 ) -> Tensor:
     """max(0, d(a, p) - d(a, n) + margin); with `swap` d(p, n) counts in place of d(a, n) where it
     is smaller."""
+    anchor, positive, negative = wide(anchor, positive, negative)
     distance = pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:

@@ -7,6 +7,7 @@ import math
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.autograd.grad_mode import no_grad
+from gradstone.nn.functional._arguments import wide
 from gradstone.nn.functional.loss import _reduce
 
 
@@ -20,6 +21,7 @@ def poisson_nll_loss(
 ) -> Tensor:
     """rate - target * log(rate), rate = exp(input) or, without `log_input`, input; `full` adds
     Stirling's approximation of log target! where target > 1."""
+    input, target = wide(input, target)
     if log_input:
         loss = input.exp() - target * input
     else:
@@ -41,6 +43,9 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """(log var + (input - target)^2 / var) / 2, with var raised to eps at least, which gradients do
     not see; `full` adds log(2 pi) / 2. ValueError for a negative var."""
+    input, target = wide(input, target)
+    if isinstance(var, Tensor):
+        (var,) = wide(var)
     if not isinstance(var, Tensor):
         var = _C._full(tuple(input.shape), float(var), input.dtype, input.device)
     elif var.shape != input.shape:

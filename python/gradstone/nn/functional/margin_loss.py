@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradstone import _C
 from gradstone._C import Tensor
-from gradstone.nn.functional._arguments import old_reduction
+from gradstone.nn.functional._arguments import old_reduction, wide
 from gradstone.nn.functional.activation import logsigmoid, softplus
 from gradstone.nn.functional.loss import _reduce
 
@@ -33,6 +33,7 @@ def margin_ranking_loss(
 ) -> Tensor:
     """max(0, -target * (input1 - input2) + margin)."""
     reduction = old_reduction(reduction, size_average, reduce)
+    input1, input2, target = wide(input1, input2, target)
     return _reduce("margin_ranking_loss", _C.relu(margin - target * (input1 - input2)), reduction)
 
 
@@ -51,6 +52,7 @@ def triplet_margin_loss(
     """max(0, |a - p| - |a - n| + margin) over (N, D); with `swap` |p - n| in the place of |a - n|
     where it is smaller (Balntas et al., 2016)."""
     reduction = old_reduction(reduction, size_average, reduce)
+    anchor, positive, negative = wide(anchor, positive, negative)
     near = (anchor - positive + eps).norm(p, -1)
     far = (anchor - negative + eps).norm(p, -1)
     if swap:
@@ -67,6 +69,7 @@ def soft_margin_loss(
 ) -> Tensor:
     """log(1 + exp(-target * input)), target 1 or -1."""
     reduction = old_reduction(reduction, size_average, reduce)
+    input, target = wide(input, target)
     return _reduce("soft_margin_loss", softplus(-target * input), reduction)
 
 
@@ -80,6 +83,7 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """Binary cross entropy of logits (N, C) against target (N, C) of 0 and 1, the mean over C."""
     reduction = old_reduction(reduction, size_average, reduce)
+    input, target = wide(input, target)
     loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
         loss = loss * weight
@@ -106,6 +110,7 @@ def multi_margin_loss(
             "[multi_margin_loss] expected input of shape (N, C) and target (N), or (C) and (), got "
             f"{tuple(input.shape)} and {tuple(target.shape)}."
         )
+    (input,) = wide(input)
     index = target.long().unsqueeze(-1)
     loss = (margin - _C.gather(input, -1, index) + input).clamp(min=0.0)
     loss = loss * loss if p == 2 else loss
