@@ -62,6 +62,9 @@ class NoLength:
         (lambda: lr_scheduler.StepLR(SGD, 0), ValueError, r"[StepLR] expected step_size"),
         (lambda: lr_scheduler.CosineAnnealingLR(SGD, 0), ValueError, r"expected T_max"),
         (lambda: nn.utils.clip_grad_norm_(NET, 1.0), TypeError, r"got Linear"),
+        (lambda: gs.save("net.gs", NET.state_dict()), TypeError, r"it is save(obj, path)"),
+        (lambda: gs.save({}, None), TypeError, r"[save] expected a path or a file to write to"),
+        (lambda: gs.load(None), TypeError, r"[load] expected a path or a file to read, got None"),
     ],
 )  # fmt: skip
 def test_the_error_names_the_mistake(mistake, error, text):

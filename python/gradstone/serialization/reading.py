@@ -136,6 +136,8 @@ def load(
     if isinstance(f, (str, os.PathLike)):
         where = str(f)
         data = Path(f).read_bytes()
+    elif not hasattr(f, "read"):
+        raise TypeError(f"[load] expected a path or a file to read, got {type(f).__name__}.")
     else:
         where = str(getattr(f, "name", "the file"))
         data = f.read()

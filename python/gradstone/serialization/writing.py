@@ -215,6 +215,11 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
     it, reaches the disk, and takes the name; a crash leaves the old file or the new one. Behind a
     link it is the file that is replaced, and a pipe or a device is written to.
     """
+    if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):
+        raise TypeError(
+            f"[save] expected a path or a file to write to, got {type(f).__name__}: it is "
+            "save(obj, path)."
+        )
     data = _serialize(obj)
     if not isinstance(f, (str, os.PathLike)):
         f.write(data)
