@@ -108,3 +108,18 @@ def test_names_are_imported_when_used():
     subprocess.run([sys.executable, "-c", program], check=True)
     with pytest.raises(AttributeError, match="no attribute 'resnet19'"):
         models.resnet19  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg11", "vgg16_bn"])
+def test_published_weights_are_not_fetched(name):
+    make = getattr(models, name)
+    small = {"width": 8, "num_classes": 2, "small_input": True}
+    plain = make(weights=None, pretrained=False, **small)
+    assert plain.state_dict().keys() == make(**small).state_dict().keys()
+    for asked in ({"weights": "IMAGENET1K_V1"}, {"pretrained": True}):
+        with pytest.raises(ValueError, match=rf"{name}\] published weights are not .*load_"):
+            make(**asked)
+    with pytest.raises(ValueError, match="not fetched"):
+        make(True)  # once `pretrained`
+    with pytest.raises(TypeError, match="wieghts"):
+        make(wieghts=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradstone import _C
 from gradstone._C import Tensor
 
@@ -48,3 +50,16 @@ def check_shape(op: str, name: str, tensor: Tensor, shape: tuple[int, ...]) -> N
     """Exactly this shape."""
     if tuple(tensor.shape) != shape:
         raise ValueError(f"[{op}] expected {name} of shape {shape}, got {tuple(tensor.shape)}.")
+
+
+def without_weights(op: str, num_classes: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The options without torchvision's `weights` and `pretrained`, when these ask for none.
+    ValueError where published weights are asked for: nothing here fetches them."""
+    options = dict(options)
+    asked = [options.pop(name, None) for name in ("weights", "pretrained")]
+    if any(asked) or num_classes is True:
+        raise ValueError(
+            f"[{op}] published weights are not fetched: download the file, make the model without "
+            "weights=, and call gradstone.models.load_pretrained(model, path)."
+        )
+    return options

@@ -7,7 +7,7 @@ from typing import Any
 
 from gradstone import nn
 from gradstone._C import Tensor
-from gradstone.models._inputs import check_images
+from gradstone.models._inputs import check_images, without_weights
 from gradstone.nn import functional as F
 from gradstone.nn import init
 
@@ -124,14 +124,20 @@ class ResNet(nn.Module):
 
 def resnet18(num_classes: int = 1000, **options: Any) -> ResNet:
     """18 layers in basic blocks; options as in :class:`ResNet`."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, **options)
+    return ResNet(
+        BasicBlock, (2, 2, 2, 2), num_classes, **without_weights("resnet18", num_classes, options)
+    )
 
 
 def resnet34(num_classes: int = 1000, **options: Any) -> ResNet:
     """34 layers in basic blocks; options as in :class:`ResNet`."""
-    return ResNet(BasicBlock, (3, 4, 6, 3), num_classes, **options)
+    return ResNet(
+        BasicBlock, (3, 4, 6, 3), num_classes, **without_weights("resnet34", num_classes, options)
+    )
 
 
 def resnet50(num_classes: int = 1000, **options: Any) -> ResNet:
     """50 layers in bottlenecks; options as in :class:`ResNet`."""
-    return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, **options)
+    return ResNet(
+        Bottleneck, (3, 4, 6, 3), num_classes, **without_weights("resnet50", num_classes, options)
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from gradstone import nn
 from gradstone._C import Tensor
-from gradstone.models._inputs import check_images
+from gradstone.models._inputs import check_images, without_weights
 from gradstone.nn import init
 
 # Convolutions in each of the five blocks; the paper's configurations A, B and D.
@@ -82,29 +82,35 @@ class VGG(nn.Module):
 
 def vgg11(num_classes: int = 1000, **options: Any) -> VGG:
     """Configuration A: 8 convolutions and 3 linear layers; options as in :class:`VGG`."""
-    return VGG(11, num_classes, **options)
+    return VGG(11, num_classes, **without_weights("vgg11", num_classes, options))
 
 
 def vgg11_bn(num_classes: int = 1000, **options: Any) -> VGG:
     """``vgg11`` with batch norm."""
-    return VGG(11, num_classes, batch_norm=True, **options)
+    return VGG(
+        11, num_classes, batch_norm=True, **without_weights("vgg11_bn", num_classes, options)
+    )
 
 
 def vgg13(num_classes: int = 1000, **options: Any) -> VGG:
     """Configuration B: 10 convolutions and 3 linear layers; options as in :class:`VGG`."""
-    return VGG(13, num_classes, **options)
+    return VGG(13, num_classes, **without_weights("vgg13", num_classes, options))
 
 
 def vgg13_bn(num_classes: int = 1000, **options: Any) -> VGG:
     """``vgg13`` with batch norm."""
-    return VGG(13, num_classes, batch_norm=True, **options)
+    return VGG(
+        13, num_classes, batch_norm=True, **without_weights("vgg13_bn", num_classes, options)
+    )
 
 
 def vgg16(num_classes: int = 1000, **options: Any) -> VGG:
     """Configuration D: 13 convolutions and 3 linear layers; options as in :class:`VGG`."""
-    return VGG(16, num_classes, **options)
+    return VGG(16, num_classes, **without_weights("vgg16", num_classes, options))
 
 
 def vgg16_bn(num_classes: int = 1000, **options: Any) -> VGG:
     """``vgg16`` with batch norm."""
-    return VGG(16, num_classes, batch_norm=True, **options)
+    return VGG(
+        16, num_classes, batch_norm=True, **without_weights("vgg16_bn", num_classes, options)
+    )
