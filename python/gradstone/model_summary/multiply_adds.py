@@ -16,7 +16,8 @@ from gradstone import nn
 from gradstone._C import Tensor
 from gradstone.nn.modules.conv import _ConvNd
 from gradstone.nn.modules.normalization import _Affine
-from gradstone.nn.modules.rnn import RNNBase, RNNCellBase
+from gradstone.nn.modules.rnn import RNNBase
+from gradstone.nn.modules.rnn_cells import RNNCellBase
 from gradstone.nn.utils.rnn import PackedSequence
 
 # formula(module, args, kwargs, output) -> multiply-adds of one call, the children's calls left out.

@@ -136,9 +136,11 @@ from gradstone.nn.modules.rnn import (
     GRU,
     LSTM,
     RNN,
+    RNNBase,
+)
+from gradstone.nn.modules.rnn_cells import (
     GRUCell,
     LSTMCell,
-    RNNBase,
     RNNCell,
 )
 from gradstone.nn.modules.shrinkage import (

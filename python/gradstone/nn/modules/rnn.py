@@ -1,4 +1,4 @@
-"""Recurrent layers: whole sequences in one native call, and single steps."""
+"""Recurrent layers: whole sequences in one native call."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from gradstone._checks import whole
 from gradstone._types import DeviceLike, DTypeLike
 from gradstone.nn import init
 from gradstone.nn.modules._packed import run_packed
-from gradstone.nn.modules._parameters import empty_parameter, optional_parameter
+from gradstone.nn.modules._parameters import empty_parameter
 from gradstone.nn.modules.module import Module
 from gradstone.nn.parameter import Parameter
 from gradstone.nn.utils.rnn import PackedSequence
+
+Given = tuple[Tensor | None, ...]  # the states that forward was given
+_NAMES = ("hx", "cx")
 
 
 class RNNBase(Module):
@@ -116,17 +119,22 @@ class RNNBase(Module):
                 f"{tuple(input.shape)}."
             )
 
-    def _state(self, state: Tensor | None, batch: int, like: Tensor, name: str) -> Tensor:
-        """The given state as (layers * directions, N, H), or zeros."""
+    def _states(self, given: Given, batch: int, like: Tensor) -> list[Tensor]:
+        """The given states as (layers * directions, N, H), or zeros."""
         shape = (self.num_layers * (1 + self.bidirectional), batch, self.hidden_size)
-        if state is None:
-            return _C._full(shape, 0, like.dtype, like.device)
-        if tuple(state.shape) != shape:
-            raise ValueError(
-                f"[{type(self).__name__}] expected {name} of shape {shape}, got "
-                f"{tuple(state.shape)}."
-            )
-        return state
+        if given[0] is None and given[-1] is None:
+            return [_C._full(shape, 0, like.dtype, like.device)] * len(given)
+        states = []
+        for name, state in zip(_NAMES, given):
+            if state is None:
+                state = _C._full(shape, 0, like.dtype, like.device)
+            elif tuple(state.shape) != shape:
+                raise ValueError(
+                    f"[{type(self).__name__}] expected {name} of shape {shape}, got "
+                    f"{tuple(state.shape)}."
+                )
+            states.append(state)
+        return states
 
     def _native(
         self, x: Tensor, states: Sequence[Tensor], weights: list[Any], options: tuple[Any, ...]
@@ -134,33 +142,40 @@ class RNNBase(Module):
         """Output and states after the last step, in one native call."""
         raise NotImplementedError
 
-    def _forward(self, input: Tensor, given: dict[str, Tensor | None]) -> tuple[Any, list[Tensor]]:
-        """Output and states from an input with or without a batch, or a packed one; `given` are
-        the states with their names."""
+    def _forward(self, input: Any, given: Given) -> tuple[Any, list[Tensor]]:
+        """Output and states from an input with or without a batch, or a packed one."""
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, given)
         self._check(input)
-        batched = input.dim() == 3
-        for name, state in given.items():
-            if state is not None and state.dim() != input.dim():
-                kind = "batched 3-D" if batched else "unbatched 2-D"
-                raise ValueError(
-                    f"For {kind} input, {name} should also be {input.dim()}-D but got "
-                    f"{state.dim()}-D tensor"
-                )
         time = 1 if self.batch_first else 0
-        x = input if batched else input.unsqueeze(1 - time)
-        states = [
-            self._state(s if batched or s is None else s.unsqueeze(1), x.size(1 - time), x, name)
-            for name, s in given.items()
-        ]
-        output, *states = self._native(x, states, self._weights(), self._options())
-        if batched:
-            return output, states
+        if input.dim() == 2:
+            return self._forward_single(input, given, time)
+        for name, state in zip(_NAMES, given):
+            if state is not None and state.dim() != 3:
+                raise ValueError(
+                    f"For batched 3-D input, {name} should also be 3-D but got {state.dim()}-D "
+                    "tensor"
+                )
+        states = self._states(given, input.size(1 - time), input)
+        output, *states = self._native(input, states, self._weights(), self._options())
+        return output, states
+
+    def _forward_single(
+        self, input: Tensor, given: Given, time: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The same for one sequence (T, I), with states (layers * directions, H)."""
+        for name, state in zip(_NAMES, given):
+            if state is not None and state.dim() != 2:
+                raise ValueError(
+                    f"For unbatched 2-D input, {name} should also be 2-D but got {state.dim()}-D "
+                    "tensor"
+                )
+        batched = tuple(None if s is None else s.unsqueeze(1) for s in given)
+        output, states = self._forward(input.unsqueeze(1 - time), batched)
         return output.squeeze(1 - time), [s.squeeze(1) for s in states]
 
     def _forward_packed(
-        self, input: PackedSequence, given: dict[str, Tensor | None]
+        self, input: PackedSequence, given: Given
     ) -> tuple[PackedSequence, list[Tensor]]:
         data, batch_sizes, order, back = input
         if data.dim() != 2 or data.size(1) != self.input_size:
@@ -168,11 +183,9 @@ class RNNBase(Module):
                 f"[{type(self).__name__}] expected packed steps of {self.input_size} features, got "
                 f"data of shape {tuple(data.shape)}."
             )
-        batch = int(batch_sizes[0])
-        states = []
-        for name, s in given.items():
-            state = self._state(s, batch, data, name)
-            states.append(state if order is None else _C.index_select(state, 1, order))
+        states = self._states(given, int(batch_sizes[0]), data)
+        if order is not None:
+            states = [_C.index_select(s, 1, order) for s in states]
         output, states = run_packed(self, data, batch_sizes, states)
         if back is not None:
             states = [_C.index_select(s, 1, back) for s in states]
@@ -213,7 +226,7 @@ class _OneState(RNNBase):
         Gives (output, h_n): output has H (times directions) features and is packed when the input
         is, h_n has the shape of hx.
         """
-        output, (h,) = self._forward(input, {"hx": hx})
+        output, (h,) = self._forward(input, (hx,))
         return output, h
 
 
@@ -292,133 +305,5 @@ class LSTM(RNNBase):
         if hx is not None and not (isinstance(hx, (tuple, list)) and len(hx) == 2):
             raise TypeError(f"[LSTM] expected hx to be a pair (h, c), got {type(hx).__name__}.")
         h0, c0 = (None, None) if hx is None else hx
-        output, (h, c) = self._forward(input, {"hx": h0, "cx": c0})
+        output, (h, c) = self._forward(input, (h0, c0))
         return output, (h, c)
-
-
-# ------------------------------------------------------------------------------------------ cells
-
-
-class RNNCellBase(Module):
-    """Parameters of one step: weight_ih (G * H, I), weight_hh (G * H, H), bias_ih and bias_hh (G *
-    H)."""
-
-    gates: int
-    weight_ih: Parameter
-    weight_hh: Parameter
-    bias_ih: Parameter | None
-    bias_hh: Parameter | None
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: DeviceLike = None,
-        dtype: DTypeLike = None,
-    ) -> None:
-        super().__init__()
-        self.input_size = whole(type(self).__name__, "input_size", input_size)
-        self.hidden_size = whole(type(self).__name__, "hidden_size", hidden_size)
-        self.bias = bias
-        rows = self.gates * hidden_size
-        self.weight_ih = empty_parameter((rows, input_size), device, dtype)
-        self.weight_hh = empty_parameter((rows, hidden_size), device, dtype)
-        for name in ("bias_ih", "bias_hh"):
-            self.register_parameter(name, optional_parameter(bias, (rows,), device, dtype))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draws new values."""
-        bound = 1.0 / math.sqrt(self.hidden_size) if self.hidden_size > 0 else 0
-        for weight in self.parameters():
-            init.uniform_(weight, -bound, bound)
-
-    def _prepare(self, input: Tensor, *states: Tensor | None) -> tuple[bool, list[Tensor]]:
-        """Whether there is a batch, and input and states with one."""
-        if input.dim() not in (1, 2):
-            raise ValueError(
-                f"[{type(self).__name__}] expected input to be 1D or 2D, got shape "
-                f"{tuple(input.shape)}."
-            )
-        batched = input.dim() == 2
-        x = input if batched else input.unsqueeze(0)
-        out = [x]
-        for state in states:
-            if state is None:
-                state = _C._full((x.size(0), self.hidden_size), 0, x.dtype, x.device)
-            elif not batched:
-                state = state.unsqueeze(0)
-            out.append(state)
-        return batched, out
-
-    def _weights(self) -> tuple[Any, ...]:
-        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
-
-    def extra_repr(self) -> str:
-        text = f"{self.input_size}, {self.hidden_size}"
-        if self.bias is not True:
-            text += f", bias={self.bias}"
-        return text
-
-
-class RNNCell(RNNCellBase):
-    """One step of :class:`RNN`: input (N, I) or (I), h (N, H) or (H)."""
-
-    gates = 1
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        nonlinearity: str = "tanh",
-        device: DeviceLike = None,
-        dtype: DTypeLike = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(
-                f"[RNNCell] expected nonlinearity 'tanh' or 'relu', got {nonlinearity!r}."
-            )
-        self.nonlinearity = nonlinearity
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        batched, (x, h) = self._prepare(input, hx)
-        w_ih, w_hh, b_ih, b_hh = self._weights()
-        out = _C._rnn_cell(x, h, w_ih, w_hh, b_ih, b_hh, self.nonlinearity)
-        return out if batched else out.squeeze(0)
-
-    def extra_repr(self) -> str:
-        text = super().extra_repr()
-        if self.nonlinearity != "tanh":
-            text += f", nonlinearity={self.nonlinearity}"
-        return text
-
-
-class GRUCell(RNNCellBase):
-    """One step of :class:`GRU`: input (N, I) or (I), h (N, H) or (H)."""
-
-    gates = 3
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        batched, (x, h) = self._prepare(input, hx)
-        out = _C._gru_cell(x, h, *self._weights())
-        return out if batched else out.squeeze(0)
-
-
-class LSTMCell(RNNCellBase):
-    """One step of :class:`LSTM`: input (N, I) or (I), hx = (h, c), each (N, H) or (H); gives (h,
-    c)."""
-
-    gates = 4
-
-    def forward(
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        if hx is not None and not (isinstance(hx, (tuple, list)) and len(hx) == 2):
-            raise TypeError(f"[LSTM] expected hx to be a pair (h, c), got {type(hx).__name__}.")
-        h0, c0 = (None, None) if hx is None else hx
-        batched, (x, h, c) = self._prepare(input, h0, c0)
-        h, c = _C._lstm_cell(x, h, c, *self._weights())
-        return (h, c) if batched else (h.squeeze(0), c.squeeze(0))
