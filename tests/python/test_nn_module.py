@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections import OrderedDict
+from typing import NamedTuple
 
 import pytest
 
@@ -403,3 +404,20 @@ def test_modules_put_in_place_by_name():
             net.set_submodule(target, nn.ReLU(), strict)
     with pytest.raises(ValueError, match="name of a submodule"):
         net.set_submodule("", nn.ReLU())
+
+
+def test_backward_hooks_of_a_module_that_gives_a_named_tuple():
+    class Pair(NamedTuple):
+        loss: gs.Tensor
+        count: int
+
+    class Net(nn.Linear):
+        def forward(self, input):
+            return Pair(super().forward(input), 3)
+
+    net, seen = Net(2, 1), []
+    net.register_full_backward_hook(lambda module, grads, given: seen.append(given))
+    result = net(gs.ones(1, 2))
+    assert type(result) is Pair and result.count == 3
+    result.loss.sum().backward()
+    assert seen[0][0].tolist() == [[1.0]] and seen[0][1] is None

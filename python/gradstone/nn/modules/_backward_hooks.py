@@ -91,7 +91,9 @@ class BackwardHooks:
 
         for i, t in zip(where, _Gate.apply(rule, *(outputs[i] for i in where))):
             outputs[i] = t
-        return outputs[0] if single else type(result)(outputs)
+        if single:
+            return outputs[0]
+        return type(result)(*outputs) if hasattr(result, "_fields") else type(result)(outputs)
 
     def _run(self, grad_input: Grads) -> Grads:
         for hook in self.hooks:
