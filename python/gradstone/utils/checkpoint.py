@@ -111,7 +111,8 @@ def checkpoint(
     run = _Run(function, args, kwargs, preserve_rng_state)
     # Parameters may need gradients where no argument does: the result is to be a part of the graph.
     anchor = _C._full((0,), 0.0, _C.get_default_dtype()).requires_grad_()
-    return _Recomputed.apply(run, anchor, *run.tensors)
+    tensors, run.tensors = run.tensors, []
+    return _Recomputed.apply(run, anchor, *tensors)
 
 
 def checkpoint_sequential(

@@ -93,7 +93,8 @@ def embedding(
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim of both broadcast to one shape."""
-    x1, x2 = broadcast_tensors(x1, x2)
+    if x1.dim() != x2.dim() or x1.size(dim) != x2.size(dim):  # else the norms are, which is less
+        x1, x2 = broadcast_tensors(x1, x2)
     n1 = x1.norm(2.0, dim).clamp(min=eps)
     n2 = x2.norm(2.0, dim).clamp(min=eps)
     return (x1 * x2).sum(dim) / (n1 * n2)
