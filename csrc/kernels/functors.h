@@ -240,7 +240,7 @@ struct Hardtanh {
   GS_GRAD { return (s > a) & (s < b) ? g : M::set(0); }
 };
 struct LogSigmoid {
-  GS_VALUE { return (x < M::set(0) ? x : x * M::set(0)) - M::log1p(M::exp(-M::abs(x))); }
+  GS_VALUE { return (x > M::set(0) ? M::set(0) : x) - M::log1p(M::exp(-M::abs(x))); }
   GS_GRAD { return g * M::sigmoid(-s); }
 };
 
