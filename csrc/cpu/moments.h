@@ -46,9 +46,17 @@ template <class C>
   return {static_cast<double>(centre) + sums.first / count, m2 > 0 || m2 != m2 ? m2 : 0, n};
 }
 
-// n elements from `from` on.
+// A dense run of any length.
+template <class C>
+Moment dense_moment(const C* x, int64_t n) {
+  Moment total;
+  for (int64_t i = 0; i < n; i += kPiece)
+    total.join(span_moment(x + i, n - i < kPiece ? n - i : kPiece));
+  return total;
+}
 template <class C>
 Moment dense_moment(const Source<C>& in, int64_t from, int64_t n) {
+  if (!in.converts()) return dense_moment(in.span(from, n, nullptr), n);
   alignas(64) C buffer[kPiece];
   Moment total;
   for (int64_t i = 0; i < n; i += kPiece) {
@@ -65,9 +73,13 @@ template <class C>
                                       int64_t rows, int64_t columns, double* mean, double* m2) {
   alignas(64) C buffer[kMomentColumns];
   alignas(64) C centre[kMomentColumns], sum[kMomentColumns];
+  const C* direct = in.converts() ? nullptr : in.span(from, 0, buffer);
+  const auto row_at = [&](int64_t r) {
+    return direct ? direct + r * stride : in.span(from + r * stride, columns, buffer);
+  };
   for (int64_t j = 0; j < columns; ++j) mean[j] = 0;
   for (int64_t r = 0; r < rows; ++r) {
-    const C* row = in.span(from + r * stride, columns, buffer);
+    const C* row = row_at(r);
     for (int64_t j = 0; j < columns; ++j) mean[j] += static_cast<double>(row[j]);
   }
   const double scale = 1.0 / static_cast<double>(rows);
@@ -77,7 +89,7 @@ template <class C>
     sum[j] = 0;
   }
   for (int64_t r = 0; r < rows; ++r) {
-    const C* row = in.span(from + r * stride, columns, buffer);
+    const C* row = row_at(r);
     for (int64_t j = 0; j < columns; ++j) {
       const C d = row[j] - centre[j];
       sum[j] += d * d;

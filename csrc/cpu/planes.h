@@ -36,18 +36,24 @@ GS_INLINE void for_planes(DType dtype, const void* x, int64_t x_size, void* y, i
   const auto least = [](int64_t a, int64_t b) { return a < b ? a : b; };
   parallel_for(0, planes, grain, [&](int64_t begin, int64_t end) {
     auto state = make_state();
-    const Scratch<C> wide_x(narrow ? x_size + kSpill : 0), wide_y(narrow ? y_size + kSpill : 0);
-    for (int64_t i = 0; narrow && i < kSpill; ++i) wide_x.get()[x_size + i] = C(0);
+    const auto plane_at = [&](int64_t plane) {
+      return Plane{plane, (planes - plane) * x_size, (end - plane) * y_size};
+    };
+    if (!narrow) {
+      const C* in = source.span(0, 0, nullptr);
+      C* out = sink.target(0, nullptr);
+      for (int64_t plane = begin; plane < end; ++plane)
+        f(state, in + plane * x_size, out + plane * y_size, plane_at(plane));
+      return;
+    }
+    const Scratch<C> wide_x(x_size + kSpill), wide_y(y_size + kSpill);
+    for (int64_t i = 0; i < kSpill; ++i) wide_x.get()[x_size + i] = C(0);
     for (int64_t plane = begin; plane < end; ++plane) {
-      Plane at{plane, (planes - plane) * x_size, (end - plane) * y_size};
-      if (narrow) {
-        at.x_limit = least(at.x_limit, x_size + kSpill);
-        at.y_limit = least(at.y_limit, y_size + kSpill);
-      }
-      const C* in = source.span(plane * x_size, x_size, wide_x.get());
-      C* out = sink.target(plane * y_size, wide_y.get());
-      f(state, in, out, at);
-      sink.finish(plane * y_size, out, y_size);
+      Plane at = plane_at(plane);
+      at.x_limit = least(at.x_limit, x_size + kSpill);
+      at.y_limit = least(at.y_limit, y_size + kSpill);
+      f(state, source.span(plane * x_size, x_size, wide_x.get()), wide_y.get(), at);
+      sink.finish(plane * y_size, wide_y.get(), y_size);
     }
   });
 }

@@ -169,57 +169,73 @@ class RowScan {
 
     // Columns [j, j + width) of every row. Padding joins the totals of rows that end before it,
     // and nothing comes after.
-    [[gnu::noinline]] void block(const T* in, T* out, int64_t j, int width, bool reverse,
-                                 bool equal, RowTotals<sum, Word, integer>& totals) const {
+    GS_INLINE void block(const T* in, T* out, int64_t j, int width, bool reverse, bool equal,
+                         RowTotals<sum, Word, integer>& totals) const {
       Vec<Word> x[lanes];
       const bool whole = equal && width == lanes;
-      if (whole && !converts) {
-#pragma GCC unroll 16
-        for (int k = 0; k < lanes; ++k) x[k] = read(in + at[k] + j, lanes);
-      } else {
+      if constexpr (converts) {
 #pragma GCC unroll 1
         for (int k = 0; k < lanes; ++k)
           x[k] = whole ? read(in + at[k] + j, lanes) : read(in + at[k] + j, used(k, j, width));
+      } else if (whole) {
+#pragma GCC unroll 16
+        for (int k = 0; k < lanes; ++k) x[k] = read(in + at[k] + j, lanes);
+      } else {
+        for (int k = 0; k < lanes; ++k) x[k] = read(in + at[k] + j, used(k, j, width));
       }
       transpose_vectors<Word>(x);
-      RowTotals<sum, Word, integer> running = totals;
       if (reverse) {
 #pragma GCC unroll 16
         for (int i = lanes - 1; i >= 0; --i)
-          if (i < width) x[i] = running.next(x[i]);
+          if (i < width) x[i] = totals.next(x[i]);
       } else {
 #pragma GCC unroll 16
-        for (int i = 0; i < lanes; ++i) x[i] = running.next(x[i]);
+        for (int i = 0; i < lanes; ++i) x[i] = totals.next(x[i]);
       }
-      totals = running;
       transpose_vectors<Word>(x);
-      if (whole && count == lanes && !converts) {
-#pragma GCC unroll 16
-        for (int k = 0; k < lanes; ++k) write(out + at[k] + j, x[k], lanes);
-      } else {
+      if constexpr (converts) {
 #pragma GCC unroll 1
         for (int k = 0; k < count; ++k)
           whole ? write(out + at[k] + j, x[k], lanes)
                 : write(out + at[k] + j, x[k], used(k, j, width));
+      } else if (whole && count == lanes) {
+#pragma GCC unroll 16
+        for (int k = 0; k < lanes; ++k) write(out + at[k] + j, x[k], lanes);
+      } else {
+        for (int k = 0; k < count; ++k) write(out + at[k] + j, x[k], used(k, j, width));
       }
+    }
+    // With conversions around it, one copy of it is enough.
+    [[gnu::noinline]] void converted_block(const T* in, T* out, int64_t j, int width, bool reverse,
+                                           bool equal,
+                                           RowTotals<sum, Word, integer>& totals) const {
+      block(in, out, j, width, reverse, equal, totals);
+    }
+    GS_INLINE void step(const T* in, T* out, int64_t j, int width, bool reverse, bool equal,
+                        RowTotals<sum, Word, integer>& totals) const {
+      if constexpr (converts)
+        converted_block(in, out, j, width, reverse, equal, totals);
+      else
+        block(in, out, j, width, reverse, equal, totals);
     }
     GS_INLINE int used(int k, int64_t j, int width) const {
       const int64_t left = length[k] - j;
       return left <= 0 ? 0 : left < width ? static_cast<int>(left) : width;
     }
 
-    void run(const T* in, T* out, const State* starts, int64_t n, bool reverse, bool equal) const {
+    [[gnu::noinline]] void run(const T* in, T* out, const State* starts, int64_t n, bool reverse,
+                               bool equal) const {
       RowTotals<sum, Word, integer> totals;
       totals.start(starts);
       const int64_t whole = n / lanes * lanes;
       const int rest = static_cast<int>(n - whole);
       if (reverse) {
-        if (rest) block(in, out, whole, rest, true, equal, totals);
+        if (rest) step(in, out, whole, rest, true, equal, totals);
         for (int64_t j = whole - lanes; j >= 0; j -= lanes)
-          block(in, out, j, lanes, true, equal, totals);
+          step(in, out, j, lanes, true, equal, totals);
       } else {
-        for (int64_t j = 0; j < whole; j += lanes) block(in, out, j, lanes, false, equal, totals);
-        if (rest) block(in, out, whole, rest, false, equal, totals);
+        for (int64_t j = 0; j < whole; j += lanes) step(in, out, j, lanes, false, equal, totals);
+        if (rest) step(in, out, whole, rest, false, equal, totals);
       }
     }
   };

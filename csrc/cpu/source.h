@@ -28,21 +28,30 @@ template <class T>
 template <class C>
 class Source {
  public:
-  template <class T>
-  GS_INLINE explicit Source(const T* data) : Source(data, dtype_of<T>::value) {}
+  GS_INLINE explicit Source(const C* data)
+      : data_(reinterpret_cast<const char*>(data)), size_(sizeof(C)), widen_(nullptr) {}
   GS_INLINE Source(const void* data, DType dtype)
       : data_(static_cast<const char*>(data)), size_(size_of(dtype)), widen_(widen_from(dtype)) {}
 
   // Elements [at, at + n): the memory itself, or `buffer`, which has room for n.
   GS_INLINE const C* span(int64_t at, int64_t n, C* buffer) const {
-    const char* from = data_ + at * size_;
-    if (!widen_) return reinterpret_cast<const C*>(from);
-    widen_(buffer, from, n);
+    if (!widen_) return reinterpret_cast<const C*>(data_) + at;
+    widen_(buffer, data_ + at * size_, n);
+    return buffer;
+  }
+  // n elements from `at` on, `step` apart, in `buffer`.
+  GS_INLINE const C* gather(int64_t at, int64_t step, int64_t n, C* buffer) const {
+    for (int64_t i = 0; !widen_ && i < n; ++i)
+      buffer[i] = reinterpret_cast<const C*>(data_)[at + i * step];
+    for (int64_t i = 0; widen_ && i < n; ++i)
+      widen_(buffer + i, data_ + (at + i * step) * size_, 1);
     return buffer;
   }
   GS_INLINE C operator[](int64_t i) const {
+    if (!widen_) return reinterpret_cast<const C*>(data_)[i];
     C value;
-    return *span(i, 1, &value);
+    widen_(&value, data_ + i * size_, 1);
+    return value;
   }
   GS_INLINE Source operator+(int64_t n) const {
     Source moved = *this;
@@ -72,9 +81,6 @@ class Source {
   Widen widen_;  // null: no conversion
 };
 
-template <class T>
-Source(const T*) -> Source<compute_t<T>>;
-
 // The same for a result: spans of C are written to where target() says, and finish() must follow.
 template <class C>
 class Sink {
@@ -84,14 +90,16 @@ class Sink {
 
   // Elements from `at` on: the memory itself, or `buffer`.
   GS_INLINE C* target(int64_t at, C* buffer) const {
-    return narrow_ ? buffer : reinterpret_cast<C*>(data_ + at * size_);
+    return narrow_ ? buffer : reinterpret_cast<C*>(data_) + at;
   }
   GS_INLINE void finish(int64_t at, const C* written, int64_t n) const {
     if (narrow_) narrow_(data_ + at * size_, written, n);
   }
   GS_INLINE void set(int64_t i, C value) const {
-    *target(i, &value) = value;
-    finish(i, &value, 1);
+    if (!narrow_)
+      reinterpret_cast<C*>(data_)[i] = value;
+    else
+      narrow_(data_ + i * size_, &value, 1);
   }
   GS_INLINE Sink operator+(int64_t n) const {
     Sink moved = *this;

@@ -86,7 +86,7 @@ template <class C, class ByPlane, class ByRow>
 void each_output(const Source<C>& in0, const Source<C>& in1, const Sink<C>& out, int64_t n,
                  int64_t channels, int64_t inner, ByPlane by_plane, ByRow by_row) {
   if (inner == 1) {
-    parallel_for(0, n, grain_for(channels), [&](int64_t begin, int64_t end) {
+    parallel_for(0, n, grain_for(channels), [=](int64_t begin, int64_t end) {
       const RowsIn<C> a(in0, channels), b(in1, channels);
       const RowsOut<C> y(out, channels);
       for (int64_t at = begin * channels; at < end * channels; at += channels) {
@@ -202,11 +202,12 @@ void batch_norm_sums(const BatchNormGrad& p, double* sums) {
       const int64_t width = min_of(kMomentColumns, p.c - c);
       alignas(64) C a[kMomentColumns] = {}, b[kMomentColumns] = {};
       const RowsIn<C> dy_in(dy, width), x_in(x, width);
-      for (int64_t r = from; r < to; ++r) {
-        const C *d = dy_in.at(r * p.c + c, width), *v = x_in.at(r * p.c + c, width);
+      const C* centre = mean + c;
+      for (int64_t r = from, at = from * p.c + c; r < to; ++r, at += p.c) {
+        const C *d = dy_in.at(at, width), *v = x_in.at(at, width);
         for (int64_t j = 0; j < width; ++j) {
           a[j] += d[j];
-          b[j] += d[j] * (v[j] - mean[c + j]);
+          b[j] += d[j] * (v[j] - centre[j]);
         }
       }
       for (int64_t j = 0; j < width; ++j) {

@@ -52,23 +52,29 @@ void write_losses(const CrossEntropy& p, const ClassWeights<C>& weights, const S
   for (int64_t j = 0; j < width; j += kLanes<double>)
     store(s.sum + j, VecMath<double>::log(load(s.sum + j)));
   const double spread = p.smoothing / static_cast<double>(p.n);
-  const Sink<C> loss(p.loss, p.dtype), lse(p.lse, p.dtype);
+  const Sink<C> losses(p.loss, p.dtype), lses(p.lse, p.dtype);
+  C loss_buffer[kMaxBlock], lse_buffer[kMaxBlock], own[kMaxBlock];
+  for (int64_t j = 0; j < width; ++j) {
+    const int64_t t = p.target[at + j];
+    own[j] = t == p.ignore_index ? C(0) : x[j * step + t * p.inner];
+  }
+  C *loss = losses.target(at, loss_buffer), *lse = lses.target(at, lse_buffer);
   for (int64_t j = 0; j < width; ++j) {
     const int64_t t = p.target[at + j];
     if (t == p.ignore_index) {
-      loss.set(at + j, C(0));
-      lse.set(at + j, C(0));
+      loss[j] = lse[j] = C(0);
       continue;
     }
-    const C own = x[j * step + t * p.inner];
     const double log_sum = s.sum[j];
     // lse - x_t without the rounding of lse, which is large beside a small loss.
     double value =
-        weights.of(t) * (1 - p.smoothing) * (log_sum + static_cast<double>(s.max[j] - own));
+        weights.of(t) * (1 - p.smoothing) * (log_sum + static_cast<double>(s.max[j] - own[j]));
     if (p.smoothing != 0) value += spread * (weights.total * log_sum + s.gap[j]);
-    loss.set(at + j, static_cast<C>(value));
-    lse.set(at + j, static_cast<C>(static_cast<double>(s.max[j]) + log_sum));
+    loss[j] = static_cast<C>(value);
+    lse[j] = static_cast<C>(static_cast<double>(s.max[j]) + log_sum);
   }
+  losses.finish(at, loss, width);
+  lses.finish(at, lse, width);
 }
 
 // ---------------------------------------------------------------- rows

@@ -67,7 +67,7 @@ void group_norm_as(const GroupNorm& p) {
     for (int64_t r = begin; r < end; ++r) {
       const C* x = in.at(r * size, size);
       C* y = out.at(r * size);
-      const Moment m = dense_moment(Source(x), 0, size);
+      const Moment m = dense_moment(x, size);
       const double variance = m.m2 / static_cast<double>(size);
       const C mean = static_cast<C>(m.mean),
               rstd = static_cast<C>(1.0 / std::sqrt(variance + p.eps));

@@ -138,7 +138,9 @@ void gather_elements(const Gather& p) {
   const T* in = static_cast<const T*>(p.in);
   T* out = static_cast<T*>(p.out);
   const int64_t ahead = rows_ahead(1 + 63 / (p.m + 1), p.outer, p.in_outer_stride * p.element_size);
-  parallel_for(0, p.outer * p.m * p.inner, kChunkElements, [&](int64_t begin, int64_t end) {
+  parallel_for(0, p.outer * p.m * p.inner, kChunkElements, [&, out](int64_t begin, int64_t end) {
+    const int64_t* const index = p.index;
+    const int64_t stride = p.in_n_stride;
     if (p.inner == 1) {
       int64_t o = begin / p.m, left = p.m - begin % p.m;
       for (int64_t e = begin; e < end; ++o, left = p.m) {
@@ -146,13 +148,13 @@ void gather_elements(const Gather& p) {
         const int64_t stop = end - e < left ? end : e + left;
         if (o + ahead < p.outer) {  // what this place of a later row will need
           const T* later = row + ahead * p.in_outer_stride;
-          const int64_t* later_index = p.index + ahead * p.m;
+          const int64_t* later_index = index + ahead * p.m;
           for (; e < stop; ++e) {
-            __builtin_prefetch(later + later_index[e] * p.in_n_stride);
-            out[e] = row[p.index[e] * p.in_n_stride];
+            __builtin_prefetch(later + later_index[e] * stride);
+            out[e] = row[index[e] * stride];
           }
         }
-        for (; e < stop; ++e) out[e] = row[p.index[e] * p.in_n_stride];
+        for (; e < stop; ++e) out[e] = row[index[e] * stride];
       }
       return;
     }
@@ -160,7 +162,7 @@ void gather_elements(const Gather& p) {
       const int64_t row = e / p.inner, from = e % p.inner;
       const T* slab = in + row / p.m * p.in_outer_stride;
       const int64_t to = from + (end - e) < p.inner ? from + (end - e) : p.inner;
-      for (int64_t j = from; j < to; ++j, ++e) out[e] = slab[p.index[e] * p.in_n_stride + j];
+      for (int64_t j = from; j < to; ++j, ++e) out[e] = slab[index[e] * stride + j];
     }
   });
 }

@@ -42,18 +42,20 @@ void add_rows(const IndexAdd& p) {
   const int64_t ranges = p.inner < 8 || cut >= kTasks ? 1 : least(kTasks / cut, p.n_out);
   const int64_t tasks = cut * ranges;
   const int64_t work = p.n_index * p.inner / (blocks * ranges) + p.n_index;
-  parallel_for(0, tasks, kChunkWork / (work + 1) + 1, [&](int64_t begin, int64_t end) {
+  parallel_for(0, tasks, kChunkWork / (work + 1) + 1, [&, alpha](int64_t begin, int64_t end) {
+    const int64_t* const index = p.index;
+    const int64_t n = p.n_index, inner = p.inner;
     for (int64_t task = begin; task < end; ++task) {
       const int64_t o = task / (blocks * ranges), range = task / blocks % ranges;
       const int64_t block = task % blocks;
       const int64_t first = p.n_out * range / ranges, past = p.n_out * (range + 1) / ranges;
-      const int64_t from = p.inner * block / blocks, to = p.inner * (block + 1) / blocks;
-      const T* in = static_cast<const T*>(p.in) + o * p.n_index * p.inner + from;
-      T* out = static_cast<T*>(p.out) + o * p.n_out * p.inner + from;
-      for (int64_t i = 0; i < p.n_index; ++i) {
-        const int64_t row = p.index[i];
+      const int64_t from = inner * block / blocks, to = inner * (block + 1) / blocks;
+      const T* in = static_cast<const T*>(p.in) + o * n * inner + from;
+      T* out = static_cast<T*>(p.out) + o * p.n_out * inner + from;
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t row = index[i];
         if (row < first || row >= past) continue;
-        add_row(out + row * p.inner, in + i * p.inner, to - from, alpha);
+        add_row(out + row * inner, in + i * inner, to - from, alpha);
       }
     }
   });
@@ -83,12 +85,13 @@ void scatter_elements(const Scatter& p) {
       const int64_t o = task / blocks, block = task % blocks;
       const int64_t from = p.inner * block / blocks, to = p.inner * (block + 1) / blocks;
       T* out = static_cast<T*>(p.out) + o * p.out_outer_stride;
+      const int64_t stride = p.out_n_stride;
       for (int64_t i = 0; i < p.m; ++i) {
         const int64_t at = (o * p.m + i) * p.inner;
         const T* src = static_cast<const T*>(p.src) + at;
         const int64_t* index = p.index + at;
         for (int64_t j = from; j < to; ++j)
-          Op::template apply<T>(out[index[j] * p.out_n_stride + j], src[j]);
+          Op::template apply<T>(out[index[j] * stride + j], src[j]);
       }
     }
   });

@@ -16,7 +16,7 @@ void layer_norm_as(const LayerNorm& p) {
     const RowsOut<C> out(Sink<C>(p.y, p.dtype), p.n);
     for (int64_t r = begin; r < end; ++r) {
       const C* row = in.at(r * p.n, p.n);
-      const Moment m = dense_moment(Source(row), 0, p.n);
+      const Moment m = dense_moment(row, p.n);
       const double variance = m.m2 / static_cast<double>(p.n);
       const C mean = static_cast<C>(m.mean),
               rstd = static_cast<C>(1.0 / std::sqrt(variance + p.eps));

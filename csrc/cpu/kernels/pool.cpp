@@ -292,7 +292,8 @@ void avg_pool2d(const AvgPool2d& params) {
     }
     for_planes<C>(
         s.dtype, params.x, s.h * s.w, params.y, s.p * s.q, s.planes, [&] { return State(params); },
-        [&](const State& state, const C* x, C* y, int64_t) { average_plane(params, state, x, y); });
+        [&](const State& state, const C* x, C* y, int64_t)
+            __attribute__((always_inline)) { average_plane(params, state, x, y); });
   });
 }
 

@@ -69,10 +69,14 @@ int64_t first_extreme(const Source<C>& in, int64_t from, int64_t n) {
   return 0;
 }
 
-// Result `at` is element `from` of the input, `index` along the dimension.
-GS_INLINE void store_extreme(const ArgExtreme& p, int64_t at, int64_t index, int64_t from) {
-  if (p.values) copy_element(p.values, at, p.in, from, size_of(p.dtype));
-  if (p.indices) p.indices[at] = index;
+// Results at, at + 1, ...: element from(k) of the input, index[k] along the dimension.
+template <class From>
+GS_INLINE void store_extremes(const ArgExtreme& p, int64_t at, int64_t count, const int64_t* index,
+                              From from) {
+  const int64_t size = size_of(p.dtype);
+  if (p.indices) __builtin_memcpy(p.indices + at, index, count * sizeof(int64_t));
+  for (int64_t k = 0; p.values && k < count; ++k)
+    copy_element(p.values, at + k, p.in, from(k), size);
 }
 
 template <bool largest, class C>
@@ -87,7 +91,7 @@ void extreme_rows(const ArgExtreme& p, const Source<C>& in) {
       if (chunks > 1)
         partial.get()[task] = at;
       else
-        store_extreme(p, o, at, row + at);
+        store_extremes(p, o, 1, &at, [&](int64_t) { return row + at; });
     }
   });
   for (int64_t o = 0; chunks > 1 && o < p.outer; ++o) {
@@ -96,28 +100,29 @@ void extreme_rows(const ArgExtreme& p, const Source<C>& in) {
     int64_t at = candidates[0];
     for (int64_t c = 1; c < chunks; ++c)
       if (beats<largest>(in[row + candidates[c]], in[row + at])) at = candidates[c];
-    store_extreme(p, o, at, row + at);
+    store_extremes(p, o, 1, &at, [&](int64_t) { return row + at; });
   }
 }
 
-// best[j] and index[j] of `width` <= kBlock columns of n rows, `stride` elements apart.
+// Rows [i, end) of `width` columns, `stride` elements apart, join best[j] and index[j]; row 0
+// starts them.
 template <bool largest, class C>
-[[gnu::noinline]] void extreme_block(const Source<C>& in, int64_t from, int64_t stride, int64_t n,
-                                     int64_t width, C* best, int64_t* index) {
-  alignas(64) C buffer[kBlock];
-  const C* first = in.span(from, width, buffer);
-  for (int64_t j = 0; j < width; ++j) {
-    best[j] = first[j];
-    index[j] = 0;
+GS_INLINE void join_extremes(const C* v, int64_t stride, int64_t i, int64_t end, int64_t width,
+                             C* best, int64_t* index) {
+  if (i == 0) {
+    for (int64_t j = 0; j < width; ++j) {
+      best[j] = v[j];
+      index[j] = 0;
+    }
+    v += stride;
+    ++i;
   }
-  for (int64_t i = 1; i < n; ++i) {
-    const C* v = in.span(from + i * stride, width, buffer);
+  for (; i < end; ++i, v += stride)
     for (int64_t j = 0; j < width; ++j) {
       const bool take = beats<largest>(v[j], best[j]);
       best[j] = take ? v[j] : best[j];
       index[j] = take ? i : index[j];
     }
-  }
 }
 
 template <bool largest, class C>
@@ -125,16 +130,20 @@ void extreme_columns(const ArgExtreme& p, const Source<C>& in) {
   const int64_t blocks = (p.inner + kBlock - 1) / kBlock;
   parallel_for(0, p.outer * blocks, grain_for(p.n * min_of(p.inner, kBlock)),
                [&](int64_t begin, int64_t end) {
-                 alignas(64) C best[kBlock];
+                 alignas(64) C best[kBlock], buffer[kBlock];
                  alignas(64) int64_t index[kBlock];
                  for (int64_t task = begin; task < end; ++task) {
                    const int64_t o = task / blocks, j0 = task % blocks * kBlock;
                    const int64_t width = min_of(kBlock, p.inner - j0);
                    const int64_t from = o * p.n * p.inner + j0;
-                   extreme_block<largest>(in, from, p.inner, p.n, width, best, index);
-                   for (int64_t j = 0; j < width; ++j)
-                     store_extreme(p, o * p.inner + j0 + j, index[j],
-                                   from + index[j] * p.inner + j);
+                   if (!in.converts())
+                     join_extremes<largest>(in.span(from, 0, buffer), p.inner, 0, p.n, width, best,
+                                            index);
+                   for (int64_t i = 0; in.converts() && i < p.n; ++i)
+                     join_extremes<largest>(in.span(from + i * p.inner, width, buffer), 0, i, i + 1,
+                                            width, best, index);
+                   store_extremes(p, o * p.inner + j0, width, index,
+                                  [&](int64_t j) { return from + index[j] * p.inner + j; });
                  }
                });
 }
@@ -163,10 +172,9 @@ void extreme_short_rows(const ArgExtreme& p, const Source<C>& in) {
                    [&](int64_t first, int64_t count, const C* columns, int64_t stride) {
                      alignas(64) C best[kBlock];
                      alignas(64) int64_t index[kBlock];
-                     const Source<C> block(columns);
-                     extreme_block<largest>(block, 0, stride, p.n, count, best, index);
-                     for (int64_t r = 0; r < count; ++r)
-                       store_extreme(p, first + r, index[r], (first + r) * p.n + index[r]);
+                     join_extremes<largest>(columns, stride, 0, p.n, count, best, index);
+                     store_extremes(p, first, count, index,
+                                    [&](int64_t r) { return (first + r) * p.n + index[r]; });
                    });
 }
 
@@ -183,12 +191,20 @@ void extreme_as(const ArgExtreme& p) {
 
 // ---------------------------------------------------------------- moments
 
-GS_INLINE void store_moment(const Moments& p, int64_t at, double mean, double m2) {
+// n results from `at` on.
+inline void store_moments(const Moments& p, int64_t at, const double* mean, const double* m2,
+                          int64_t n) {
   visit_floating(p.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    static_cast<T*>(p.mean)[at] = static_cast<T>(mean);
-    static_cast<T*>(p.m2)[at] = static_cast<T>(m2);
+    T *means = static_cast<T*>(p.mean) + at, *m2s = static_cast<T*>(p.m2) + at;
+    for (int64_t i = 0; i < n; ++i) {
+      means[i] = static_cast<T>(mean[i]);
+      m2s[i] = static_cast<T>(m2[i]);
+    }
   });
+}
+GS_INLINE void store_moment(const Moments& p, int64_t at, double mean, double m2) {
+  store_moments(p, at, &mean, &m2, 1);
 }
 
 template <class C>
@@ -220,7 +236,7 @@ void moment_short_rows(const Moments& p, const Source<C>& in) {
                      double mean[kMomentColumns], m2[kMomentColumns];
                      const Source<C> block(columns);
                      column_moments(block, 0, stride, p.n, count, mean, m2);
-                     for (int64_t r = 0; r < count; ++r) store_moment(p, first + r, mean[r], m2[r]);
+                     store_moments(p, first, mean, m2, count);
                    });
 }
 

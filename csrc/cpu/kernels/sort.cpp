@@ -50,6 +50,18 @@ GS_INLINE int64_t position_of(Item item) {
   return static_cast<int64_t>(item & ((Item(1) << kHalfBits<Item>)-1));
 }
 
+// Calls f(i, value) for n elements, `step` apart.
+template <class C, class F>
+GS_INLINE void each_value(const Source<C>& in, int64_t n, int64_t step, F f) {
+  constexpr int64_t span = 256;
+  C buffer[span];
+  for (int64_t i = 0; i < n; i += span) {
+    const int64_t m = n - i < span ? n - i : span;
+    const C* v = step == 1 ? in.span(i, m, buffer) : in.gather(i * step, step, m, buffer);
+    for (int64_t k = 0; k < m; ++k) f(i + k, v[k]);
+  }
+}
+
 // ---------------------------------------------------------------- sorting items
 
 template <class Item>
@@ -156,32 +168,36 @@ void heap_sort(Item* heap, int64_t n) {
 // equal ones come later and lose. `in` is dense.
 template <bool descending, class Item, class C>
 void best_items(const Source<C>& in, int64_t n, int64_t k, Item* heap) {
-  constexpr int64_t span = 64;
-  alignas(64) C buffer[span];
+  constexpr int64_t span = 64, block = 1024;
+  alignas(64) C buffer[block];
   uint8_t places[span];
-  const auto item_at = [&](int64_t i) { return make_item<Item>(ordered(in[i]), i, descending); };
-  for (int64_t i = 0; i < k; ++i) heap[i] = item_at(i);
+  const C* whole = n <= block ? in.span(0, n, buffer) : nullptr;
+  const auto value_at = [&](int64_t i) { return whole ? whole[i] : in[i]; };
+  for (int64_t i = 0; i < k; ++i) heap[i] = make_item<Item>(ordered(value_at(i)), i, descending);
   for (int64_t i = k / 2; i-- > 0;) sink(heap, k, i);
-  C top = in[position_of(heap[0])];
-  for (int64_t i = k; i < n; i += span) {
-    const int64_t m = n - i < span ? n - i : span;
-    const C* v = in.span(i, m, buffer);
-    int any = m < span;
-    if (!any)  // NaN is not below anything, and never falls out here
-      for (int64_t j = 0; j < span; ++j) any |= descending ? !(v[j] <= top) : !(v[j] >= top);
-    if (!any) continue;
-    int count = 0;
-    for (int64_t j = 0; j < m; ++j) {
-      places[count] = static_cast<uint8_t>(j);
-      count += descending ? !(v[j] <= top) : !(v[j] >= top);
+  C top = value_at(position_of(heap[0]));
+  for (int64_t first = k; first < n; first += block) {
+    const int64_t past = n - first < block ? n : first + block;
+    const C* v = whole ? whole + first : in.span(first, past - first, buffer);
+    for (int64_t i = first; i < past; i += span, v += span) {
+      const int64_t m = past - i < span ? past - i : span;
+      int any = m < span;
+      if (!any)  // NaN is not below anything, and never falls out here
+        for (int64_t j = 0; j < span; ++j) any |= descending ? !(v[j] <= top) : !(v[j] >= top);
+      if (!any) continue;
+      int count = 0;
+      for (int64_t j = 0; j < m; ++j) {
+        places[count] = static_cast<uint8_t>(j);
+        count += descending ? !(v[j] <= top) : !(v[j] >= top);
+      }
+      for (int c = 0; c < count; ++c) {
+        const Item item = make_item<Item>(ordered(v[places[c]]), i + places[c], descending);
+        if (item >= heap[0]) continue;
+        heap[0] = item;
+        sink(heap, k, 0);
+      }
+      if (count) top = value_at(position_of(heap[0]));
     }
-    for (int c = 0; c < count; ++c) {
-      const Item item = make_item<Item>(ordered(v[places[c]]), i + places[c], descending);
-      if (item >= heap[0]) continue;
-      heap[0] = item;
-      sink(heap, k, 0);
-    }
-    top = in[position_of(heap[0])];
   }
   heap_sort(heap, k);
 }
@@ -203,59 +219,53 @@ GS_INLINE void smallest_items(Item* heap, int64_t k, int64_t n, MakeItem item_at
 
 // ---------------------------------------------------------------- lanes
 
-// Calls f(i, value) for n elements, `step` apart.
-template <class C, class F>
-GS_INLINE void each_value(const Source<C>& in, int64_t n, int64_t step, F f) {
-  constexpr int64_t span = 256;
-  C buffer[span];
-  if (step == 1) {
-    for (int64_t i = 0; i < n; i += span) {
-      const int64_t m = n - i < span ? n - i : span;
-      const C* v = in.span(i, m, buffer);
-      for (int64_t k = 0; k < m; ++k) f(i + k, v[k]);
-    }
-  } else {
-    for (int64_t i = 0; i < n; ++i) f(i, in[i * step]);
+// A lane is one (outer, inner) pair: n elements, `inner` apart.
+template <class Word, class Item>
+void write_lane(const Sort& p, const Item* sorted, int64_t from, int64_t to) {
+  const Word* in = static_cast<const Word*>(p.in) + from;
+  Word* values = static_cast<Word*>(p.values) + to;
+  int64_t* indices = p.indices + to;
+  for (int64_t i = 0, k = p.k, step = p.inner; i < k; ++i) {
+    const int64_t position = position_of(sorted[i]);
+    values[i * step] = in[position * step];
+    indices[i * step] = position;
   }
 }
 
-// A lane is one (outer, inner) pair: n elements, `inner` apart.
 template <class C, class Item>
 void sort_lanes(const Sort& p) {
-  const int64_t size = size_of(p.dtype);
+  const auto write = [&] {  // values are moved: a type is its size
+    if (sizeof(C) == 8) return &write_lane<uint64_t, Item>;
+    const int64_t size = size_of(p.dtype);
+    return size == 1   ? &write_lane<uint8_t, Item>
+           : size == 2 ? &write_lane<uint16_t, Item>
+                       : &write_lane<uint32_t, Item>;
+  }();
   const bool heap = p.k <= p.n / 8;
   const int64_t room = heap ? p.k : p.n;
   const int64_t grain = 8192 / (p.n + 1) + 1;
   parallel_for(0, p.outer * p.inner, grain, [&](int64_t begin, int64_t end) {
+    const Source<C> all(p.in, p.dtype);
+    const int64_t n = p.n, k = p.k, inner = p.inner;
+    const bool descending = p.descending;
     const Scratch<Item> items(room);
     const Scratch<Item> spare(heap ? 0 : room);
     for (int64_t lane = begin; lane < end; ++lane) {
-      const int64_t o = lane / p.inner, j = lane % p.inner;
-      const int64_t first = o * p.n * p.inner + j;
-      const Source<C> in = Source<C>(p.in, p.dtype) + first;
-      const auto item_at = [&](int64_t i) {
-        return make_item<Item>(ordered(in[i * p.inner]), i, p.descending);
-      };
+      const int64_t o = lane / inner, j = lane % inner, first = o * n * inner + j;
+      const Source<C> in = all + first;
+      const auto make = [=](int64_t i, C v) { return make_item<Item>(ordered(v), i, descending); };
       const Item* sorted = items.get();
-      if (heap && p.inner == 1) {
-        if (p.descending)
-          best_items<true>(in, p.n, p.k, items.get());
-        else
-          best_items<false>(in, p.n, p.k, items.get());
+      if (heap && inner == 1) {
+        (descending ? best_items<true, Item, C> : best_items<false, Item, C>)(in, n, k,
+                                                                              items.get());
       } else if (heap) {
-        smallest_items(items.get(), p.k, p.n, item_at);
+        smallest_items(items.get(), k, n, [&](int64_t i) { return make(i, in[i * inner]); });
       } else {
-        each_value(in, p.n, p.inner, [&](int64_t i, C v) {
-          items.get()[i] = make_item<Item>(ordered(v), i, p.descending);
-        });
-        sorted = sort_items(items.get(), spare.get(), p.n);
+        Item* to = items.get();
+        each_value(in, n, inner, [=](int64_t i, C v) { to[i] = make(i, v); });
+        sorted = sort_items(items.get(), spare.get(), n);
       }
-      const int64_t start = o * p.k * p.inner + j;
-      for (int64_t i = 0; i < p.k; ++i) {
-        const int64_t position = position_of(sorted[i]), to = start + i * p.inner;
-        copy_element(p.values, to, p.in, first + position * p.inner, size);
-        p.indices[to] = position;
-      }
+      write(p, sorted, first, o * k * inner + j);
     }
   });
 }
