@@ -487,3 +487,17 @@ def test_a_tar_that_breaks_off_is_not_half_a_data_set(tmp_path, member):
         path.write_bytes(wrong)
         with pytest.raises(RuntimeError, match=r"x\.tar could not be read"):
             datasets.read_image_tar(path)
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path):
+    (tmp_path / "a" / "more").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("a/1.png", "a/more/2.png", "elsewhere/3.png"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "a" / "more" / "back").symlink_to(tmp_path / "a")
+    (tmp_path / "a" / "top").symlink_to("/")
+    (tmp_path / "a" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "a" / "again").symlink_to(tmp_path / "elsewhere")
+    found = datasets.folder.make_dataset(tmp_path, {"a": 0}, ".png")
+    names = [os.path.relpath(path, tmp_path / "a") for path, _ in found]
+    assert names == ["1.png", "again/3.png", "link/3.png", "more/2.png"]

@@ -16,6 +16,7 @@ ImageOps = pytest.importorskip("PIL.ImageOps")
 PIXELS = np.random.default_rng(0).integers(0, 256, (23, 30, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)
 TENSOR = gs.from_numpy(PIXELS.transpose(2, 0, 1).copy())
+INF = float("inf")
 BATCH = gs.stack([TENSOR, TENSOR.flip(1), TENSOR.flip(2), 255 - TENSOR])
 
 # name -> (the call, what Pillow or NumPy make of it)
@@ -130,6 +131,61 @@ def test_the_transforms_are_these_functions():
         assert gs.equal(transform(BATCH), call(BATCH))
 
 
+def coloured(name):
+    return name.startswith(("adjust", "poster", "solar", "auto", "equal", "rgb_to"))
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK"])
+@pytest.mark.parametrize("name", CALLS)
+def test_other_modes_are_kept_or_refused(name, mode):
+    picture = PICTURE.quantize(16) if mode == "P" else PICTURE.convert(mode)
+    call = CALLS[name][0]
+    if name == "pad":
+        call = lambda x: F.pad(x, 2, 3)
+    elif name.startswith("rotate, "):
+        call = lambda x: F.rotate(x, 20, expand=True)
+    if coloured(name):
+        with pytest.raises(ValueError, match=rf"^{name} .*mode '{mode}'.*convert\('RGB'\)"):
+            call(picture)
+        return
+    got = call(picture)
+    assert (got.mode, got.getpalette()) == (mode, picture.getpalette())
+    np.testing.assert_array_equal(got, call(np.asarray(picture)))
+
+
+def test_numbers_of_a_palette_are_not_mixed():
+    picture = PICTURE.quantize(16)
+    for call in (
+        lambda how: F.rotate(picture, 9, how),
+        lambda how: F.affine(picture, 9, (0, 0), 1.0, 0, how),
+    ):
+        assert call("nearest").mode == "P"
+        with pytest.raises(ValueError, match="mode 'P'"):
+            call("bilinear")
+    got = F.resized_crop(picture, 3, 4, 10, 12, (5, 6))
+    np.testing.assert_array_equal(got, picture.crop((4, 3, 16, 13)).resize((6, 5)))
+    assert got.getpalette() == picture.getpalette()
+    # Of transforms in a transform the one that reads colours is named.
+    for several in (T.RandomApply, T.RandomChoice, T.RandomOrder):
+        with pytest.raises(ValueError, match="^Grayscale computes"):
+            several([T.Compose([T.Pad(1), T.Grayscale()])])(picture)
+
+
+@pytest.mark.parametrize("fill", [-1, 256, (0, 300, 0), float("nan")])
+def test_bytes_are_filled_with_bytes(fill):
+    before = TENSOR.clone()
+    values = gs.tensor(fill).reshape(-1, 1, 1)
+    for call in (
+        lambda: F.pad(TENSOR, 1, fill),
+        lambda: F.rotate(TENSOR, 45, fill=fill),
+        lambda: F.affine(TENSOR, 45, (0, 0), 1.0, 0, fill=fill),
+        lambda: F.erase(TENSOR, 1, 1, 2, 2, values, inplace=True),
+    ):
+        with pytest.raises(ValueError, match="0 to 255"):
+            call()
+    assert gs.equal(TENSOR, before)
+
+
 def test_windows_beside_the_image_are_black():
     for top, left in ((30, 2), (2, -40), (-9, 50), (23, 30)):
         assert gs.equal(F.crop(TENSOR, top, left, 4, 5), gs.zeros(3, 4, 5, dtype=gs.uint8))
@@ -176,6 +232,14 @@ def test_erase():
     [
         (lambda: F.resize(TENSOR, (1, 2, 3)), ValueError, "1 or 2 values"),
         (lambda: F.resize(TENSOR, 0), ValueError, "at least one pixel"),
+        (lambda: F.center_crop(TENSOR, (3, 0)), ValueError, "at least one pixel"),
+        (lambda: F.center_crop(TENSOR, (2.5, 3)), TypeError, "float"),
+        (lambda: F.rotate(TENSOR, float("nan")), ValueError, "angle is finite, got nan"),
+        (lambda: F.affine(TENSOR, 0, (0, INF), 1, 0), ValueError, "translate is finite"),
+        (lambda: F.affine(TENSOR, 0, (0, 0), INF, 0), ValueError, "scale should be positive"),
+        (lambda: F.affine(TENSOR, 0, (0, 0), 1, INF), ValueError, "shear is finite"),
+        (lambda: F.affine(TENSOR, 0, (0, 0), 1, 0, center=(INF, 0)), ValueError, "center is"),
+        (lambda: F.convert_image_dtype(TENSOR, gs.int64), TypeError, "no range of images"),
         (lambda: F.pad(TENSOR, 1, padding_mode="wrap"), ValueError, "Padding mode"),
         (lambda: F.pad(TENSOR[:1], 1, (1, 2)), ValueError, "one number for each channel"),
         (lambda: F.rotate(TENSOR, 5, center=(1,)), ValueError, "center is"),

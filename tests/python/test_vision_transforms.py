@@ -471,3 +471,80 @@ def test_what_is_no_image():
 @pytest.mark.parametrize("name", T.__all__)
 def test_names_say_what_they_are(name):
     assert getattr(T, name).__doc__
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_floats_to_integers_stay_in_range(dtype):
+    one = gs.tensor([[[0.0, 1.0]]], dtype=getattr(gs, dtype))
+    for whole, top in ((gs.uint8, 255), (gs.int8, 127), (gs.int16, 32767), (gs.int32, 2**31 - 1)):
+        assert T.ConvertImageDtype(whole)(one).tolist() == [[[0, top]]]
+    for other in (gs.int64, gs.bool):
+        with pytest.raises(TypeError, match="knows no range"):
+            T.ConvertImageDtype(other)(one)
+        with pytest.raises(TypeError, match="knows no range"):
+            T.ConvertImageDtype(gs.float32)(one.to(other))
+
+
+def two_colours(mode):
+    image = Image.new("RGB", (6, 4), (255, 0, 0))
+    image.paste((0, 0, 255), (3, 0, 6, 4))
+    return image.quantize(4) if mode == "P" else image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "HSV", "YCbCr"])
+def test_other_modes_stay_what_they_are(mode):
+    image = two_colours(mode)
+    moves = [
+        (T.RandomHorizontalFlip(1.0), image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+        (T.CenterCrop((2, 4)), image.crop((1, 1, 5, 3))),
+        (T.Resize((2, 3)), image.resize((3, 2), Image.Resampling.BILINEAR)),
+        (T.RandomApply([T.CenterCrop((2, 4))], 1.0), image.crop((1, 1, 5, 3))),
+    ]
+    for transform, wanted in moves:
+        found = transform(image)
+        assert found.mode == mode
+        assert found.convert("RGB").tobytes() == wanted.convert("RGB").tobytes()
+    colours = [T.ColorJitter(0.5), T.Grayscale(), T.RandomGrayscale(), T.RandAugment()]
+    for transform in [*colours, T.RandomApply(colours)]:
+        with pytest.raises(ValueError, match=rf"mode '{mode}'.*convert\('RGB'\)"):
+            transform(image)
+
+
+def test_numbers_of_a_palette_are_not_mixed():
+    image = two_colours("P")
+    for mode in (T.InterpolationMode.NEAREST, T.InterpolationMode.BILINEAR):
+        for transform in (T.RandomRotation(9, mode), T.RandomAffine(9, interpolation=mode)):
+            if mode is T.InterpolationMode.NEAREST:
+                assert transform(image).mode == "P"
+                continue
+            with pytest.raises(ValueError, match="mode 'P'"):
+                transform(image)
+
+
+@pytest.mark.parametrize("fill", [-1, 256, (0, 300, 0)])
+def test_bytes_are_filled_with_bytes(fill):
+    image = gs.zeros(3, 9, 9).to(gs.uint8)
+    fills = (
+        T.Pad(1, fill),
+        T.RandomCrop(9, 1, fill=fill),
+        T.RandomRotation(45, fill=fill),
+        T.RandomErasing(1.0, value=fill),
+    )
+    for transform in fills:
+        with pytest.raises(ValueError, match="0 to 255"):
+            transform(image)
+
+
+@pytest.mark.parametrize("kind", [T.CenterCrop, T.RandomCrop, T.RandomResizedCrop, T.Resize])
+def test_sizes_without_pixels_are_refused(kind):
+    for size in (0, -1, (3, 0)):
+        with pytest.raises(ValueError, match="at least one pixel"):
+            kind(size)
+    with pytest.raises(TypeError):
+        kind((2.5, 2.5))
+
+
+def test_angles_that_are_no_numbers():
+    for degrees in (float("nan"), float("inf"), (0.0, float("nan"))):
+        with pytest.raises(ValueError, match="degrees"):
+            T.RandomRotation(degrees)

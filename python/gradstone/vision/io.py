@@ -11,7 +11,8 @@ import numpy as np
 
 from gradstone._C import Tensor
 from gradstone._replace import write_file
-from gradstone.vision.transforms._base import as_array, as_pil, as_tensor
+from gradstone.vision.transforms._base import as_array, as_tensor
+from gradstone.vision.transforms._pil import as_pil
 
 
 class ImageReadMode(Enum):

@@ -103,7 +103,8 @@ def save_image(
         raise TypeError(f"save_image takes images of floats or uint8, got {grid.dtype}.")
     if grid.size(0) not in (3, 4):
         raise ValueError(f"images in files have 1, 3 or 4 channels, got shape {tuple(grid.shape)}.")
-    from gradstone.vision.transforms._base import as_array, as_pil
+    from gradstone.vision.transforms._base import as_array
+    from gradstone.vision.transforms._pil import as_pil
 
     image = as_pil(as_array(grid.cpu()))
     image.save(os.fspath(fp) if isinstance(fp, os.PathLike) else fp, format=format)

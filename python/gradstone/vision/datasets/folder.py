@@ -60,11 +60,7 @@ def make_dataset(
     samples, empty = [], []
     for name in sorted(class_to_idx):
         folder = os.path.join(os.path.expanduser(directory), name)
-        found = [
-            os.path.join(where, file)
-            for where, _, files in sorted(os.walk(folder, followlinks=True))
-            for file in sorted(files)
-        ]
+        found = [os.path.join(where, file) for where, files in _walk(folder) for file in files]
         chosen = [(path, class_to_idx[name]) for path in found if valid(path)]
         samples += chosen
         if not chosen:
@@ -76,6 +72,19 @@ def make_dataset(
             message += f"Supported extensions are: {named}"
         raise FileNotFoundError(message)
     return samples
+
+
+def _walk(folder: str) -> list[tuple[str, list[str]]]:
+    """Every folder below, sorted, and its sorted files. Links are followed, but for those that lead
+    back to a folder they are in: it would come forty times."""
+    found = []
+    for where, folders, files in os.walk(folder, followlinks=True):
+        real, around = os.path.realpath(where), os.path.realpath(os.path.dirname(where))
+        if os.path.islink(where) and os.path.commonpath([real, around]) == real:
+            folders.clear()
+        else:
+            found.append((where, sorted(files)))
+    return sorted(found)
 
 
 def pil_loader(path: str) -> Any:

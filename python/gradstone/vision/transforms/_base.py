@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,13 +12,9 @@ import numpy as np
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone.vision.transforms._dice import Dice
+from gradstone.vision.transforms._pil import Reads, as_pil_like, check_mode, is_pil
 
 _VALUES_AT_A_TIME = 1 << 15
-
-
-def is_pil(image: Any) -> bool:
-    """Whether it is a PIL image, found out without Pillow."""
-    return any(kind.__module__.startswith("PIL.") for kind in type(image).__mro__[:2])
 
 
 def as_tensor(image: Any) -> Tensor:
@@ -45,22 +42,22 @@ def as_array(planes: Tensor, flat: bool = False) -> np.ndarray:
     return np.ascontiguousarray(out[:, :, 0] if flat and out.shape[2] == 1 else out)
 
 
-def as_pil(array: np.ndarray) -> Any:
-    """An array (H, W) or (H, W, C) as a PIL image. ImportError without Pillow."""
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ImportError("PIL images need Pillow: pip install 'gradstone[vision]'") from None
-    return Image.fromarray(array)
+def check_fill(fill: Any, dtype: Any) -> None:
+    """ValueError when a number, or one of several, is none of bytes."""
+    if str(dtype).rpartition(".")[2] == "uint8":
+        for value in np.atleast_1d(np.asarray(fill)).reshape(-1).tolist():
+            if not 0 <= value <= 255:
+                raise ValueError(f"images of bytes are filled with 0 to 255, got {fill!r}.")
 
 
 def size_of(size: Any) -> tuple[int, int]:
-    """(height, width) from a number, a sequence of one number or of two."""
-    if isinstance(size, numbers.Integral):
-        return int(size), int(size)
-    given = tuple(int(s) for s in size)
+    """(height, width), of at least one pixel, from a number, a sequence of one number or of two."""
+    given = (size,) if isinstance(size, numbers.Integral) else tuple(size)
     if len(given) not in (1, 2):
         raise ValueError("Please provide only two dimensions (h, w) for size.")
+    given = tuple(operator.index(s) for s in given)
+    if min(given) < 1:
+        raise ValueError(f"an image has at least one pixel each way, got size {size}.")
     return (given[0], given[0]) if len(given) == 1 else (given[0], given[1])
 
 
@@ -101,7 +98,7 @@ def same_form(img: Any, change: Callable[[Tensor], Tensor]) -> Any:
     out = change(planes.unsqueeze(0))[0]
     # A channel of its own is kept where the image came with one.
     array = as_array(out, flat=np.ndim(img) == 2 or is_pil(img) or planes.size(0) > 1)
-    return as_pil(array) if is_pil(img) else array
+    return as_pil_like(array, img) if is_pil(img) else array
 
 
 class ImageTransform:
@@ -115,12 +112,19 @@ class ImageTransform:
     streams = 0
     # Whether the images of a batch come out with one shape.
     batches = True
+    # What it takes the values of pixels for.
+    reads = Reads.NOTHING
+
+    def _check_mode(self, img: Any) -> None:
+        """ValueError for a PIL image whose values are not what is read."""
+        check_mode(img, type(self).__name__, self.reads)
 
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
         """Images (N, C, H, W), with numbers for each."""
         raise NotImplementedError
 
     def __call__(self, img: Any) -> Any:
+        self._check_mode(img)
         many = isinstance(img, Tensor) and img.dim() > 3
 
         def change(images: Tensor) -> Tensor:

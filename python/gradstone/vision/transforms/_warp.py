@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstone.vision.transforms._base import few
+from gradstone.vision.transforms._base import check_fill, few
 from gradstone.vision.transforms._interpolation import InterpolationMode
 
 _ONE = 1 << 16  # Pillow finds the nearest pixel in 16.16 fixed point
@@ -125,6 +125,7 @@ def _between(
 
 
 def _fill(fill: Any, channels: int, dtype: np.dtype) -> np.ndarray:
+    check_fill(fill, dtype)
     given = np.atleast_1d(np.asarray(fill)).astype(dtype)
     if given.shape not in ((1,), (channels,)):
         raise ValueError(

@@ -14,6 +14,7 @@ from gradstone.vision.transforms import _warp
 from gradstone.vision.transforms._base import ImageTransform, same_form, tensor_like, values
 from gradstone.vision.transforms._dice import Dice
 from gradstone.vision.transforms._interpolation import InterpolationMode, mode_of
+from gradstone.vision.transforms._pil import Reads, check_mode
 
 WARPS = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR)
 
@@ -31,7 +32,9 @@ def rotate(
     `expand` makes room for the whole turned image. What was outside becomes `fill`, a number or one
     for each channel. Values are those of Pillow's rotate.
     """
+    _check_finite("angle", angle)
     mode, center = mode_of(interpolation, WARPS), _checked(center)
+    check_mode(img, "rotate", Reads.between(mode))
     fill = 0 if fill is None else fill
 
     def change(images: Tensor) -> Tensor:
@@ -102,12 +105,16 @@ def affine(
     """
     if len(translate) != 2:
         raise ValueError(f"translate is (x, y), got {translate!r}.")
-    if not scale > 0:
+    if not 0 < scale < math.inf:
         raise ValueError(f"scale should be positive, got {scale}.")
     shears: list[Any] = [shear] if isinstance(shear, numbers.Number) else list(shear)
     if len(shears) not in (1, 2):
         raise ValueError(f"shear is one number or (x, y), got {shear!r}.")
+    _check_finite("angle", angle)
+    _check_finite("translate", *translate)
+    _check_finite("shear", *shears)
     mode, center = mode_of(interpolation, WARPS), _checked(center)
+    check_mode(img, "affine", Reads.between(mode))
     fill = 0 if fill is None else fill
 
     def change(images: Tensor) -> Tensor:
@@ -143,21 +150,27 @@ def _mapped(
 def _checked(center: Sequence[float] | None) -> Sequence[float] | None:
     if center is not None and len(center) != 2:
         raise ValueError(f"center is (x, y), got {center!r}.")
+    _check_finite("center", *(center or ()))
     return center
+
+
+def _check_finite(name: str, *given: float) -> None:
+    if not all(map(math.isfinite, given)):
+        raise ValueError(f"{name} is finite, got {', '.join(map(str, given))}.")
 
 
 def _range(name: str, given: Any, lengths: Sequence[int] = (2,)) -> list[float]:
     """(-x, x) from one number of 0 or more, or the numbers themselves."""
     if isinstance(given, numbers.Number):
         x = float(given)  # type: ignore[arg-type]
-        if x < 0:
+        if not 0 <= x < math.inf:
             raise ValueError(f"If {name} is a single number, it must be positive, got {given}.")
         return [-x, x]
     if not isinstance(given, Sequence) or len(given) not in lengths:
         raise ValueError(f"{name} should be a sequence of length {lengths}, got {given!r}.")
     numbers_ = [float(x) for x in given]
     for low, high in zip(numbers_[::2], numbers_[1::2]):
-        if low > high:
+        if not -math.inf < low <= high < math.inf:
             raise ValueError(f"{name} has the lower number first, got {given!r}.")
     return numbers_
 
@@ -188,6 +201,10 @@ class RandomRotation(ImageTransform):
     @property
     def batches(self) -> bool:  # type: ignore[override]
         return not self.expand
+
+    @property
+    def reads(self) -> Reads:  # type: ignore[override]
+        return Reads.between(self.interpolation)
 
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
         angle = dice.uniform(*self.degrees)
@@ -226,7 +243,7 @@ class RandomAffine(ImageTransform):
             len(translate) != 2 or not all(0 <= share <= 1 for share in translate)
         ):
             raise ValueError(f"translation values should be between 0 and 1, got {translate}.")
-        if scale is not None and (len(scale) != 2 or not 0 < scale[0] <= scale[1]):
+        if scale is not None and (len(scale) != 2 or not 0 < scale[0] <= scale[1] < math.inf):
             raise ValueError(f"scale values should be positive, the lower one first, got {scale}.")
         self.translate = translate
         self.scale = scale
@@ -234,6 +251,10 @@ class RandomAffine(ImageTransform):
         self.interpolation = mode_of(interpolation, WARPS)
         self.fill = 0 if fill is None else fill
         self.center = _checked(center)
+
+    @property
+    def reads(self) -> Reads:  # type: ignore[override]
+        return Reads.between(self.interpolation)
 
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
         height, width = images.shape[-2:]

@@ -13,74 +13,78 @@ from gradstone._sampling import check_probability
 from gradstone.vision.transforms import _colour
 from gradstone.vision.transforms._base import ImageTransform, same_form, tensor_like, values
 from gradstone.vision.transforms._dice import Dice
+from gradstone.vision.transforms._pil import Reads, check_mode
 
 
-def _adjusted(img: Any, change: Callable[..., np.ndarray], *factor: float) -> Any:
+def _adjusted(name: str, img: Any, change: Callable[..., np.ndarray], *factor: float) -> Any:
     """One of the changes of _colour, by the same factor for every image."""
+    check_mode(img, name, Reads.COLOURS)
     factors = [np.array([f]) for f in factor]
     return same_form(img, lambda x: tensor_like(change(values(x), *factors), x))
 
 
-def _not_negative(name: str, factor: float) -> float:
+def _scaled(what: str, img: Any, change: Callable[..., np.ndarray], factor: float) -> Any:
     if not factor >= 0:
-        raise ValueError(f"{name} ({factor}) is not non-negative.")
-    return factor
+        raise ValueError(f"{what}_factor ({factor}) is not non-negative.")
+    return _adjusted(f"adjust_{what}", img, change, factor)
 
 
 def adjust_brightness(img: Any, brightness_factor: float) -> Any:
     """0 gives black, 1 the image, 2 twice its brightness."""
-    return _adjusted(img, _colour.brightness, _not_negative("brightness_factor", brightness_factor))
+    return _scaled("brightness", img, _colour.brightness, brightness_factor)
 
 
 def adjust_contrast(img: Any, contrast_factor: float) -> Any:
     """0 gives the grey of the mean, 1 the image, more has more contrast."""
-    return _adjusted(img, _colour.contrast, _not_negative("contrast_factor", contrast_factor))
+    return _scaled("contrast", img, _colour.contrast, contrast_factor)
 
 
 def adjust_saturation(img: Any, saturation_factor: float) -> Any:
     """0 gives a grey image, 1 the image, more is more colourful."""
-    return _adjusted(img, _colour.saturation, _not_negative("saturation_factor", saturation_factor))
+    return _scaled("saturation", img, _colour.saturation, saturation_factor)
 
 
 def adjust_sharpness(img: Any, sharpness_factor: float) -> Any:
     """0 gives a smoothed image, 1 the image, more is sharper."""
-    return _adjusted(img, _colour.sharpness, _not_negative("sharpness_factor", sharpness_factor))
+    return _scaled("sharpness", img, _colour.sharpness, sharpness_factor)
 
 
 def adjust_hue(img: Any, hue_factor: float) -> Any:
     """The hue turned by `hue_factor` of a whole circle, from -0.5 to 0.5; grey images stay."""
     if not -0.5 <= hue_factor <= 0.5:
         raise ValueError(f"hue_factor ({hue_factor}) is not in [-0.5, 0.5].")
-    return _adjusted(img, _colour.hue, hue_factor)
+    return _adjusted("adjust_hue", img, _colour.hue, hue_factor)
 
 
 def posterize(img: Any, bits: int) -> Any:
     """Bytes with their upper `bits` bits alone, 0 to 8."""
     if not 0 <= bits <= 8:
         raise ValueError(f"a byte has 0 to 8 bits, got bits={bits}.")
-    return _adjusted(img, _colour.posterize, bits)
+    return _adjusted("posterize", img, _colour.posterize, bits)
 
 
 def solarize(img: Any, threshold: float) -> Any:
     """Bytes of `threshold` or more turned to their negative."""
-    return _adjusted(img, _colour.solarize, threshold)
+    return _adjusted("solarize", img, _colour.solarize, threshold)
 
 
 def autocontrast(img: Any) -> Any:
     """Bytes of each channel stretched, so that the least becomes 0 and the greatest 255."""
-    return _adjusted(img, _colour.autocontrast)
+    return _adjusted("autocontrast", img, _colour.autocontrast)
 
 
 def equalize(img: Any) -> Any:
     """Bytes of each channel mapped so that they are spread evenly."""
-    return _adjusted(img, _colour.equalize)
+    return _adjusted("equalize", img, _colour.equalize)
 
 
 def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
     """An RGB image in grey, with 1 channel or 3 equal ones: 0.299 R + 0.587 G + 0.114 B (ITU-R
     BT.601). Grey ones stay grey."""
     _check_channels(num_output_channels)
-    return _adjusted(img, lambda x: np.repeat(_colour.grey(x), num_output_channels, 1))
+    return _adjusted(
+        "rgb_to_grayscale", img, lambda x: np.repeat(_colour.grey(x), num_output_channels, 1)
+    )
 
 
 def _check_channels(num_output_channels: int) -> None:
@@ -91,6 +95,8 @@ def _check_channels(num_output_channels: int) -> None:
 class Grayscale(ImageTransform):
     """RGB images in grey, with 1 channel or 3 equal ones: 0.299 R + 0.587 G + 0.114 B (ITU-R
     BT.601). Grey ones stay grey."""
+
+    reads = Reads.COLOURS
 
     def __init__(self, num_output_channels: int = 1) -> None:
         _check_channels(num_output_channels)
@@ -107,6 +113,7 @@ class RandomGrayscale(ImageTransform):
     """RGB images in grey with probability p, with as many channels as before."""
 
     streams = 1
+    reads = Reads.COLOURS
 
     def __init__(self, p: float = 0.1) -> None:
         check_probability(p, "RandomGrayscale")
@@ -133,6 +140,7 @@ class ColorJitter(ImageTransform):
     """
 
     streams = 8
+    reads = Reads.COLOURS
     _CHANGES = (
         ("brightness", _colour.brightness),
         ("contrast", _colour.contrast),

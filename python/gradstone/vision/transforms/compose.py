@@ -79,6 +79,12 @@ def _check_batches(transforms: list[Any]) -> None:
             raise TypeError(f"{transform!r} treats single images: it has no batches.")
 
 
+def _check_each(transforms: list[Any], img: Any) -> None:
+    """ValueError for a PIL image whose values one of ours does not read."""
+    for transform in transforms:
+        transform._check_mode(img)
+
+
 def _listed(transforms: Any) -> list[Any]:
     if not isinstance(transforms, Sequence):
         raise TypeError(
@@ -115,6 +121,9 @@ class Compose:
         _check_batches(self.transforms)
         return as_batch(self.apply, images)
 
+    def _check_mode(self, img: Any) -> None:
+        _check_each(self.transforms, img)
+
     def apply(self, images: Tensor, dice: Dice) -> Tensor:
         return apply_each(self.transforms, images, dice)
 
@@ -127,6 +136,9 @@ class _Several(ImageTransform):
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
         self.transforms = _listed(transforms)
+
+    def _check_mode(self, img: Any) -> None:
+        _check_each(self.transforms, img)
 
     def __call__(self, img: Any) -> Any:
         if all(map(takes_any_form, self.transforms)):

@@ -9,14 +9,9 @@ import numpy as np
 
 from gradstone import _C, _creation
 from gradstone._C import Tensor
-from gradstone.vision.transforms._base import (
-    as_array,
-    as_batch,
-    as_pil,
-    as_tensor,
-    is_pil,
-)
+from gradstone.vision.transforms._base import as_array, as_batch, as_tensor
 from gradstone.vision.transforms._dice import Dice
+from gradstone.vision.transforms._pil import as_pil, is_pil
 
 
 def to_tensor(pic: Any) -> Tensor:
@@ -129,7 +124,8 @@ _TOPS = {_C.uint8: 255, _C.int8: 127, _C.int16: 2**15 - 1, _C.int32: 2**31 - 1}
 
 
 def convert_image_dtype(image: Tensor, dtype: Any = _C.float32) -> Tensor:
-    """A tensor in another dtype; integers span their range, floats [0, 1]."""
+    """A tensor in another dtype, uint8, int8, int16, int32 or floating; integers span their range,
+    floats [0, 1]."""
     if not isinstance(image, Tensor):
         raise TypeError(f"Input img should be Tensor Image, got {type(image).__name__}.")
     source, target = image.dtype, dtype
@@ -137,10 +133,14 @@ def convert_image_dtype(image: Tensor, dtype: Any = _C.float32) -> Tensor:
         return image
     if source.is_floating_point and target.is_floating_point:
         return _C._cast(image, target)
+    for given in (source, target):
+        if not given.is_floating_point and given not in _TOPS:
+            raise TypeError(f"convert_image_dtype knows no range of images of {given}.")
     if target.is_floating_point:
         return _C._cast(image, target) / _TOPS[source]
     if source.is_floating_point:
-        return _C._cast(image * (_TOPS[target] + 1.0 - 1e-3), target)
+        # In float64: in fewer places the product of 1 would be rounded up, out of the range.
+        return _C._cast(_C._cast(image, _C.float64) * (_TOPS[target] + 1.0 - 1e-3), target)
     up = (_TOPS[target] + 1) // (_TOPS[source] + 1)
     if up:
         return _C._cast(image, target) * up
@@ -148,7 +148,8 @@ def convert_image_dtype(image: Tensor, dtype: Any = _C.float32) -> Tensor:
 
 
 class ConvertImageDtype:
-    """Tensors in another dtype; integers span their range, floats [0, 1]."""
+    """Tensors in another dtype, uint8, int8, int16, int32 or floating; integers span their range,
+    floats [0, 1]."""
 
     streams = 0
 

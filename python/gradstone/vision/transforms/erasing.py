@@ -11,8 +11,9 @@ import numpy as np
 
 from gradstone._C import Tensor
 from gradstone._sampling import check_probability
-from gradstone.vision.transforms._base import ImageTransform, is_pil, tensor_like
+from gradstone.vision.transforms._base import ImageTransform, check_fill, tensor_like, values
 from gradstone.vision.transforms._dice import Dice
+from gradstone.vision.transforms._pil import is_pil
 
 
 def erase(img: Tensor, i: int, j: int, h: int, w: int, v: Any, inplace: bool = False) -> Tensor:
@@ -20,9 +21,13 @@ def erase(img: Tensor, i: int, j: int, h: int, w: int, v: Any, inplace: bool = F
     whose corner is at row `i` and column `j`. `inplace` writes into `img`."""
     if not isinstance(img, Tensor):
         raise TypeError(f"erase takes tensors (..., C, H, W), got {type(img).__name__}.")
-    out = img if inplace else img.clone()
-    out[..., i : i + h, j : j + w] = v
-    return out
+    check_fill(values(v) if isinstance(v, Tensor) else v, img.dtype)
+    return _written(img if inplace else img.clone(), i, j, h, w, v)
+
+
+def _written(img: Tensor, i: int, j: int, h: int, w: int, v: Any) -> Tensor:
+    img[..., i : i + h, j : j + w] = v
+    return img
 
 
 class RandomErasing(ImageTransform):
@@ -78,7 +83,7 @@ class RandomErasing(ImageTransform):
                 images = images.clone()
             for k, (i, top, left, h, w) in enumerate(boxes):
                 value = noise[k, :, :h, :w] if fill is None else fill
-                erase(images[i], top, left, h, w, value, inplace=True)
+                _written(images[i], top, left, h, w, value)
         dice.place = end
         return images
 
@@ -113,6 +118,7 @@ class RandomErasing(ImageTransform):
             if not images.dtype.is_floating_point:
                 raise TypeError(f"value='random' erases images of floats, got {images.dtype}.")
             return None
+        check_fill(self.value, images.dtype)
         fill = np.atleast_1d(np.asarray(self.value))
         if fill.shape not in ((1,), (images.size(1),)):
             raise ValueError(

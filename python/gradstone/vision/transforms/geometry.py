@@ -14,6 +14,7 @@ from gradstone._sampling import check_probability
 from gradstone.nn import functional as F
 from gradstone.vision.transforms._base import (
     ImageTransform,
+    check_fill,
     same_form,
     size_of,
     tensor_like,
@@ -58,6 +59,7 @@ def pad(img: Any, padding: Any, fill: Any = 0, padding_mode: str = "constant") -
         if padding_mode == "symmetric":
             around = [(0, 0), (0, 0), (top, bottom), (left, right)]
             return tensor_like(np.pad(values(images), around, mode="symmetric"), images)
+        check_fill(fill, images.dtype)
         several = not isinstance(fill, numbers.Number)
         if several and len(fill) > 1:
             return _padded_by_channel(images, (left, right, top, bottom), fill)

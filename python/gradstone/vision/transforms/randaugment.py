@@ -12,6 +12,7 @@ from gradstone.vision.transforms import _colour, _warp
 from gradstone.vision.transforms._base import ImageTransform, tensor_like, values
 from gradstone.vision.transforms._dice import Dice
 from gradstone.vision.transforms._interpolation import InterpolationMode, mode_of
+from gradstone.vision.transforms._pil import Reads
 from gradstone.vision.transforms.affine import WARPS
 
 _OPERATIONS = (
@@ -45,6 +46,8 @@ class RandAugment(ImageTransform):
 
     `magnitude` counts from 0 to `num_magnitude_bins` - 1. For images of bytes.
     """
+
+    reads = Reads.COLOURS
 
     def __init__(
         self,

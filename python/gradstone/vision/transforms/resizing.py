@@ -13,7 +13,6 @@ from gradstone._C import Tensor
 from gradstone.vision.transforms import _resample
 from gradstone.vision.transforms._base import (
     ImageTransform,
-    is_pil,
     same_form,
     size_of,
     tensor_like,
@@ -21,6 +20,7 @@ from gradstone.vision.transforms._base import (
 )
 from gradstone.vision.transforms._dice import Dice
 from gradstone.vision.transforms._interpolation import InterpolationMode, mode_of, number_of
+from gradstone.vision.transforms._pil import Reads, is_pil
 from gradstone.vision.transforms.geometry import crop
 
 
@@ -55,14 +55,14 @@ def resize(
 
 
 def by_pillow(img: Any) -> bool:
-    """Whether Pillow resizes it: a PIL image whose values are colours."""
-    return is_pil(img) and img.mode not in ("1", "P")
+    """Whether Pillow resizes it: a PIL image, but for those of single bits, which get grey."""
+    return is_pil(img) and img.mode != "1"
 
 
 def new_size(height: int, width: int, size: Any, max_size: int | None = None) -> tuple[int, int]:
     """(height, width) of an image after resizing."""
     if not isinstance(size, numbers.Integral) and len(size) == 2:
-        return int(size[0]), int(size[1])
+        return size_of(size)
     short, long = min(height, width), max(height, width)
     new_short = size_of(size)[0]
     new_long = int(new_short * long / short)
@@ -78,13 +78,12 @@ def _check_size(size: Any, max_size: int | None) -> None:
             raise TypeError(f"Size should be int or sequence. Got {type(size)}")
         if len(size) not in (1, 2):
             raise ValueError("If size is a sequence, it should have 1 or 2 values")
+    size_of(size)
     one = isinstance(size, numbers.Integral) or len(size) == 1
     if max_size is not None and (not one or max_size <= size_of(size)[0]):
         raise ValueError(
             f"max_size = {max_size} goes with one number as size, which is smaller; got {size}."
         )
-    if min(size_of(size)) < 1:
-        raise ValueError(f"an image has at least one pixel each way, got size {size}.")
 
 
 def _mode(interpolation: Any) -> InterpolationMode:
@@ -126,6 +125,10 @@ class Resize(ImageTransform):
         self.interpolation = _mode(interpolation)
         self.max_size = max_size
         self.antialias = antialias
+
+    @property
+    def reads(self) -> Reads:  # type: ignore[override]
+        return Reads.between(self.interpolation)
 
     def new_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) of an image after resizing."""
@@ -173,6 +176,10 @@ class RandomResizedCrop(ImageTransform):
         self.ratio = ratio
         self.interpolation = mode_of(interpolation)
         self.antialias = antialias
+
+    @property
+    def reads(self) -> Reads:  # type: ignore[override]
+        return Reads.between(self.interpolation)
 
     def windows(self, height: int, width: int, dice: Dice) -> np.ndarray:
         """int64 (n, 4): top, left, height and width of each image's window."""
