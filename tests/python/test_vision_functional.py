@@ -17,6 +17,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (23, 30, 3), dtype=np.uint8)
 PICTURE = Image.fromarray(PIXELS)
 TENSOR = gs.from_numpy(PIXELS.transpose(2, 0, 1).copy())
 INF = float("inf")
+SIXTEEN = Image.fromarray(PIXELS[:, :, 0].astype(np.uint16) * 256)
 BATCH = gs.stack([TENSOR, TENSOR.flip(1), TENSOR.flip(2), 255 - TENSOR])
 
 # name -> (the call, what Pillow or NumPy make of it)
@@ -165,6 +166,13 @@ def test_numbers_of_a_palette_are_not_mixed():
     got = F.resized_crop(picture, 3, 4, 10, 12, (5, 6))
     np.testing.assert_array_equal(got, picture.crop((4, 3, 16, 13)).resize((6, 5)))
     assert got.getpalette() == picture.getpalette()
+    # With alpha, Pillow itself would make a 100 of 0 and 200.
+    places = Image.fromarray(np.kron(np.array([[0, 200]], np.uint8), np.ones((4, 4), np.uint8)))
+    alpha = Image.merge("LA", [places, Image.new("L", places.size, 255)])
+    alpha.putpalette([*range(256)] * 3)
+    for got in (F.resize(alpha, (4, 5)), T.RandomResizedCrop((4, 5), (1, 1), (2, 2))(alpha)):
+        assert got.mode == "PA"
+        assert set(np.asarray(got)[:, :, 0].reshape(-1).tolist()) == {0, 200}
     # Of transforms in a transform the one that reads colours is named.
     for several in (T.RandomApply, T.RandomChoice, T.RandomOrder):
         with pytest.raises(ValueError, match="^Grayscale computes"):
@@ -233,7 +241,21 @@ def test_erase():
         (lambda: F.resize(TENSOR, (1, 2, 3)), ValueError, "1 or 2 values"),
         (lambda: F.resize(TENSOR, 0), ValueError, "at least one pixel"),
         (lambda: F.center_crop(TENSOR, (3, 0)), ValueError, "at least one pixel"),
-        (lambda: F.center_crop(TENSOR, (2.5, 3)), TypeError, "float"),
+        (lambda: F.center_crop(TENSOR, (2.5, 3)), TypeError, "size is a whole number"),
+        (lambda: F.center_crop(TENSOR, 2.5), TypeError, "size is a whole number"),
+        (lambda: F.pad(TENSOR, (1.5, 2)), TypeError, "padding is a whole number"),
+        (lambda: F.pad(TENSOR, 1, "black"), TypeError, "filled with a number"),
+        (lambda: F.pad(TENSOR.to(gs.int8), 1, 128), ValueError, "int8 are filled with -128 to 127"),
+        (lambda: F.rotate(TENSOR.to(gs.int8), 1, fill=128), ValueError, "filled with -128 to 127"),
+        (lambda: F.crop(TENSOR, 1, 2, -1, 5), ValueError, "height to be at least 0"),
+        (lambda: F.crop(PICTURE, 1, 2, 5, -1), ValueError, "width to be at least 0"),
+        (lambda: F.resized_crop(PICTURE, 1, 2, -1, 5, 3), ValueError, "height to be at least 0"),
+        (lambda: F.resized_crop(TENSOR, 1, 2, 0, 5, 3), ValueError, "image without pixels, 0 x 5"),
+        (lambda: F.resize(PICTURE.crop((0, 0, 4, 0)), (3, 3)), ValueError, "without pixels, 0 x 4"),
+        (lambda: F.adjust_contrast(TENSOR, INF), ValueError, "contrast_factor .inf. is not finite"),
+        (lambda: F.posterize(TENSOR, 2.5), TypeError, "bits to be an int"),
+        (lambda: F.rgb_to_grayscale(PICTURE.convert("F"), 3), TypeError, "3 channels of float32"),
+        (lambda: F.hflip(SIXTEEN), TypeError, r"mode 'I;16'.*convert\('I'\)"),
         (lambda: F.rotate(TENSOR, float("nan")), ValueError, "angle is finite, got nan"),
         (lambda: F.affine(TENSOR, 0, (0, INF), 1, 0), ValueError, "translate is finite"),
         (lambda: F.affine(TENSOR, 0, (0, 0), INF, 0), ValueError, "scale should be positive"),

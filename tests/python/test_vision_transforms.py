@@ -548,3 +548,17 @@ def test_angles_that_are_no_numbers():
     for degrees in (float("nan"), float("inf"), (0.0, float("nan"))):
         with pytest.raises(ValueError, match="degrees"):
             T.RandomRotation(degrees)
+
+
+def test_infinite_ranges():
+    inf = float("inf")
+    for make in (
+        lambda: T.ColorJitter(inf),
+        lambda: T.ColorJitter(contrast=(1, inf)),
+        lambda: T.RandomAffine(0, scale=(1, inf)),
+        lambda: T.RandomResizedCrop(3, (0.1, inf)),
+        lambda: T.RandomResizedCrop(3, ratio=(0.1, inf)),
+        lambda: T.RandomErasing(ratio=(0.1, inf)),
+    ):
+        with pytest.raises(ValueError, match="inf"):
+            make()

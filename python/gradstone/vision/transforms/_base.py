@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numbers
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,11 @@ def as_tensor(image: Any) -> Tensor:
             f"{type(image).__name__}."
         )
     array = np.array(image)
+    if is_pil(image) and array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        raise TypeError(
+            f"tensors do not have the values of a PIL image of mode {image.mode!r}, whole numbers "
+            "of 16 bits without a sign: img.convert('I') makes them 32 bits."
+        )
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
     if array.ndim == 2:
@@ -43,19 +47,30 @@ def as_array(planes: Tensor, flat: bool = False) -> np.ndarray:
 
 
 def check_fill(fill: Any, dtype: Any) -> None:
-    """ValueError when a number, or one of several, is none of bytes."""
-    if str(dtype).rpartition(".")[2] == "uint8":
-        for value in np.atleast_1d(np.asarray(fill)).reshape(-1).tolist():
-            if not 0 <= value <= 255:
-                raise ValueError(f"images of bytes are filled with 0 to 255, got {fill!r}.")
+    """TypeError for what is no number, nor several; ValueError when one does not fit in a dtype of
+    whole numbers."""
+    given, name = np.asarray(fill), str(dtype).rpartition(".")[2]
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"images are filled with a number or one for each channel, got {fill!r}.")
+    if "int" in name:
+        least, most = np.iinfo(name).min, np.iinfo(name).max
+        if not ((given >= least) & (given <= most)).all():
+            raise ValueError(f"images of {name} are filled with {least} to {most}, got {fill!r}.")
+
+
+def whole_numbers(name: str, given: Any) -> tuple[int, ...]:
+    """One whole number or several. TypeError for what is none."""
+    try:
+        return tuple(map(operator.index, given if isinstance(given, Iterable) else (given,)))
+    except TypeError:
+        raise TypeError(f"{name} is a whole number or a sequence of them, got {given!r}.") from None
 
 
 def size_of(size: Any) -> tuple[int, int]:
     """(height, width), of at least one pixel, from a number, a sequence of one number or of two."""
-    given = (size,) if isinstance(size, numbers.Integral) else tuple(size)
+    given = whole_numbers("size", size)
     if len(given) not in (1, 2):
         raise ValueError("Please provide only two dimensions (h, w) for size.")
-    given = tuple(operator.index(s) for s in given)
     if min(given) < 1:
         raise ValueError(f"an image has at least one pixel each way, got size {size}.")
     return (given[0], given[0]) if len(given) == 1 else (given[0], given[1])

@@ -34,12 +34,17 @@ def is_pil(image: Any) -> bool:
     return any(kind.__module__.startswith("PIL.") for kind in type(image).__mro__[:2])
 
 
+def is_numbered(image: Any) -> bool:
+    """Whether the values of a PIL image are places in a palette."""
+    return image.mode in _NUMBERED
+
+
 def check_mode(img: Any, name: str, reads: Reads) -> None:
     """ValueError when `img` is a PIL image whose values are not what `name` reads."""
     if not is_pil(img):
         return
-    numbered, coloured = img.mode in _NUMBERED, img.mode in _COLOURS
-    if (reads >= Reads.AMOUNTS and numbered) or (reads >= Reads.COLOURS and not coloured):
+    numbered = reads >= Reads.AMOUNTS and is_numbered(img)
+    if numbered or (reads >= Reads.COLOURS and img.mode not in _COLOURS):
         raise ValueError(
             f"{name} computes with colours, and the bytes of a PIL image of mode {img.mode!r} are "
             "not those it knows: img.convert('RGB') makes them so."
@@ -47,12 +52,19 @@ def check_mode(img: Any, name: str, reads: Reads) -> None:
 
 
 def as_pil(array: np.ndarray) -> Any:
-    """An array (H, W) or (H, W, C) as a PIL image. ImportError without Pillow."""
+    """An array (H, W) or (H, W, C) as a PIL image. ImportError without Pillow, TypeError when it
+    has no such images."""
     try:
         from PIL import Image
     except ImportError:
         raise ImportError("PIL images need Pillow: pip install 'gradstone[vision]'") from None
-    return Image.fromarray(array)
+    try:
+        return Image.fromarray(array)
+    except TypeError:
+        channels = array.shape[2] if array.ndim == 3 else 1
+        raise TypeError(
+            f"PIL images do not have {channels} channels of {array.dtype} (shape {array.shape})."
+        ) from None
 
 
 def as_pil_like(array: np.ndarray, image: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradstone._C import Tensor
+from gradstone._checks import whole
 from gradstone._sampling import check_probability
 from gradstone.vision.transforms import _colour
 from gradstone.vision.transforms._base import ImageTransform, same_form, tensor_like, values
@@ -24,8 +26,8 @@ def _adjusted(name: str, img: Any, change: Callable[..., np.ndarray], *factor: f
 
 
 def _scaled(what: str, img: Any, change: Callable[..., np.ndarray], factor: float) -> Any:
-    if not factor >= 0:
-        raise ValueError(f"{what}_factor ({factor}) is not non-negative.")
+    if not 0 <= factor < math.inf:
+        raise ValueError(f"{what}_factor ({factor}) is not finite and non-negative.")
     return _adjusted(f"adjust_{what}", img, change, factor)
 
 
@@ -58,7 +60,7 @@ def adjust_hue(img: Any, hue_factor: float) -> Any:
 
 def posterize(img: Any, bits: int) -> Any:
     """Bytes with their upper `bits` bits alone, 0 to 8."""
-    if not 0 <= bits <= 8:
+    if not 0 <= whole("posterize", "bits", bits) <= 8:
         raise ValueError(f"a byte has 0 to 8 bits, got bits={bits}.")
     return _adjusted("posterize", img, _colour.posterize, bits)
 
@@ -205,6 +207,8 @@ def _factors(
         low, high = float(given[0]), float(given[1])
     else:
         raise TypeError(f"{name} should be a single number or a list/tuple with length 2.")
-    if not bounds[0] <= low <= high <= bounds[1]:
-        raise ValueError(f"{name} values should be between {bounds}, but got {(low, high)}.")
+    if not bounds[0] <= low <= high <= bounds[1] or high == math.inf:
+        raise ValueError(
+            f"{name} values should be between {bounds} and finite, but got {(low, high)}."
+        )
     return None if low == high == centre else (low, high)

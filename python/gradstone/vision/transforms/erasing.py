@@ -21,7 +21,10 @@ def erase(img: Tensor, i: int, j: int, h: int, w: int, v: Any, inplace: bool = F
     whose corner is at row `i` and column `j`. `inplace` writes into `img`."""
     if not isinstance(img, Tensor):
         raise TypeError(f"erase takes tensors (..., C, H, W), got {type(img).__name__}.")
-    check_fill(values(v) if isinstance(v, Tensor) else v, img.dtype)
+    if not isinstance(v, Tensor):
+        check_fill(v, img.dtype)
+    elif not img.dtype.is_floating_point:
+        check_fill(values(v.double()), img.dtype)
     return _written(img if inplace else img.clone(), i, j, h, w, v)
 
 
@@ -57,8 +60,8 @@ class RandomErasing(ImageTransform):
             raise TypeError("Argument value should be either a number or str or a sequence")
         if not 0 <= scale[0] <= scale[1] <= 1:
             raise ValueError(f"Scale should be between 0 and 1, the lower one first, got {scale}.")
-        if not 0 < ratio[0] <= ratio[1]:
-            raise ValueError(f"ratio is above 0, the lower one first, got {ratio}.")
+        if not 0 < ratio[0] <= ratio[1] < math.inf:
+            raise ValueError(f"ratio is finite and above 0, the lower one first, got {ratio}.")
         self.p = p
         self.scale = scale
         self.ratio = ratio

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._checks import whole
 from gradstone._sampling import check_probability
 from gradstone.nn import functional as F
 from gradstone.vision.transforms._base import (
@@ -19,6 +20,7 @@ from gradstone.vision.transforms._base import (
     size_of,
     tensor_like,
     values,
+    whole_numbers,
 )
 from gradstone.vision.transforms._dice import Dice
 
@@ -31,19 +33,14 @@ _MODES = {
 
 def sides_of(padding: Any) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) from a number, (left/right, top/bottom) or four numbers."""
-    if isinstance(padding, numbers.Integral):
-        p = int(padding)
-        return p, p, p, p
-    given = tuple(int(p) for p in padding)
-    if len(given) == 1:
-        return given * 4
-    if len(given) == 2:
-        return given[0], given[1], given[0], given[1]
-    if len(given) == 4:
-        return given
-    raise ValueError(
-        f"Padding must be an int or a 1, 2, or 4 element tuple, not a {len(given)} element tuple"
-    )
+    given = whole_numbers("padding", padding)
+    if len(given) not in (1, 2, 4):
+        raise ValueError(
+            "Padding must be an int or a 1, 2, or 4 element tuple, not a "
+            f"{len(given)} element tuple"
+        )
+    left, top, right, bottom = given * (4 // len(given))
+    return left, top, right, bottom
 
 
 def pad(img: Any, padding: Any, fill: Any = 0, padding_mode: str = "constant") -> Any:
@@ -89,6 +86,7 @@ def _padded_by_channel(images: Tensor, around: Sequence[int], fills: Sequence[fl
 def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
     """The (height, width) window whose corner is at row `top` and column `left`; what lies outside
     the image is 0."""
+    check_window(height, width)
 
     def change(images: Tensor) -> Tensor:
         rows, above, below = _span(top, height, images.size(-2))
@@ -99,6 +97,12 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
         return F.pad(inside, (before, behind, above, below))
 
     return same_form(img, change)
+
+
+def check_window(height: int, width: int) -> None:
+    """TypeError or ValueError unless both are whole numbers of 0 or more."""
+    whole("crop", "height", height)
+    whole("crop", "width", width)
 
 
 def _span(begin: int, length: int, size: int) -> tuple[slice, int, int]:

@@ -20,8 +20,8 @@ from gradstone.vision.transforms._base import (
 )
 from gradstone.vision.transforms._dice import Dice
 from gradstone.vision.transforms._interpolation import InterpolationMode, mode_of, number_of
-from gradstone.vision.transforms._pil import Reads, is_pil
-from gradstone.vision.transforms.geometry import crop
+from gradstone.vision.transforms._pil import Reads, is_numbered, is_pil
+from gradstone.vision.transforms.geometry import check_window, crop
 
 
 def resize(
@@ -43,6 +43,8 @@ def resize(
     mode = _mode(interpolation)
     if by_pillow(img):
         height, width = new_size(img.height, img.width, size, max_size)
+        # Between the numbers of a palette there is nothing.
+        mode = InterpolationMode.NEAREST if is_numbered(img) else mode
         return img.resize((width, height), number_of(mode))
 
     def change(images: Tensor) -> Tensor:
@@ -60,7 +62,9 @@ def by_pillow(img: Any) -> bool:
 
 
 def new_size(height: int, width: int, size: Any, max_size: int | None = None) -> tuple[int, int]:
-    """(height, width) of an image after resizing."""
+    """(height, width) of an image after resizing. ValueError for one without pixels."""
+    if min(height, width) < 1:
+        raise ValueError(f"an image without pixels, {height} x {width}, has no other size.")
     if not isinstance(size, numbers.Integral) and len(size) == 2:
         return size_of(size)
     short, long = min(height, width), max(height, width)
@@ -102,6 +106,7 @@ def resized_crop(
 ) -> Any:
     """The (height, width) window whose corner is at row `top` and column `left`, in another
     size."""
+    check_window(height, width)
     if by_pillow(img):
         window = img.crop((left, top, left + width, top + height))
     else:
@@ -168,9 +173,10 @@ class RandomResizedCrop(ImageTransform):
     ) -> None:
         self.size = size_of(size)
         for name, bounds in (("scale", scale), ("ratio", ratio)):
-            if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]:
+            if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] < math.inf:
                 raise ValueError(
-                    f"{name} is two numbers above 0, the lower one first; got {tuple(bounds)}."
+                    f"{name} is two numbers above 0, the lower one first, neither infinite; got "
+                    f"{tuple(bounds)}."
                 )
         self.scale = scale
         self.ratio = ratio
