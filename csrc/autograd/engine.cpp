@@ -56,6 +56,7 @@ class Task {
   bool wanted(const Node* node) const { return !restricted_ || needed_.count(node); }
   std::unique_ptr<Node::Pending> take_pending(Node& node);
   void run_hooks(Node& node, Gradients& grads);
+  void retain_grads(Node& node, const Gradients& grads);
   void run_node(const Ref<Node>& node);
   void check_grad(const Node& node, const Edge& edge, Tensor& grad);
 
@@ -134,7 +135,11 @@ std::unique_ptr<Node::Pending> Task::take_pending(Node& node) {
 }
 
 void Task::run_hooks(Node& node, Gradients& grads) {
-  const std::vector<Node::Hook> hooks = node.hooks;  // a hook may remove itself
+  std::vector<Node::Hook> hooks;  // a copy: a hook may remove itself
+  {
+    const std::lock_guard lock(gradients_mutex());
+    hooks = node.hooks;
+  }
   for (const Node::Hook& hook : hooks) {
     Tensor& g = grads[hook.slot];
     if (!g.defined()) continue;
@@ -146,17 +151,37 @@ void Task::run_hooks(Node& node, Gradients& grads) {
   }
 }
 
+void Task::retain_grads(Node& node, const Gradients& grads) {
+  std::vector<Node::Retained> all;
+  {
+    const std::lock_guard lock(gradients_mutex());
+    all = node.retained;
+  }
+  for (const Node::Retained& r : all) {
+    if (!grads[r.slot].defined()) continue;
+    const auto find = [&]() -> Tensor* {  // under the lock; null once the tensor is gone
+      for (const Node::Retained& now : node.retained)
+        if (now.tensor == r.tensor) return &static_cast<Meta&>(*r.tensor->autograd).grad;
+      return nullptr;
+    };
+    Tensor sum;
+    {
+      const std::lock_guard lock(gradients_mutex());
+      if (const Tensor* grad = find()) sum = *grad;
+    }
+    sum = sum.defined() ? sum_of(sum, grads[r.slot]) : grads[r.slot];
+    const std::lock_guard lock(gradients_mutex());
+    if (Tensor* grad = find()) std::swap(*grad, sum);
+  }
+}
+
 void Task::run_node(const Ref<Node>& node) {
   const std::unique_ptr<Node::Pending> pending = take_pending(*node);
   Gradients& grads = pending->grads;
   if (!node->hooks.empty()) run_hooks(*node, grads);
   for (size_t i = 0; i < captures_.size(); ++i)
     if (captures_[i].node == node) captured_[i] = grads[captures_[i].slot];
-  for (const Node::Retained& r : node->retained) {
-    if (!grads[r.slot].defined()) continue;
-    Meta& meta = static_cast<Meta&>(*r.tensor->autograd);
-    meta.grad = meta.grad.defined() ? sum_of(meta.grad, grads[r.slot]) : grads[r.slot];
-  }
+  if (!node->retained.empty()) retain_grads(*node, grads);
   if (restricted_ && stops_.count(node.get())) {
     // Nothing upstream is wanted; a leaf named in backward(inputs=...) still accumulates.
     if (Leaf* leaf = as_leaf(node.get()); leaf && captures_.empty() && grads[0].defined())

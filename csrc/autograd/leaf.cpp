@@ -1,5 +1,7 @@
 #include "autograd/leaf.h"
 
+#include <utility>
+
 #include "autograd/record.h"
 #include "kernels/kernels.h"
 #include "kernels/loop_of.h"
@@ -27,15 +29,20 @@ Tensors Leaf::apply(Backward& backward) {
   return {};
 }
 
+Tensor Leaf::current() const {
+  const std::lock_guard lock(gradients_mutex());
+  return tensor_ ? static_cast<Meta&>(*tensor_->autograd).grad : Tensor();
+}
+
+void Leaf::exchange(Tensor grad) {
+  const std::lock_guard lock(gradients_mutex());
+  if (tensor_) std::swap(static_cast<Meta&>(*tensor_->autograd).grad, grad);
+}
+
 void Leaf::accumulate(Tensor g) {
-  if (!tensor_) return;
-  Meta& meta = static_cast<Meta&>(*tensor_->autograd);
-  if (grad_enabled()) {
-    meta.grad = meta.grad.defined() ? sum_of(meta.grad, g) : g;
-    return;
-  }
-  if (meta.grad.defined()) {
-    const Tensor& sum = meta.grad;
+  const Tensor sum = current();
+  if (grad_enabled()) return exchange(sum.defined() ? sum_of(sum, g) : g);
+  if (sum.defined()) {
     if (sum.numel()) kernels::binary(sum.device(), {BinaryOp::Add, make_loop({&sum, &sum, &g})});
     sum.bump_version();
     return;
@@ -48,7 +55,7 @@ void Leaf::accumulate(Tensor g) {
     if (g.numel()) kernels::copy(g.device(), {make_loop({&copy, &g})});
     g = copy;
   }
-  meta.grad = std::move(g);
+  exchange(std::move(g));
 }
 
 }  // namespace gs::autograd

@@ -14,6 +14,9 @@ class Leaf final : public Node {
   void tensor_died() { tensor_ = nullptr; }
 
  private:
+  Tensor current() const;      // the tensor's .grad
+  void exchange(Tensor grad);  // puts another in its place, unless the tensor is gone
+
   TensorBody* tensor_;  // owns this node; null once it is gone
 };
 

@@ -1,6 +1,8 @@
 #include "autograd/meta.h"
 
+#include <algorithm>
 #include <atomic>
+#include <utility>
 
 #include "autograd/grad_mode.h"
 #include "autograd/leaf.h"
@@ -37,7 +39,14 @@ void follow_base(const Tensor& t) {
 
 }  // namespace
 
+std::mutex& gradients_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
 Meta::~Meta() {
+  if (!leaf && !node) return;
+  const std::lock_guard lock(gradients_mutex());
   if (leaf) static_cast<Leaf&>(*leaf).tensor_died();
   if (node && owner) std::erase_if(node->retained, [&](auto& r) { return r.tensor == owner; });
 }
@@ -65,7 +74,10 @@ Edge gradient_edge(const Tensor& t) {
 void adopt_history(const Tensor& t, const Tensor& from) {
   const Edge edge = gradient_edge(from);
   Meta& meta = meta_of(t);
-  if (meta.node) std::erase_if(meta.node->retained, [&](auto& r) { return r.tensor == t.body(); });
+  if (meta.node) {
+    const std::lock_guard lock(gradients_mutex());
+    std::erase_if(meta.node->retained, [&](auto& r) { return r.tensor == t.body(); });
+  }
   meta.node = edge.node;
   meta.slot = edge.slot;
   ++meta.history;
@@ -84,15 +96,21 @@ Ref<Node> grad_node(const Tensor& t) {
 
 bool is_leaf(const Tensor& t) { return !grad_node(t); }
 
-const Tensor& grad_of(const Tensor& t) {
-  static const Tensor none;
+Tensor grad_of(const Tensor& t) {
   Meta* meta = find_meta(t);
-  return meta ? meta->grad : none;
+  if (!meta) return {};
+  const std::lock_guard lock(gradients_mutex());
+  return meta->grad;
+}
+
+static void exchange_grad(Meta& meta, Tensor grad) {
+  const std::lock_guard lock(gradients_mutex());
+  std::swap(meta.grad, grad);
 }
 
 void set_grad(const Tensor& t, const Tensor& grad) {
   if (!grad.defined()) {
-    if (Meta* meta = find_meta(t)) meta->grad = Tensor();
+    if (Meta* meta = find_meta(t)) exchange_grad(*meta, Tensor());
     return;
   }
   GS_CHECK(grad.shape() == t.shape(), Runtime, "grad", "expected a gradient of shape ", t.shape(),
@@ -100,7 +118,7 @@ void set_grad(const Tensor& t, const Tensor& grad) {
   GS_CHECK(grad.dtype() == t.dtype(), Type, "grad", "expected a gradient of dtype ", t.dtype(),
            " to match the tensor, got ", grad.dtype(), ".");
   GS_CHECK(!grad.same(t), Runtime, "grad", "a tensor cannot be its own gradient.");
-  meta_of(t).grad = grad;
+  exchange_grad(meta_of(t), grad);
 }
 
 void set_requires_grad(const Tensor& t, bool on) {
@@ -120,6 +138,7 @@ void retain_grad(const Tensor& t) {
            "cannot retain the gradient of a tensor that does not require one.");
   const Edge edge = gradient_edge(t);
   if (as_leaf(edge.node.get())) return;
+  const std::lock_guard lock(gradients_mutex());
   for (const Node::Retained& r : edge.node->retained)
     if (r.tensor == t.body()) return;
   edge.node->retained.push_back({edge.slot, t.body()});
@@ -128,13 +147,22 @@ void retain_grad(const Tensor& t) {
 uint64_t add_hook(const Tensor& t, TensorHook hook) {
   Node* node = node_for_hooks(t);
   const uint64_t id = next_hook.fetch_add(1);
-  node->hooks.push_back({gradient_edge(t).slot, id, std::move(hook)});
+  const int slot = gradient_edge(t).slot;
+  const std::lock_guard lock(gradients_mutex());
+  node->hooks.push_back({slot, id, std::move(hook)});
   return id;
 }
 
 void remove_hook(const Tensor& t, uint64_t id) {
   if (!t.requires_grad()) return;
-  std::erase_if(gradient_edge(t).node->hooks, [&](auto& h) { return h.id == id; });
+  const Edge edge = gradient_edge(t);
+  std::vector<Node::Hook>& hooks = edge.node->hooks;
+  TensorHook dropped;
+  const std::lock_guard lock(gradients_mutex());
+  const auto at = std::find_if(hooks.begin(), hooks.end(), [&](auto& h) { return h.id == id; });
+  if (at == hooks.end()) return;
+  dropped = std::move(at->call);
+  hooks.erase(at);
 }
 
 }  // namespace gs::autograd

@@ -1,9 +1,16 @@
 // What autograd keeps on a tensor.
 #pragma once
 
+#include <mutex>
+
 #include "autograd/node.h"
 
 namespace gs::autograd {
+
+// A backward runs without Python's lock, so other threads may read and set .grad, and add and take
+// away hooks, meanwhile. Held for as long as it takes to copy or exchange those, no longer: what is
+// dropped is destroyed outside.
+std::mutex& gradients_mutex();
 
 struct Meta : AutogradData {
   ~Meta() override;
@@ -27,8 +34,8 @@ void adopt_history(const Tensor& t, const Tensor& from);
 class Leaf;
 Leaf* as_leaf(Node* node);
 bool is_leaf(const Tensor& t);
-Ref<Node> grad_node(const Tensor& t);    // null for leaves
-const Tensor& grad_of(const Tensor& t);  // undefined when there is none
+Ref<Node> grad_node(const Tensor& t);  // null for leaves
+Tensor grad_of(const Tensor& t);       // undefined when there is none
 void set_grad(const Tensor& t, const Tensor& grad);
 // RuntimeError for integers and for turning it off on a non-leaf.
 void set_requires_grad(const Tensor& t, bool on);

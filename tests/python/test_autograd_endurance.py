@@ -219,3 +219,39 @@ def test_backward_from_several_threads():
     for t in threads:
         t.join(60)
     assert not failures
+
+
+RACE = """
+import threading, time
+import gradstone as gs
+
+leaf = gs.randn(50, 50, requires_grad=True)
+end = time.time() + 3
+
+def backward():
+    while time.time() < end:
+        middle = leaf * 2
+        middle.retain_grad()
+        middle.sum().backward()
+        assert middle.grad.eq(1).all()
+
+def watch():
+    while time.time() < end:
+        leaf.grad is not None and leaf.grad.sum()
+        leaf.grad = None
+
+def hook():
+    while time.time() < end:
+        leaf.register_hook(lambda g: g).remove()
+
+threads = [threading.Thread(target=f) for f in (backward, watch, hook) for _ in range(3)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print("done")
+"""
+
+
+def test_gradients_and_hooks_while_other_threads_are_in_backward():
+    result = program(RACE)
+    assert result.returncode == 0 and result.stdout == "done\n", result.stderr
+    assert not result.stderr
