@@ -1,5 +1,7 @@
 #include "autograd/meta.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <utility>
@@ -14,6 +16,11 @@ namespace gs::autograd {
 namespace {
 
 std::atomic<uint64_t> next_hook{1};
+
+// A fork waits for it, so that no child begins with a lock that nobody there will open.
+std::mutex gradients;
+[[maybe_unused]] const int registered = pthread_atfork(
+    [] { gradients.lock(); }, [] { gradients.unlock(); }, [] { gradients.unlock(); });
 
 Node* node_for_hooks(const Tensor& t) {
   GS_CHECK(t.requires_grad(), Runtime, "register_hook",
@@ -39,10 +46,7 @@ void follow_base(const Tensor& t) {
 
 }  // namespace
 
-std::mutex& gradients_mutex() {
-  static std::mutex mutex;
-  return mutex;
-}
+std::mutex& gradients_mutex() { return gradients; }
 
 Meta::~Meta() {
   if (!leaf && !node) return;
