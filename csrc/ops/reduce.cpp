@@ -134,6 +134,7 @@ Tensor prod(const Tensor& x, std::optional<int64_t> dim, bool keepdim, OptionalD
   const OptionalDims dims = dim ? OptionalDims(Dims{*dim}) : std::nullopt;
   const Axes axes = axes_of("prod", x, dims);
   const DType type = sum_dtype(x.dtype(), dtype);
+  if (type == DType::Bool) return run(ReduceOp::All, x, axes, keepdim, type);
   Tensor y = run(ReduceOp::Prod, x, axes, keepdim, type);
   if (is_floating(type) && needs_grad(x)) {
     record("prod", y, inputs(x), [axes, dim, x = Saved(x), type](Backward& b) -> Tensors {

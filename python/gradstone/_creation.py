@@ -23,17 +23,21 @@ float32 = _C.float32
 int64 = _C.int64
 
 
-def shape_of(sizes: tuple[Any, ...], op: str) -> tuple[int, ...]:
-    """Sizes given as f(2, 3), f((2, 3)) or f([2, 3]), checked."""
+def shape_of(sizes: tuple[Any, ...], op: str, size: Sequence[int] | None = None) -> tuple[int, ...]:
+    """Sizes given as f(2, 3), f((2, 3)), f([2, 3]) or f(size=(2, 3)), checked."""
+    if size is not None:
+        if sizes:
+            raise TypeError(f"[{op}] got the sizes twice: {sizes} and size={size}.")
+        sizes = (tuple(size),)
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = tuple(sizes[0])
     shape = []
-    for size in sizes:
+    for one in sizes:
         try:
-            value = operator.index(size)
+            value = operator.index(one)
         except TypeError:
             raise TypeError(
-                f"[{op}] sizes must be integers, got {type(size).__name__} in {tuple(sizes)}."
+                f"[{op}] sizes must be integers, got {type(one).__name__} in {tuple(sizes)}."
             ) from None
         if value < 0:
             raise ValueError(f"[{op}] sizes must not be negative, got {tuple(sizes)}.")
@@ -46,11 +50,17 @@ def device_of(device: DeviceLike) -> Any:
     return "cpu" if device is None else device
 
 
+# Python's own types stand for the widest dtype of their kind.
+_PYTHON_TYPES = {float: _C.float64, int: _C.int64, bool: _C.bool}
+
+
 def dtype_of(kind: Any, op: str) -> dtype:
     """The given dtype, or the default one."""
     if kind is None:
         return _C.get_default_dtype()
     if not isinstance(kind, dtype):
+        if isinstance(kind, type) and kind in _PYTHON_TYPES:
+            return _PYTHON_TYPES[kind]
         raise TypeError(
             f"[{op}] expected dtype to be a dtype such as gradstone.float32, got {kind!r}."
         )
@@ -127,36 +137,39 @@ def scalar_tensor(value: Number, *, dtype: DTypeLike = None, device: DeviceLike 
 
 
 def zeros(
-    *size: int | Sequence[int],
+    *sizes: int | Sequence[int],
+    size: Sequence[int] | None = None,
     dtype: DTypeLike = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Zeros of shape `size`."""
-    shape = shape_of(size, "zeros")
+    """Zeros of shape `sizes`, or `size`."""
+    shape = shape_of(sizes, "zeros", size)
     return finish(_C._full(shape, 0, dtype_of(dtype, "zeros"), device_of(device)), requires_grad)
 
 
 def ones(
-    *size: int | Sequence[int],
+    *sizes: int | Sequence[int],
+    size: Sequence[int] | None = None,
     dtype: DTypeLike = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Ones of shape `size`."""
-    shape = shape_of(size, "ones")
+    """Ones of shape `sizes`, or `size`."""
+    shape = shape_of(sizes, "ones", size)
     return finish(_C._full(shape, 1, dtype_of(dtype, "ones"), device_of(device)), requires_grad)
 
 
 def empty(
-    *size: int | Sequence[int],
+    *sizes: int | Sequence[int],
+    size: Sequence[int] | None = None,
     dtype: DTypeLike = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Uninitialised memory of shape `size`."""
-    shape = shape_of(size, "empty")
+    """Uninitialised memory of shape `sizes`, or `size`."""
+    shape = shape_of(sizes, "empty", size)
     out = _C._empty(shape, dtype_of(dtype, "empty"), device_of(device))
     return finish(out, requires_grad, pin_memory)
 
@@ -202,7 +215,9 @@ def set_default_dtype(d: dtype) -> None:
 
 
 def like_of(input: Tensor, dtype: DTypeLike, device: DeviceLike) -> tuple[Any, Any, Any]:
-    """Shape, dtype and device: the input\'s, unless given."""
+    """Shape, dtype and device: the input's, unless given."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"expected input to be a Tensor, got {type(input).__name__}.")
     return tuple(input.shape), dtype or input.dtype, input.device if device is None else device
 
 

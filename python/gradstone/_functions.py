@@ -11,7 +11,8 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
-from gradstone._types import Number, TensorOrNumber
+from gradstone._limits import finfo
+from gradstone._types import DTypeLike, Number, TensorOrNumber
 
 Dim = int | Sequence[int] | None
 
@@ -19,11 +20,26 @@ Dim = int | Sequence[int] | None
 # ------------------------------------------------------------------------------------ reductions
 
 
+def _numpys(op: str, dim: Any, keepdim: bool, names: dict[str, Any]) -> tuple[Any, bool]:
+    """dim and keepdim, which may come under NumPy's names."""
+    dim, keepdim = names.pop("axis", dim), names.pop("keepdims", keepdim)
+    if names:
+        raise TypeError(f"[{op}] has no argument {next(iter(names))!r}.")
+    return dim, keepdim
+
+
 def max(
-    input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    other: Tensor | None = None,
+    **names: Any,
 ) -> Any:
     """max(input): the largest element. max(input, dim): a named tuple (values, indices).
     max(input, other): elementwise maximum."""
+    if names:
+        dim, keepdim = _numpys("max", dim, keepdim, names)
     if other is not None or isinstance(dim, Tensor):
         return _C.maximum(input, dim if other is None else other)
     if dim is None:
@@ -32,10 +48,17 @@ def max(
 
 
 def min(
-    input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    other: Tensor | None = None,
+    **names: Any,
 ) -> Any:
     """min(input): the smallest element. min(input, dim): a named tuple (values, indices).
     min(input, other): elementwise minimum."""
+    if names:
+        dim, keepdim = _numpys("min", dim, keepdim, names)
     if other is not None or isinstance(dim, Tensor):
         return _C.minimum(input, dim if other is None else other)
     if dim is None:
@@ -67,8 +90,11 @@ def var(
     keepdim: bool = False,
     *,
     correction: Number | None = None,
+    **names: Any,
 ) -> Tensor:
     """Sum of squared deviations over n - correction (1 unless `unbiased` is False)."""
+    if names:
+        dim, keepdim = _numpys("var", dim, keepdim, names)
     dim, c = _correction(dim, unbiased, correction)
     return _C._var(input, dim, c, keepdim)
 
@@ -80,8 +106,11 @@ def std(
     keepdim: bool = False,
     *,
     correction: Number | None = None,
+    **names: Any,
 ) -> Tensor:
     """Square root of :func:`var`."""
+    if names:
+        dim, keepdim = _numpys("std", dim, keepdim, names)
     dim, c = _correction(dim, unbiased, correction)
     return _C._std(input, dim, c, keepdim)
 
@@ -93,8 +122,11 @@ def var_mean(
     keepdim: bool = False,
     *,
     correction: Number | None = None,
+    **names: Any,
 ) -> tuple[Tensor, Tensor]:
     """(var, mean)."""
+    if names:
+        dim, keepdim = _numpys("var_mean", dim, keepdim, names)
     dim, c = _correction(dim, unbiased, correction)
     return _C._var(input, dim, c, keepdim), _C.mean(input, dim, keepdim)
 
@@ -106,16 +138,45 @@ def std_mean(
     keepdim: bool = False,
     *,
     correction: Number | None = None,
+    **names: Any,
 ) -> tuple[Tensor, Tensor]:
     """(std, mean)."""
+    if names:
+        dim, keepdim = _numpys("std_mean", dim, keepdim, names)
     dim, c = _correction(dim, unbiased, correction)
     return _C._std(input, dim, c, keepdim), _C.mean(input, dim, keepdim)
 
 
-def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+def norm(
+    input: Tensor,
+    p: float | str | None = 2.0,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    dtype: DTypeLike = None,
+) -> Tensor:
+    """(sum |input|^p)^(1/p); p may be inf, -inf, 0, or "fro", which is 2."""
+    if p is None or p == "fro":
+        p = 2.0
+    if isinstance(p, str):
+        raise ValueError(f"[norm] expected p to be a number or 'fro', got {p!r}.")
+    if dtype is not None:
+        input = _C._cast(input, dtype)
+    return _C.norm(input, p, dim, keepdim)
+
+
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False, **names: Any) -> Any:
     """The lower median: median(input) an element, median(input, dim) (values, indices). NaN
     wins."""
+    if names:
+        dim, keepdim = _numpys("median", dim, keepdim, names)
+    if input.dim() == 0 and dim is not None:
+        _C.select(input.reshape(1), dim, 0)  # refuses any dim but 0 and -1
+        found = median(input.reshape(1), 0)
+        return type(found)((found.values.reshape(()), found.indices.reshape(())))
     if dim is None:
+        if input.numel() == 0 and input.dtype.is_floating_point:
+            return _C.sum(input) * float("nan")
         flat = _not_empty(input, "median").reshape(-1)
         line = _C.sort(flat, 0).values
         if input.dtype.is_floating_point and bool(_C.isnan(flat).any()):
@@ -160,6 +221,37 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
 argwhere = nonzero
 
 
+def repeat_interleave(
+    input: Tensor,
+    repeats: int | Tensor | None = None,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
+) -> Tensor:
+    """Each element repeated along dim: all equally often, or as a vector of counts says.
+    repeat_interleave(counts): each position as often as its count."""
+    if repeats is None:
+        positions = _C._arange(0, input.numel(), 1, _C.int64, input.device)
+        return repeat_interleave(positions, input, 0)
+    if not isinstance(repeats, Tensor):
+        return _C.repeat_interleave(input, repeats, dim)
+    if dim is None:
+        input, dim = input.reshape(-1), 0
+    counts = repeats.tolist()
+    if repeats.dim() == 0 or repeats.numel() == 1:
+        return _C.repeat_interleave(input, int(repeats), dim)
+    if repeats.dim() != 1 or len(counts) != input.size(dim) or repeats.is_floating_point():
+        raise ValueError(
+            f"[repeat_interleave] expected {input.size(dim)} integers as repeats, got "
+            f"{repeats.dtype} of shape {tuple(repeats.shape)}."
+        )
+    if builtins.any(n < 0 for n in counts):
+        raise ValueError(f"[repeat_interleave] expected repeats of 0 or more, got {counts}.")
+    where = [i for i, n in enumerate(counts) for _ in range(n)]
+    index = _C.tensor_from_data(where, _C.int64, input.device)
+    return _C.index_select(input, dim, index)
+
+
 def split(
     tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0
 ) -> tuple[Tensor, ...]:
@@ -179,6 +271,12 @@ def split(
 # ------------------------------------------------------------------------------------ comparison
 
 
+def _both_tensors(op: str, input: object, other: object) -> None:
+    for name, given in (("input", input), ("other", other)):
+        if not isinstance(given, Tensor):
+            raise TypeError(f"[{op}] expected {name} to be a Tensor, got {type(given).__name__}.")
+
+
 def isclose(
     input: Tensor,
     other: Tensor,
@@ -187,6 +285,7 @@ def isclose(
     equal_nan: bool = False,
 ) -> Tensor:
     """|input - other| <= atol + rtol * |other|, elementwise. Infinities match themselves."""
+    _both_tensors("isclose", input, other)
     if input.dtype != other.dtype:
         raise TypeError(f"[isclose] dtypes differ: {input.dtype} and {other.dtype}.")
     close = input == other
@@ -212,6 +311,7 @@ def allclose(
 
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether shape and every element agree."""
+    _both_tensors("equal", input, other)
     if input.shape != other.shape:
         return False
     return bool((input == other).all())
@@ -226,21 +326,10 @@ def nan_to_num(
     """NaN, inf and -inf replaced; by 0 and the largest and smallest finite number unless given."""
     if not input.dtype.is_floating_point:
         return input.clone()
-    limit = _largest(input)
+    limit = finfo(input.dtype).max
     out = _C.masked_fill(input, _C.isnan(input), 0.0 if nan is None else nan)
     out = _C.masked_fill(out, input == float("inf"), limit if posinf is None else posinf)
     return _C.masked_fill(out, input == float("-inf"), -limit if neginf is None else neginf)
-
-
-def _largest(input: Tensor) -> float:
-    """Largest finite number of the tensor's dtype."""
-    import numpy as np
-
-    if input.dtype == _C.bfloat16:
-        return 3.3895313892515355e38
-    if input.dtype == _C.float16:
-        return 65504.0
-    return float(np.finfo(np.float32 if input.dtype == _C.float32 else np.float64).max)
 
 
 # ---------------------------------------------------------------------------------------- joining
@@ -252,9 +341,9 @@ def _sequence(tensors: tuple[Any, ...]) -> Sequence[Tensor]:
     return tensors
 
 
-def concat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+def concat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """Tensors joined along a dimension they have."""
-    return _C.cat(tensors, dim)
+    return _C.cat(tensors, dim if axis is None else axis)
 
 
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
@@ -296,7 +385,6 @@ def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
         form[i] = shape[i]
         grids.append(_C.broadcast_to(t.reshape(form), shape))
     if swap:
-        grids = [g.transpose(0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
@@ -310,8 +398,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
 
 
 def ravel(input: Tensor) -> Tensor:
-    """One dimension."""
-    return input.reshape(-1)
+    """One dimension, contiguous: a view where the elements lie so already."""
+    return input.contiguous().reshape(-1)
 
 
 def is_tensor(obj: object) -> bool:
@@ -361,17 +449,25 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 
 def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
-    """The distinct elements in order, with their positions and counts when asked."""
+    """The distinct elements (along dim: slices) in order, with their positions and counts when
+    asked."""
     import numpy as np
 
     found: Any = np.unique(  # type: ignore[call-overload]
-        input.detach().cpu().numpy(), return_inverse=return_inverse, return_counts=return_counts
+        input.detach().cpu().numpy(),
+        return_inverse=return_inverse,
+        return_counts=return_counts,
+        axis=dim,
     )
     if not isinstance(found, tuple):
         return _C.from_numpy(found)
     parts = [_C.from_numpy(np.ascontiguousarray(part)) for part in found]
     if return_inverse:
-        parts[1] = parts[1].reshape(tuple(input.shape))
+        parts[1] = parts[1].reshape(tuple(input.shape) if dim is None else (-1,))
     return tuple(parts)

@@ -1,32 +1,37 @@
-"""Limits of dtypes."""
+"""The limits of dtypes: ``gs.finfo(gs.float32).eps``, ``gs.iinfo(gs.int64).max``."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from gradstone import _C
-from gradstone._creation import get_default_dtype
+from gradstone._C import dtype
+
+# Bits of the fraction, and the exponents of the largest and the smallest normal number.
+_FLOATS = {
+    _C.float16: (10, 15, -14),
+    _C.bfloat16: (7, 127, -126),
+    _C.float32: (23, 127, -126),
+    _C.float64: (52, 1023, -1022),
+}
+# Decimal digits that survive.
+_DIGITS = {_C.float16: 3, _C.bfloat16: 2, _C.float32: 6, _C.float64: 15}
 
 
 class finfo:
-    """Limits of a floating dtype (the default one unless given): `bits`, `max`, `min` (-max),
-    `eps` (from 1 to the next number), `tiny` and `smallest_normal`, `resolution` (10 to the
-    number of decimal digits that are kept), `dtype` (its name)."""
+    """Limits of a floating dtype (the default one): bits, eps, max, min, tiny, smallest_normal,
+    resolution, dtype. TypeError for other dtypes."""
 
-    def __init__(self, type: _C.dtype | None = None) -> None:
-        from ml_dtypes import finfo as numbers
-
-        kind = _kind("finfo", get_default_dtype() if type is None else type)
-        if not kind.is_floating_point:
-            raise TypeError(
-                f"[finfo] expected a floating dtype, got {kind}; iinfo is for integers."
-            )
-        self.dtype = str(kind).removeprefix("gradstone.")
-        info = numbers(self.dtype)
-        self.bits = int(info.bits)
-        self.max, self.min, self.eps = float(info.max), float(info.min), float(info.eps)
-        self.tiny = self.smallest_normal = float(info.smallest_normal)
-        self.resolution = float(f"1e-{info.precision}")
+    def __init__(self, type: dtype | None = None):
+        kind = _C.get_default_dtype() if type is None else type
+        if not isinstance(kind, dtype) or kind not in _FLOATS:
+            raise TypeError(f"[finfo] expected a floating dtype, got {kind}; use iinfo for ints.")
+        fraction, top, bottom = _FLOATS[kind]
+        self.bits = 8 * kind.itemsize
+        self.eps = 2.0**-fraction
+        self.max = (2.0 - self.eps) * 2.0**top
+        self.min = -self.max
+        self.tiny = self.smallest_normal = 2.0**bottom
+        self.resolution = 10.0 ** -_DIGITS[kind]
+        self.dtype = kind.name
 
     def __repr__(self) -> str:
         return (
@@ -37,23 +42,15 @@ class finfo:
 
 
 class iinfo:
-    """Limits of an integer dtype: `bits`, `max`, `min`, `dtype` (its name)."""
+    """Limits of an integer dtype: bits, min, max, dtype. TypeError for other dtypes."""
 
-    def __init__(self, type: _C.dtype) -> None:
-        import numpy as np
-
-        kind = _kind("iinfo", type)
-        if kind.is_floating_point or kind == _C.bool:
-            raise TypeError(f"[iinfo] expected an integer dtype, got {kind}.")
-        self.dtype = str(kind).removeprefix("gradstone.")
-        info = np.iinfo(self.dtype)
-        self.bits, self.max, self.min = int(info.bits), int(info.max), int(info.min)
+    def __init__(self, type: dtype):
+        if not isinstance(type, dtype) or type.is_floating_point or type == _C.bool:
+            raise TypeError(f"[iinfo] expected an integer dtype, got {type}; use finfo for floats.")
+        self.bits = 8 * type.itemsize
+        self.min = -(2 ** (self.bits - 1)) if type.is_signed else 0
+        self.max = 2 ** (self.bits - type.is_signed) - 1
+        self.dtype = type.name
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
-
-
-def _kind(name: str, given: Any) -> _C.dtype:
-    if not isinstance(given, _C.dtype):
-        raise TypeError(f"[{name}] expected a dtype, as gradstone.float32, got {given!r}.")
-    return given

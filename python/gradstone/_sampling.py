@@ -17,27 +17,29 @@ from gradstone.random import stream
 
 
 def rand(
-    *size: int | Sequence[int],
+    *sizes: int | Sequence[int],
+    size: Sequence[int] | None = None,
     generator: Generator | None = None,
     dtype: DTypeLike = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform in [0, 1)."""
-    t = _C._empty(shape_of(size, "rand"), dtype_of(dtype, "rand"), device_of(device))
+    t = _C._empty(shape_of(sizes, "rand", size), dtype_of(dtype, "rand"), device_of(device))
     _C._uniform_(t, 0.0, 1.0, *stream(generator))
     return finish(t, requires_grad)
 
 
 def randn(
-    *size: int | Sequence[int],
+    *sizes: int | Sequence[int],
+    size: Sequence[int] | None = None,
     generator: Generator | None = None,
     dtype: DTypeLike = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal with mean 0 and standard deviation 1."""
-    t = _C._empty(shape_of(size, "randn"), dtype_of(dtype, "randn"), device_of(device))
+    t = _C._empty(shape_of(sizes, "randn", size), dtype_of(dtype, "randn"), device_of(device))
     _C._normal_(t, 0.0, 1.0, *stream(generator))
     return finish(t, requires_grad)
 

@@ -9,5 +9,6 @@ from gradstone._C import Tensor, device, dtype
 Number = int | float | bool
 Shape = Sequence[int]
 DeviceLike = device | str | None
-DTypeLike = dtype | None
+# Python's float, int and bool stand for float64, int64 and bool.
+DTypeLike = dtype | type[float] | type[int] | type[bool] | None
 TensorOrNumber = Tensor | int | float | bool

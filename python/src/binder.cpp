@@ -32,11 +32,15 @@ PyObject* parse_default(std::string_view text) {
   return checked(number);
 }
 
-// Other names by which PyTorch knows a parameter: NumPy's.
-std::string_view torch_name(std::string_view name) {
-  if (name == "axis") return "dim";
-  if (name == "keepdims") return "keepdim";
-  return name;
+// Other names by which PyTorch knows a parameter, NumPy's among them.
+bool is_called(PyObject* parameter, std::string_view name) {
+  static constexpr std::pair<std::string_view, const char*> kNames[] = {
+      {"axis", "dim"},   {"keepdims", "keepdim"}, {"value", "src"},
+      {"size", "shape"}, {"size", "sizes"},
+  };
+  for (const auto& [other, own] : kNames)
+    if (name == other && PyUnicode_CompareWithASCIIString(parameter, own) == 0) return true;
+  return false;
 }
 
 bool is_one_int(PyObject* object) {
@@ -50,6 +54,7 @@ Signature::Signature(const char* whole) : text(whole) {
   const size_t open = text.find('('), close = text.rfind(')');
   name = text.substr(0, open);
   label = name.substr(name.find_first_not_of('_'));
+  takes_memory_format = label == "clone" || label == "contiguous";
   none_in_lists = label.starts_with("index") || label == "backward" || label == "grad";
   std::string_view left = std::string_view(text).substr(open + 1, close - open - 1);
   while (!left.empty()) {
@@ -112,11 +117,11 @@ void Arguments::place_keyword(PyObject* name, PyObject* value) {
   }
   const std::string text = found < 0 ? py::str(name).cast<std::string>() : std::string();
   for (size_t i = 0; i < parameters.size() && found < 0; ++i) {
-    if (PyUnicode_CompareWithASCIIString(parameters[i].name,
-                                         std::string(torch_name(text)).c_str()) == 0) {
-      found = static_cast<int>(i);
-    }
+    const bool same = PyUnicode_CompareWithASCIIString(parameters[i].name, text.c_str()) == 0;
+    if (same || is_called(parameters[i].name, text)) found = static_cast<int>(i);
   }
+  // Tensors are laid out as they are made: the formats there are ask for nothing else.
+  if (text == "memory_format" && found < 0 && signature_.takes_memory_format) return;
   if (found < 0) refuse("has no argument '" + text + "'");
   if (slots_[found]) {
     refuse("got the argument '" + py::str(parameters[found].name).cast<std::string>() + "' twice");

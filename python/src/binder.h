@@ -30,6 +30,7 @@ struct Signature {
   std::vector<Parameter> parameters;
   int rest = -1;               // which parameter is written *name: f(2, 3) and f((2, 3))
   bool none_in_lists = false;  // lists of tensors may hold None
+  bool takes_memory_format = false;
 };
 
 inline constexpr int kMaxParameters = 20;

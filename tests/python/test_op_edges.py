@@ -114,6 +114,10 @@ class TestReductions:
         with pytest.raises(IndexError):
             gs.tensor(3.0).median(1)
 
+    def test_a_product_of_truth_values(self):
+        assert gs.tensor([0.5, 0.5]).prod(dtype=gs.bool).item() is True
+        assert gs.tensor([[0.5, 0.0]]).prod(1, dtype=gs.bool).tolist() == [False]
+
     def test_median_of_nothing(self):
         assert gs.isnan(gs.zeros(0).median())
 
@@ -268,6 +272,34 @@ class TestIndices:
 
 
 class TestArguments:
+    @pytest.mark.parametrize("indexing", ["ij", "xy"])
+    def test_meshgrid(self, indexing):
+        vectors = (np.arange(2.0), np.arange(3.0), np.arange(4.0))
+        for n in (1, 2, 3):
+            got = gs.meshgrid(*map(gs.from_numpy, vectors[:n]), indexing=indexing)
+            for mine, theirs in zip(got, np.meshgrid(*vectors[:n], indexing=indexing)):
+                np.testing.assert_array_equal(mine.numpy(), theirs)
+
+    def test_numpys_names(self):
+        x = gs.tensor([[1.0, 2.0], [3.0, 5.0]])
+        assert x.max(axis=1, keepdims=True).values.tolist() == [[2], [5]]
+        assert x.min(axis=0)[0].tolist() == [1, 2]
+        assert gs.std(x, axis=0).shape == x.var(axis=1).shape == (2,)
+        assert x.median(axis=0)[0].tolist() == [1, 2]
+        assert gs.concatenate([x, x], axis=1).shape == (2, 4)
+        with pytest.raises(TypeError, match=r"\[max\] has no argument 'dims'"):
+            x.max(dims=0)
+
+    def test_pytorchs_other_names(self):
+        x = gs.zeros(2, 2)
+        x.scatter_(1, gs.tensor([[0], [1]]), value=1)
+        assert x.tolist() == [[1, 0], [0, 1]]
+        assert x.view(size=(4,)).shape == (4,) and x[:1].expand(size=(3, 2)).shape == (3, 2)
+        assert x.clone(memory_format=gs.preserve_format).equal(x)
+        assert x.contiguous(memory_format=gs.contiguous_format) is x
+        with pytest.raises(TypeError, match="has no argument 'memory_format'"):
+            x.sum(memory_format=gs.preserve_format)
+
     def test_pythons_types_are_dtypes(self):
         assert gs.zeros(1, dtype=float).dtype == gs.float64
         assert gs.tensor(1.5, dtype=int).dtype == gs.int64
