@@ -126,7 +126,6 @@ from gradstone._C import (
     narrow,
     ne,
     neg,
-    norm,
     numel,
     outer,
     permute,
@@ -137,7 +136,6 @@ from gradstone._C import (
     relu,
     relu_,
     remainder,
-    repeat_interleave,
     reset_peak_memory,
     reshape,
     roll,
@@ -215,7 +213,9 @@ from gradstone._functions import (
     min,
     nan_to_num,
     nonzero,
+    norm,
     ravel,
+    repeat_interleave,
     rsub,
     split,
     std,
@@ -226,6 +226,9 @@ from gradstone._functions import (
     vstack,
     where,
 )
+from gradstone._in_place import index_put
+from gradstone._interchange import from_dlpack
+from gradstone._limits import finfo, iinfo
 from gradstone._printing import set_printoptions
 from gradstone._sampling import (
     bernoulli,
@@ -239,6 +242,7 @@ from gradstone._sampling import (
     randn_like,
     randperm,
 )
+from gradstone._tensor_queries import get_device, is_nonzero, is_same_size
 from gradstone._tensor_types import (
     BFloat16Tensor,
     BoolTensor,
@@ -281,6 +285,13 @@ from gradstone.autograd import (  # isort: skip
     set_grad_enabled,
 )
 from gradstone import amp, nn, optim, utils  # isort: skip
+from gradstone.nn.functional import (  # isort: skip
+    adaptive_avg_pool1d,
+    bilinear,
+    cosine_similarity,
+    max_pool2d,
+    prelu,
+)
 from gradstone.amp import autocast  # isort: skip
 
 # PyTorch's other names.
@@ -300,7 +311,9 @@ multiply = mul
 negative = neg
 subtract = sub
 swapaxes = swapdims = transpose
-ger = outer
+arctan, arctan2 = atan, atan2
+fix, ger, newaxis = trunc, outer, None
+sgn, vdot, asarray = sign, dot, as_tensor
 is_inference_mode_enabled = _C.is_inference_mode
 
 inf = 1e400
@@ -320,6 +333,7 @@ if TYPE_CHECKING:
         distributions,
         graph_picture,
         keras,
+        linalg,
         model_summary,
         models,
         serialization,
@@ -331,12 +345,18 @@ if TYPE_CHECKING:
     )
     from gradstone._composed import (
         acos,
+        addmv,
         aminmax,
+        arccos,
+        arcsin,
+        arctanh,
         asin,
         atanh,
         atleast_1d,
         atleast_2d,
+        atleast_3d,
         block_diag,
+        broadcast_shapes,
         bucketize,
         cartesian_prod,
         cdist,
@@ -348,33 +368,40 @@ if TYPE_CHECKING:
         diff,
         dist,
         dstack,
+        exp2,
         fliplr,
         flipud,
+        fmax,
+        fmin,
         frac,
         heaviside,
         histc,
         hypot,
         inner,
+        isin,
         kron,
+        kthvalue,
         log10,
         logaddexp,
         logit,
         logspace,
         nanmean,
         nansum,
+        positive,
         quantile,
         rad2deg,
+        result_type,
         rot90,
         searchsorted,
+        take,
+        tensor_split,
         tensordot,
         tile,
         trace,
         tril_indices,
         triu_indices,
-        vdot,
         xlogy,
     )
-    from gradstone._limits import finfo, iinfo
     from gradstone.model_summary import summary
     from gradstone.serialization import load, save
 
@@ -386,6 +413,7 @@ _LAZY_MODULES = (
     "distributions",
     "graph_picture",
     "keras",
+    "linalg",
     "model_summary",
     "models",
     "serialization",
@@ -397,13 +425,14 @@ _LAZY_MODULES = (
 )
 _LAZY_FUNCTIONS = {"load": "serialization", "save": "serialization", "summary": "model_summary"}
 _COMPOSED = (
-    "acos aminmax asin atanh atleast_1d atleast_2d block_diag bucketize cartesian_prod cdist "
-    "column_stack corrcoef cov deg2rad diag_embed diff dist dstack fliplr flipud frac "
-    "heaviside histc hypot inner kron log10 logaddexp logit logspace nanmean nansum quantile "
-    "rad2deg rot90 searchsorted tensordot tile trace tril_indices triu_indices vdot xlogy"
+    "acos addmv aminmax arccos arcsin arctanh asin atanh atleast_1d atleast_2d atleast_3d "
+    "block_diag broadcast_shapes bucketize cartesian_prod cdist column_stack corrcoef cov deg2rad "
+    "diag_embed diff dist dstack exp2 fliplr flipud fmax fmin frac heaviside histc hypot inner "
+    "isin kron kthvalue log10 logaddexp logit logspace nanmean nansum positive quantile rad2deg "
+    "result_type rot90 searchsorted take tensor_split tensordot tile trace tril_indices "
+    "triu_indices xlogy"
 ).split()
 _LAZY_FUNCTIONS |= dict.fromkeys(_COMPOSED, "_composed")
-_LAZY_FUNCTIONS |= {"finfo": "_limits", "iinfo": "_limits"}
 
 
 def __getattr__(name: str) -> Any:

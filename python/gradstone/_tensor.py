@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradstone import _C, _creation, _functions, _printing, _sampling, _tensor_types
+from gradstone import (
+    _C,
+    _creation,
+    _functions,
+    _in_place,
+    _interchange,
+    _printing,
+    _sampling,
+    _tensor_queries,
+    _tensor_types,
+)
 from gradstone._C import Generator, Tensor, dtype
+from gradstone._creation import dtype_of
 from gradstone._types import DeviceLike, DTypeLike, Number
 from gradstone.random import stream
 
@@ -36,8 +47,8 @@ def parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, b
         first = args[0]
         if isinstance(first, str) or isinstance(first, _C.device):
             return None, first, False, False
-        if isinstance(first, dtype):
-            return first, None, False, False
+        if isinstance(first, (dtype, type)):
+            return dtype_of(first, "to"), None, False, False
     options = dict(kwargs)
     non_blocking = options.pop("non_blocking", False)
     options.pop("memory_format", None)
@@ -250,7 +261,8 @@ def _no_grad() -> Any:
 
 def masked_scatter(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with the elements of `source`, in order, where mask."""
-    flat_mask = mask.expand(self.shape).reshape(-1)
+    self, mask = _functions.broadcast_tensors(self, mask)
+    flat_mask = mask.reshape(-1)
     flat = self.reshape(-1).clone()
     count = int(flat_mask.sum())
     if source.numel() < count:
@@ -261,19 +273,41 @@ def masked_scatter(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     return flat.reshape(self.shape)
 
 
-def index_fill_(self: Tensor, dim: int, index: Tensor, value: Number) -> Tensor:
+def _positions(op: str, self: Tensor, dim: int, index: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+    """The tensor (of one dimension at least) and what to index it with for positions of dim."""
+    if not isinstance(index, Tensor) or index.dtype in (_C.bool, _C.uint8):
+        given = index.dtype if isinstance(index, Tensor) else type(index).__name__
+        raise TypeError(f"[{op}] expected index to be an integer tensor, got {given}.")
+    if index.dim() > 1:
+        raise IndexError(f"[{op}] expected a vector as index, got shape {tuple(index.shape)}.")
+    at = self if self.dim() else self.view(1)
+    if not -at.dim() <= dim < at.dim():
+        raise IndexError(
+            f"[{op}] expected a dimension from {-at.dim()} to {at.dim() - 1}, got {dim}."
+        )
+    return at, (*[slice(None)] * (dim % at.dim()), index.reshape(-1))
+
+
+def index_fill_(self: Tensor, dim: int, index: Tensor, value: Number | Tensor) -> Tensor:
     """Writes `value` at positions `index` of dim."""
-    where: list[Any] = [slice(None)] * self.dim()
-    where[dim] = index
-    self[tuple(where)] = value
+    at, where = _positions("index_fill_", self, dim, index)
+    if isinstance(value, Tensor) and value.dim():
+        shape = tuple(value.shape)
+        raise ValueError(f"[index_fill_] expected one value, got a tensor of shape {shape}.")
+    at[where] = value
     return self
 
 
 def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """Writes `source` at positions `index` of dim."""
-    where: list[Any] = [slice(None)] * self.dim()
-    where[dim] = index
-    self[tuple(where)] = source
+    at, where = _positions("index_copy_", self, dim, index)
+    size = list(at.shape)
+    size[dim] = index.numel()
+    if list(source.shape if self.dim() or source.dim() else (1,)) != size:
+        raise ValueError(
+            f"[index_copy_] expected a source of shape {tuple(size)}, got {tuple(source.shape)}."
+        )
+    at[where] = source
     return self
 
 
@@ -294,11 +328,17 @@ def multinomial(
     return _sampling.multinomial(self, num_samples, replacement, generator=generator)
 
 
+def bernoulli(self: Tensor, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that each element names, otherwise 0."""
+    return _sampling.bernoulli(self, generator=generator)
+
+
 # Functions of _composed that are methods too.
 _COMPOSED = (
-    "acos aminmax asin atanh corrcoef cov deg2rad diag_embed diff dist fliplr flipud frac "
-    "heaviside histc hypot inner kron log10 logaddexp logit nanmean nansum quantile rad2deg rot90 "
-    "tile trace vdot xlogy"
+    "acos addmv aminmax arccos arcsin arctanh asin atanh corrcoef cov deg2rad diag_embed diff "
+    "dist exp2 fliplr flipud fmax fmin frac heaviside histc hypot inner kron kthvalue log10 "
+    "logaddexp logit nanmean nansum positive quantile rad2deg rot90 take tensor_split tile trace "
+    "xlogy"
 ).split()
 
 
@@ -336,12 +376,12 @@ def _attach() -> None:
     for name in (
         "to type_as cpu cuda pin_memory is_pinned new_tensor view_as reshape_as expand_as uniform_ "
         "normal_ bernoulli_ random_ exponential_ masked_scatter index_fill_ index_copy_ split "
-        "where multinomial"
+        "where multinomial bernoulli"
     ).split():
         methods[name] = here[name]
     for name in (
         "max min var std median nonzero isclose allclose equal nan_to_num ravel clamp_min "
-        "clamp_max diag bincount unique"
+        "clamp_max diag bincount unique norm repeat_interleave argwhere"
     ).split():
         methods[name] = getattr(_functions, name)
     for name in _COMPOSED:
@@ -367,10 +407,23 @@ def _attach() -> None:
         "less_equal": "le",
         "not_equal": "ne",
         "fix": "trunc",
+        "arctan": "atan",
+        "arctan2": "atan2",
+        "ger": "outer",
+        "sgn": "sign",
+        "vdot": "dot",
     }
     for name, target in aliases.items():
         methods[name] = getattr(Tensor, target)
+    methods |= _tensor_queries.METHODS
+    methods["index_put"] = _in_place.index_put
+    methods["index_fill"] = _in_place.without_underscore("index_fill", index_fill_)
+    methods["index_copy"] = _in_place.without_underscore("index_copy", index_copy_)
+    methods["__dlpack__"] = _interchange.dlpack
+    methods["__dlpack_device__"] = _interchange.dlpack_device
     for name, method in methods.items():
+        setattr(Tensor, name, method)
+    for name, method in _in_place.methods().items():
         setattr(Tensor, name, method)
     _C._set_repr(_printing.tensor_repr)
 

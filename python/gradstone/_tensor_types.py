@@ -7,7 +7,7 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
-from gradstone._creation import empty, tensor
+from gradstone._creation import dtype_of, empty, tensor
 
 
 class TensorType:
@@ -64,9 +64,7 @@ def type_of(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
         dtype = _BY_NAME[name]
     if isinstance(dtype, TensorType):
         dtype = dtype.dtype
-    if not isinstance(dtype, _C.dtype):
-        raise TypeError(f"[type] expected a dtype or a tensor type, got {dtype!r}.")
-    return self.to(dtype, non_blocking)
+    return self.to(dtype_of(dtype, "type"), non_blocking)
 
 
 def new(self: Tensor, *data: Any) -> Tensor:

@@ -33,6 +33,10 @@ CASES = {
     "acos": (gs.acos, np.arccos, INSIDE),
     "atanh": (gs.atanh, np.arctanh, INSIDE),
     "log10": (gs.log10, np.log10, np.exp(A)),
+    "exp2": (gs.exp2, np.exp2, A),
+    "positive": (gs.positive, np.positive, A),
+    "fmax": (gs.fmax, np.fmax, A, B),
+    "fmin": (gs.fmin, np.fmin, A, B),
     "frac": (gs.frac, lambda x: np.modf(x)[0], 5 * A),
     "logit": (gs.logit, lambda x: np.log(x / (1 - x)), np.abs(INSIDE) + 0.01),
     "deg2rad": (gs.deg2rad, np.deg2rad, 50 * A),
@@ -60,8 +64,19 @@ CASES = {
     "diff, joined": (
         lambda x, y: gs.diff(x, prepend=y), lambda x, y: np.diff(x, prepend=y), A, B[:, :1]
     ),
+    **{
+        f"diag_embed {k}": (
+            lambda x, k=k: gs.diag_embed(x[0], k), lambda x, k=k: np.diag(x[0], k), A
+        )
+        for k in (-1, 0, 2)
+    },
     "diag_embed": (lambda x: gs.diag_embed(x[:2], 1), embed, A),
     "inner": (gs.inner, np.inner, A, B),
+    "addmv": (
+        lambda x, y: gs.addmv(x[:, 0], x, y[0], beta=2, alpha=3),
+        lambda x, y: 2 * x[:, 0] + 3 * x @ y[0],
+        A, B,
+    ),
     "vdot": (gs.vdot, np.vdot, A[0], B[0]),
     "tensordot": (gs.tensordot, np.tensordot, CUBE, RNG.normal(size=(3, 4, 2))),
     "tensordot, listed": (
@@ -112,6 +127,45 @@ def test_values_are_numpys_and_gradients_those_of_differences(name):
         assert gradcheck(function, tuple(inputs))
 
 
+@pytest.mark.parametrize(
+    "name", "asin acos atanh log10 exp2 frac logit deg2rad rad2deg hypot logaddexp xlogy".split()
+)
+def test_float32_is_rounded_once(name):
+    function, reference, *arrays = CASES[name]
+    single = [np.float32(array) for array in arrays]
+    got = function(*(gs.tensor(array) for array in single)).numpy()
+    assert got.dtype == np.float32
+    wanted = reference(*(array.astype(np.float64) for array in single))
+    np.testing.assert_allclose(got, wanted, rtol=5e-7)
+
+
+@pytest.mark.parametrize("name", "asin acos atanh log10 exp2 frac logit deg2rad rad2deg".split())
+def test_in_place(name):
+    function, reference, array = CASES[name]
+    x = gs.tensor(array)
+    assert getattr(x, f"{name}_")() is x
+    np.testing.assert_allclose(x.numpy(), reference(array), rtol=1e-12, atol=1e-14)
+
+
+def test_integers_do_not_wrap_round():
+    assert gs.isnan(gs.logit(gs.tensor([3], dtype=gs.uint8))).item()
+    assert gs.exp2(gs.tensor([3])).tolist() == [8.0]
+    assert gs.log10(gs.tensor([1000])).item() == pytest.approx(3, abs=1e-6)
+
+
+def test_infinities_and_nan():
+    inf, nan = math.inf, math.nan
+    x, y = gs.tensor([inf, -inf, -inf, 1.0]), gs.tensor([inf, -inf, 1.0, -inf])
+    assert gs.logaddexp(x, y).tolist() == [inf, -inf, 1.0, 1.0]
+    x = gs.tensor([0.0, 0.0], requires_grad=True)
+    gs.xlogy(x, gs.tensor([math.e, 0.0])).sum().backward()
+    assert x.grad.tolist() == [pytest.approx(1.0), 0.0]
+    zero = gs.xlogy(gs.tensor([0.0, 0.0, 0.0]), gs.tensor([0.0, inf, nan]))
+    assert zero[:2].tolist() == [0, 0] and gs.isnan(zero[2])
+    assert gs.fmax(gs.tensor([nan, 1.0]), gs.tensor([2.0, nan])).tolist() == [2, 1]
+    assert gs.isnan(gs.asin(gs.tensor([1.5])))
+
+
 def test_values_at_the_edges():
     inf, nan = math.inf, math.nan
     assert gs.asin(gs.tensor([2.0, 1.0])).tolist()[1] == pytest.approx(math.pi / 2)
@@ -119,6 +173,8 @@ def test_values_at_the_edges():
     assert gs.asin(gs.tensor([0, 1])).dtype == gs.float32
     wide = gs.tensor([1e300, 0.0, inf, 3.0], dtype=gs.float64)
     other = gs.tensor([1e300, 0.0, 1.0, -inf], dtype=gs.float64)
+    nans = gs.tensor([nan, inf])
+    assert gs.hypot(nans, nans.flip(0)).tolist() == [inf, inf]
     assert gs.hypot(wide, other).tolist() == [pytest.approx(math.sqrt(2) * 1e300), 0.0, inf, inf]
     got = gs.xlogy(gs.tensor([0.0, 0.0, 2.0]), gs.tensor([0.0, nan, 0.0])).tolist()
     assert got[0] == 0
@@ -150,9 +206,20 @@ def test_smallest_and_largest():
 
 
 def test_at_least_so_many_dimensions():
-    assert gs.atleast_1d(gs.tensor(2.0)).shape == (1,)
-    assert [t.shape for t in gs.atleast_2d(gs.ones(3), gs.tensor(1.0))] == [(1, 3), (1, 1)]
-    assert gs.atleast_2d((gs.ones(3), gs.ones(2, 2)))[1].shape == (2, 2)
+    for n, at_least in enumerate((np.atleast_1d, np.atleast_2d, np.atleast_3d), 1):
+        f = getattr(gs, f"atleast_{n}d")
+        for value in (A[0, 0], A[0], A, CUBE):
+            np.testing.assert_array_equal(f(gs.tensor(value)).numpy(), at_least(value))
+        assert [t.dim() for t in f(gs.ones(1), gs.ones(()))] == [n, n]
+        assert [t.dim() for t in f((gs.ones(1), gs.ones(2, 2)))] == [n, max(n, 2)]
+
+
+@pytest.mark.parametrize("parts", [1, 3, [1, 3], [-1], [2, 9]])
+def test_split_where_it_does_not_divide(parts):
+    for given in (parts, gs.tensor(parts)):
+        got = gs.tensor(A).tensor_split(given, 1)
+        for mine, theirs in zip(got, np.array_split(A, parts, 1), strict=True):
+            np.testing.assert_array_equal(mine.numpy(), theirs)
 
 
 def test_blocks_and_products_of_choices():
@@ -189,17 +256,57 @@ def test_counts_and_triangles():
     assert gs.histc(gs.tensor(A), 4, min=-1, max=1).tolist() == wanted.tolist()
     assert gs.histc(gs.tensor(A), 5).tolist() == np.histogram(A, 5)[0].tolist()
     assert gs.histc(gs.ones(3), 4).tolist() == [0, 0, 3, 0]
-    for function, reference in (
-        (gs.tril_indices, np.tril_indices),
-        (gs.triu_indices, np.triu_indices),
-    ):
-        assert function(3, 4, 1).tolist() == np.stack(reference(3, 1, 4)).tolist()
+    for name in ("tril_indices", "triu_indices"):
+        for offset in (-1, 0, 1, 2):
+            wanted = np.stack(getattr(np, name)(3, offset, 4))
+            assert getattr(gs, name)(3, 4, offset).tolist() == wanted.tolist()
     assert gs.logspace(0, 3, 4, base=2).tolist() == [1, 2, 4, 8]
+
+
+def test_order():
+    a = gs.tensor(A)
+    for keep in (False, True):
+        value, place = gs.kthvalue(a, 2, 1, keep)
+        np.testing.assert_array_equal(value.reshape(3).numpy(), np.sort(A, 1)[:, 1])
+        np.testing.assert_array_equal(place.reshape(3).numpy(), np.argsort(A, 1)[:, 1])
+        assert value.dim() == 1 + keep
+    assert gs.isin(gs.tensor([1, 2, 3]), gs.tensor([3, 1])).tolist() == [True, False, True]
+    assert gs.isin(gs.tensor([1, 2]), 2, invert=True).tolist() == [True, False]
+    assert gs.take(a, gs.tensor([-1, 0])).tolist() == [A[-1, -1], A[0, 0]]
+    assert gs.quantile(gs.tensor(2.0), 0.5, 0, True).tolist() == 2.0
+    nans = gs.tensor([1.0, math.nan])
+    for edges in (gs.tensor([1.0, 3.0, 5.0]), gs.tensor([[1.0, 3.0, 5.0]])):
+        at = nans if edges.dim() == 1 else nans[None]
+        assert gs.searchsorted(edges, at).reshape(2).tolist() == [0, 3]
+    assert gs.bucketize(nans.bfloat16(), gs.ones(3).bfloat16()).tolist() == [0, 3]
+    assert gs.searchsorted(gs.tensor([1, 3]), 2.5).item() == 1
+    assert gs.searchsorted(gs.tensor([0.1, 0.3], dtype=gs.float64), 0.1).item() == 0
+
+
+def test_what_an_operation_would_give():
+    assert gs.broadcast_shapes((2, 1), (3,)) == (2, 3)
+    with pytest.raises(ValueError, match=r"\[broadcast_shapes\]"):
+        gs.broadcast_shapes((2,), (3,))
+    whole, half = gs.ones(2, dtype=gs.int64), gs.ones((), dtype=gs.float16)
+    assert gs.result_type(whole, half) == gs.float16
+    assert gs.result_type(whole, 1.5) == gs.float32
+    assert gs.result_type(gs.ones(3), gs.ones(2, dtype=gs.float64)) == gs.float64
 
 
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
+        (lambda: gs.take(gs.ones(2), gs.tensor([True, False])), "an integer tensor as index"),
+        (lambda: gs.tensordot(gs.ones(2), gs.ones(2), 2), "dims from 0 to 1, got 2"),
+        (lambda: gs.tensordot(gs.ones(2), gs.ones(2), ([1], [0])), "a dimension from -1 to 0"),
+        (lambda: gs.rot90(gs.ones(2, 2), 1, (0, 3)), "a dimension from -2 to 1, got 3"),
+        (lambda: gs.diff(gs.ones(2), -1), "n to be at least 0"),
+        (lambda: gs.kthvalue(gs.ones(2), 3), "k from 1 to 2"),
+        (lambda: gs.bucketize(gs.ones(2), gs.ones(2, 2)), "a vector of boundaries"),
+        (lambda: gs.histc(gs.tensor([math.nan])), "a finite range"),
+        (lambda: gs.cdist(gs.ones(1, 2), gs.ones(1, 2), -1), "p of 0 or more"),
+        (lambda: gs.block_diag(gs.ones(1, 1, 1)), "expected matrices"),
+        (lambda: gs.cartesian_prod(gs.ones(1), gs.ones(1, 1)), "expected vectors"),
         (lambda: gs.fliplr(gs.ones(3)), r"\[fliplr\] expected two dimensions"),
         (lambda: gs.rot90(gs.ones(2, 2), 1, (0, 0)), "two different dimensions"),
         (lambda: gs.trace(gs.ones(3)), r"a matrix, got shape \(3,\)"),
@@ -208,12 +315,15 @@ def test_counts_and_triangles():
         (lambda: gs.quantile(gs.ones(3), 2.0), "q from 0 to 1"),
         (lambda: gs.quantile(gs.ones(3), 0.5, interpolation="mid"), "got 'mid'"),
         (lambda: gs.quantile(gs.ones(0), 0.5), "something to take"),
-        (lambda: gs.searchsorted(gs.ones(2, 5), gs.ones(3, 3)), r"values of shape \(2, 'm'\)"),
+        (
+            lambda: gs.searchsorted(gs.ones(2, 5), gs.ones(3, 3)),
+            r"of shape \(\.\.\., m\), got \(2, 5\)",
+        ),
         (lambda: gs.searchsorted(gs.ones(2), gs.ones(3), side="up"), "got 'up'"),
         (lambda: gs.histc(gs.ones(2), 0), "bins > 0"),
         (lambda: gs.cov(gs.ones(2, 2, 2)), "two dimensions at most"),
     ],
 )
 def test_what_cannot_be_is_refused(wrong, text):
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises((ValueError, TypeError, IndexError), match=text):
         wrong()

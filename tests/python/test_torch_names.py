@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import math
 
@@ -21,6 +22,7 @@ def test_what_is_asked_of_backends():
     cudnn = importlib.import_module("gradstone.backends.cudnn")
     assert not gs.backends.mps.is_available()
     assert not cudnn.is_available()
+    assert not gs.backends.mkldnn.is_available()
     assert gs.backends.cudnn is cudnn
     matmul = gs.backends.cuda.matmul
     assert not matmul.allow_tf32
@@ -74,13 +76,15 @@ def test_limits_of_dtypes():
         got = gs.finfo(kind)
         for name in ("bits", "max", "min", "eps", "tiny", "smallest_normal"):
             assert getattr(got, name) == float(getattr(wanted, name)), (kind, name)
+        assert (got.resolution, got.dtype) == (10.0**-wanted.precision, str(wanted.dtype))
     assert gs.finfo(gs.bfloat16).eps == 2.0**-7
+    assert gs.finfo(gs.bfloat16).max == 3.3895313892515355e38
     assert (gs.finfo().dtype, gs.finfo().resolution) == ("float32", 1e-6)
     masked = gs.zeros(2).masked_fill(gs.tensor([True, False]), gs.finfo(gs.float32).min)
     assert masked.softmax(0).tolist() == [0.0, 1.0]
-    assert (gs.iinfo(gs.int8).min, gs.iinfo(gs.uint8).max, gs.iinfo(gs.int64).bits) == (
-        -128, 255, 64,
-    )  # fmt: skip
+    for name in ("uint8", "int8", "int16", "int32", "int64"):
+        mine, theirs = gs.iinfo(getattr(gs, name)), np.iinfo(name)
+        assert (mine.bits, mine.min, mine.max) == (theirs.bits, theirs.min, theirs.max)
     assert "max=3.40282e+38" in repr(gs.finfo(gs.float32))
     for wrong in (lambda: gs.finfo(gs.int64), lambda: gs.iinfo(gs.float32), lambda: gs.finfo("a")):
         with pytest.raises(TypeError, match=r"\[(finfo|iinfo)\] expected"):
@@ -99,12 +103,44 @@ def test_types_of_tensors():
     assert not isinstance(x, gs.DoubleTensor)
     assert not isinstance(1.0, gs.FloatTensor)
     assert x.type() == "gradstone.FloatTensor"
-    for kind in (gs.LongTensor, gs.int64, "torch.LongTensor"):
+    for kind in (gs.LongTensor, gs.int64, "torch.LongTensor", int):
         assert x.type(kind).dtype == gs.int64
     with pytest.raises(ValueError, match="no tensor type 'Float'"):
         x.type("Float")
     assert x.new(2, 3).shape == (2, 3)
     assert x.double().new([1, 2]).dtype == gs.float64
+
+
+def test_dlpack_shares_memory():
+    x = gs.zeros(3)
+    array = np.from_dlpack(x)
+    x[0] = 5
+    assert array[0] == 5
+    source = np.arange(3.0)
+    y = gs.from_dlpack(source)
+    y[2] = 7
+    assert source[2] == 7
+    with pytest.raises(TypeError, match="bfloat16"):
+        np.from_dlpack(gs.zeros(1, dtype=gs.bfloat16))
+
+
+def test_questions():
+    x = gs.ones(2, 3)
+    assert x.is_cpu and x.get_device() == -1 and x.is_same_size(gs.zeros(2, 3))
+    assert gs.tensor([2]).is_nonzero()
+    assert x.sum_to_size(1, 3).tolist() == [[2, 2, 2]] and x.sum_to_size(3).tolist() == [2, 2, 2]
+    assert gs.ones(2, 1, dtype=gs.int8).sum_to_size(2, 1).dtype == gs.int8
+    with pytest.raises(ValueError, match=r"\[sum_to_size\]"):
+        x.sum_to_size(2)
+
+
+def test_a_shallow_copy_is_on_the_same_memory():
+    x = gs.ones(2, requires_grad=True)
+    x.note = "kept"
+    y = copy.copy(x)
+    assert y.data_ptr() == x.data_ptr() and y.requires_grad and y.is_leaf and y.note == "kept"
+    p = copy.copy(gs.nn.Parameter(gs.ones(1)))
+    assert isinstance(p, gs.nn.Parameter) and p.requires_grad
 
 
 def test_variable_is_a_leaf_over_the_same_numbers():

@@ -8,6 +8,7 @@ from typing import Any
 
 from gradstone import _C, _functions
 from gradstone._C import Tensor
+from gradstone._checks import dimension
 
 
 def inner(input: Tensor, other: Tensor) -> Tensor:
@@ -17,19 +18,21 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     return tensordot(input, other, ([-1], [-1]))
 
 
-def vdot(input: Tensor, other: Tensor) -> Tensor:
-    """The sum of the products of two vectors."""
-    return _C.dot(input, other)
-
-
 def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Any] = 2) -> Tensor:
     """Sums of products over the dimensions dims[0] of a and dims[1] of b, or over the last `dims`
     of a and the first of b."""
     if isinstance(dims, int):
+        if not 0 <= dims <= min(a.dim(), b.dim()):
+            raise ValueError(
+                f"[tensordot] expected dims from 0 to {min(a.dim(), b.dim())}, got {dims}."
+            )
         of_a, of_b = list(range(a.dim() - dims, a.dim())), list(range(dims))
     else:
         of_a, of_b = ([d] if isinstance(d, int) else list(d) for d in dims)
-        of_a, of_b = [d % a.dim() for d in of_a], [d % b.dim() for d in of_b]
+        of_a, of_b = (
+            [dimension("tensordot", a, d) for d in of_a],
+            [dimension("tensordot", b, d) for d in of_b],
+        )
     if [a.size(d) for d in of_a] != [b.size(d) for d in of_b]:
         raise ValueError(
             f"[tensordot] expected sizes that agree, got {tuple(a.shape)} over {of_a} and "
@@ -44,6 +47,12 @@ def tensordot(a: Tensor, b: Tensor, dims: int | Sequence[Any] = 2) -> Tensor:
     y = b.permute(*of_b, *right).reshape(count, columns) if b.dim() else b.reshape(1, 1)
     shape = [a.size(d) for d in left] + [b.size(d) for d in right]
     return _C.mm(x, y).reshape(shape)
+
+
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * (mat @ vec)."""
+    product = _C.mv(mat, vec) * alpha
+    return input * beta + product if beta else product
 
 
 def kron(input: Tensor, other: Tensor) -> Tensor:
@@ -66,6 +75,9 @@ def trace(input: Tensor) -> Tensor:
 
 def block_diag(*tensors: Tensor) -> Tensor:
     """Matrices (or vectors as rows, or numbers) along the diagonal, zeros elsewhere."""
+    for t in tensors:
+        if t.dim() > 2:
+            raise ValueError(f"[block_diag] expected matrices, got shape {tuple(t.shape)}.")
     blocks = [t.reshape(1, -1) if t.dim() < 2 else t for t in tensors]
     width, before, rows = sum(b.size(1) for b in blocks), 0, []
     for block in blocks:
@@ -77,6 +89,9 @@ def block_diag(*tensors: Tensor) -> Tensor:
 
 def cartesian_prod(*tensors: Tensor) -> Tensor:
     """Every choice of one element from each vector, as rows."""
+    for t in tensors:
+        if t.dim() != 1:
+            raise ValueError(f"[cartesian_prod] expected vectors, got shape {tuple(t.shape)}.")
     if len(tensors) == 1:
         return tensors[0]
     grid = _functions.meshgrid(*tensors, indexing="ij")
@@ -97,4 +112,6 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
             f"[cdist] expected (..., P, M) and (..., R, M), got {tuple(x1.shape)} and "
             f"{tuple(x2.shape)}."
         )
+    if p < 0:
+        raise ValueError(f"[cdist] expected p of 0 or more, got {p}.")
     return (x1.unsqueeze(-2) - x2.unsqueeze(-3)).norm(p, -1)

@@ -7,6 +7,8 @@ from typing import Any
 
 from gradstone import _C
 from gradstone._C import Tensor
+from gradstone._checks import dimension, whole
+from gradstone._functions import split
 
 
 def tile(input: Tensor, *dims: Any) -> Tensor:
@@ -31,7 +33,7 @@ def flipud(input: Tensor) -> Tensor:
 
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """Turned k times by 90 degrees, from the first of dims towards the second."""
-    first, second = (d % input.dim() for d in dims)
+    first, second = (dimension("rot90", input, d) for d in dims)
     if first == second:
         raise ValueError(f"[rot90] expected two different dimensions, got {tuple(dims)}.")
     k %= 4
@@ -43,27 +45,56 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     return turned.flip(first if k == 1 else second)
 
 
-def atleast_1d(*tensors: Tensor) -> Any:
-    """With one dimension where there are none."""
-    made = tuple(t.reshape(1) if t.dim() == 0 else t for t in _each(tensors))
-    return made[0] if _alone(tensors) else made
+def _at_least(dims: int, tensors: tuple[Any, ...]) -> Any:
+    if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
+        return tuple(_at_least(dims, (t,)) for t in tensors[0])
+    if len(tensors) > 1:
+        return tuple(_at_least(dims, (t,)) for t in tensors)
+    t = tensors[0]
+    if t.dim() == 0:
+        return t.reshape([1] * dims)
+    if t.dim() == 1 and dims > 1:
+        t = t.unsqueeze(0)
+    return t.unsqueeze(-1) if t.dim() == 2 and dims > 2 else t
 
 
-def atleast_2d(*tensors: Tensor) -> Any:
-    """With two dimensions where there are fewer: a vector becomes a row."""
-    made = tuple(t.reshape(1, -1) if t.dim() < 2 else t for t in _each(tensors))
-    return made[0] if _alone(tensors) else made
+def atleast_1d(*tensors: Tensor | Sequence[Tensor]) -> Any:
+    """Each tensor with a dimension at least: one tensor, or a tuple of them."""
+    return _at_least(1, tensors)
+
+
+def atleast_2d(*tensors: Tensor | Sequence[Tensor]) -> Any:
+    """Each tensor with two dimensions at least: vectors become rows."""
+    return _at_least(2, tensors)
+
+
+def atleast_3d(*tensors: Tensor | Sequence[Tensor]) -> Any:
+    """Each tensor with three dimensions at least: (n) becomes (1, n, 1) and (m, n) (m, n, 1)."""
+    return _at_least(3, tensors)
 
 
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
-    """Side by side, vectors as columns."""
-    return _C.cat([t.reshape(-1, 1) if t.dim() < 2 else t for t in tensors], 1)
+    """Side by side; vectors become columns."""
+    return _C.cat([t if t.dim() > 1 else t.reshape(-1, 1) for t in tensors], 1)
 
 
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Behind each other in a third dimension."""
-    parts = [atleast_2d(t) for t in tensors]
-    return _C.cat([t.unsqueeze(2) if t.dim() == 2 else t for t in parts], 2)
+    """Along the third dimension, as :func:`atleast_3d` makes it."""
+    return _C.cat(list(atleast_3d(list(tensors))), 2)
+
+
+def tensor_split(
+    input: Tensor, indices_or_sections: int | Sequence[int] | Tensor, dim: int = 0
+) -> tuple[Tensor, ...]:
+    """Views of as many nearly equal parts along dim, or cut before each of the given indices."""
+    n, given = input.size(dim), indices_or_sections
+    if isinstance(given, Tensor):
+        given = given.tolist()
+    if isinstance(given, int):
+        parts = whole("tensor_split", "sections", given, 1)
+        return split(input, [n // parts + (i < n % parts) for i in range(parts)], dim)
+    cuts = [0, *(max(0, min(n, i + n if i < 0 else i)) for i in given), n]
+    return tuple(_C._slice(input, dim, a, max(a, b)) for a, b in zip(cuts, cuts[1:]))
 
 
 def diff(
@@ -76,7 +107,7 @@ def diff(
     """Differences of neighbours along dim, n times; prepend and append are joined on before."""
     parts = [part for part in (prepend, input, append) if part is not None]
     x = _C.cat(parts, dim) if len(parts) > 1 else input
-    for _ in range(n):
+    for _ in range(whole("diff", "n", n)):
         length = max(x.size(dim) - 1, 0)
         start = min(1, x.size(dim))
         later, earlier = x.narrow(dim, start, length), x.narrow(dim, 0, length)
@@ -95,11 +126,3 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     cells = cells.expand(tuple(input.shape))
     made = flat.scatter(-1, cells, input).reshape(*input.shape[:-1], size, size)
     return made.movedim((-2, -1), (dim1, dim2))
-
-
-def _each(tensors: tuple[Any, ...]) -> tuple[Tensor, ...]:
-    return tuple(tensors[0]) if len(tensors) == 1 and not _alone(tensors) else tensors
-
-
-def _alone(tensors: tuple[Any, ...]) -> bool:
-    return len(tensors) == 1 and isinstance(tensors[0], Tensor)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gradstone import _C, _creation
 from gradstone._C import Tensor
+from gradstone._checks import dimension
 from gradstone._types import DeviceLike, DTypeLike
 
-Dims = int | tuple[int, ...] | None
+Dims = int | Sequence[int] | None
 
 
 class MinMax(NamedTuple):
@@ -20,22 +22,23 @@ class MinMax(NamedTuple):
 
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """The smallest and the largest, of all or along dim."""
-    if dim is None:
-        return MinMax(input.amin(), input.amax())
-    return MinMax(input.amin(dim, keepdim), input.amax(dim, keepdim))
+    return MinMax(_C.amin(input, dim, keepdim), _C.amax(input, dim, keepdim))
 
 
-def nansum(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """The sum without NaNs."""
-    x = input.masked_fill(input.isnan(), 0.0)
-    return x.sum() if dim is None else x.sum(dim, keepdim)
+def nansum(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None
+) -> Tensor:
+    """Sum that counts NaN as 0."""
+    return _C.sum(_C.masked_fill(input, _C.isnan(input), 0), dim, keepdim, dtype)
 
 
-def nanmean(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """The mean without NaNs; NaN where nothing else is."""
-    there = _C._cast(~input.isnan(), input.dtype)
-    count = there.sum() if dim is None else there.sum(dim, keepdim)
-    return nansum(input, dim, keepdim) / count
+def nanmean(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: DTypeLike = None
+) -> Tensor:
+    """Mean of what is not NaN."""
+    there = _C.logical_not(_C.isnan(input))
+    total = nansum(input, dim, keepdim, dtype=dtype)
+    return total / _C.sum(there, dim, keepdim)
 
 
 def quantile(
@@ -49,10 +52,14 @@ def quantile(
     """The value below which the share q lies, of all or along dim; several q (a vector) give a
     leading dimension. Between two values: "linear", "lower", "higher", "midpoint", "nearest". NaN
     where one is in."""
-    shares = q if isinstance(q, Tensor) else _C._full((), float(q), input.dtype, input.device)
+    if not input.is_floating_point():
+        raise TypeError(f"[quantile] expected a floating tensor, got {input.dtype}.")
+    shares = q if isinstance(q, Tensor) else _C._full((), float(q), _C.float64, input.device)
     if shares.dim() > 1 or not ((shares >= 0) & (shares <= 1)).all():
         raise ValueError("[quantile] expected q from 0 to 1, one or a vector of them.")
-    x = input.reshape(-1) if dim is None else input.movedim(dim, -1)
+    if dim is not None:
+        dim = dimension("quantile", input if input.dim() else input.reshape(1), dim)
+    x = input.reshape(-1) if dim is None or not input.dim() else input.movedim(dim, -1)
     length = x.size(-1)
     if not length:
         raise ValueError("[quantile] expected something to take the quantile of.")
@@ -74,8 +81,10 @@ def quantile(
     got = _C.lerp(below, above, _C._cast(share, x.dtype).expand(below.shape))
     got = got.masked_fill(x.isnan().any(-1, True), float("nan")).movedim(-1, 0)
     if keepdim:
-        where = input.dim() and ((dim or 0) % input.dim()) + 1
-        got = got.reshape(-1, *([1] * input.dim())) if dim is None else got.unsqueeze(where)
+        if dim is None or not input.dim():
+            got = got.reshape(-1, *([1] * input.dim()))
+        else:
+            got = got.unsqueeze(dim + 1)
     return got if shares.dim() else got.squeeze(0)
 
 
@@ -84,6 +93,7 @@ def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     x = input.reshape(1, -1) if input.dim() < 2 else input
     if x.dim() != 2:
         raise ValueError(f"[cov] expected two dimensions at most, got shape {tuple(input.shape)}.")
+    x = x if x.is_floating_point() else _C._cast(x, _C.get_default_dtype())
     x = x - x.mean(1, True)
     made = _C.mm(x, x.t()) / max(x.size(1) - correction, 0)
     return made if input.dim() == 2 else made.reshape(())
