@@ -32,7 +32,8 @@ RETURNS = {
 TYPES = {
     "const Tensor&": "Tensor",
     "const Operand&": "_Operand",
-    "const OptionalOperand&": "_Operand | None",
+    "const Bound&": "_Operand | None",
+    "NormOrder": "_Number | str | None",
     "const Tensors&": "Sequence[Tensor]",
     "Scalar": "_Number",
     "int64_t": "_Int",

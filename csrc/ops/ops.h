@@ -11,9 +11,9 @@
 // Parameter types and what Python may pass: const Tensor& a tensor (None where the default is
 // None); const Operand& a tensor or a number; const Tensors& a list or tuple of tensors; Scalar a
 // number; int64_t, double, bool; const Dims& an int or a sequence of ints; std::optional<...> None
-// or the value, const OptionalOperand& likewise; DType a dtype; Device a device or its name; const
-// std::string& a string. Results: Tensor; Tensors a tuple; ValuesIndices a named tuple (values,
-// indices); double; bool; void None.
+// or the value; const Bound& None, a number or a tensor; NormOrder a number or "fro"; DType a
+// dtype; Device a device or its name; const std::string& a string. Results: Tensor; Tensors a
+// tuple; ValuesIndices a named tuple (values, indices); double; bool; void None.
 #pragma once
 
 #include <optional>
@@ -35,12 +35,28 @@ class Operand : public Tensor {
   Operand(bool v) : Operand(Scalar(v)) {}
 };
 
+// What clamp takes: nothing, a number (kept as it is: no tensor is made of it), or a tensor.
+struct Bound {
+  Bound(std::nullopt_t) {}
+  Bound(Scalar s) : number(s) {}
+  Bound(double v) : number(v) {}
+  Bound(int v) : number(v) {}
+  Bound(Tensor t) : tensor(std::move(t)) {}
+  std::optional<Scalar> number;
+  Tensor tensor;
+};
+
+// Which norm: a number, or "fro" in Python, which is 2.
+struct NormOrder {
+  NormOrder(double v) : value(v) {}
+  double value;
+};
+
 struct ValuesIndices {
   Tensor values, indices;
 };
 
 using OptionalDims = std::optional<Dims>;
-using OptionalOperand = std::optional<Operand>;
 using OptionalDType = std::optional<DType>;
 
 #define OP(Return, name, parameters, signature, kind, doc) Return name parameters;

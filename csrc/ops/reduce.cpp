@@ -318,7 +318,11 @@ Tensor logsumexp(const Tensor& input, const Dims& dim, bool keepdim) {
 }
 
 // (sum |x|^p)^(1/p). At 0 the gradient is taken as 0, the smallest subgradient.
-Tensor norm(const Tensor& x, double p, OptionalDims dim, bool keepdim) {
+Tensor norm(const Tensor& input, NormOrder order, OptionalDims dim, bool keepdim,
+            OptionalDType dtype) {
+  check_defined("norm", input, "input");
+  const Tensor x = dtype ? static_cast<Tensor>(cast(input, *dtype)) : input;
+  const double p = order.value;
   check_floating("norm", x);
   const Axes axes = axes_of("norm", x, dim);
   const OptionalDims dims = axes.reduced;

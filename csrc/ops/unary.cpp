@@ -376,31 +376,38 @@ static Tensor clamp_numbers(const Tensor& x, double min, double max) {
                x, {.a = min, .b = max, .integers = true});
 }
 
-// `bound` where x lies beyond it or it is NaN; the gradient goes to what was chosen.
-static Tensor clamp_side(const Tensor& x, const Operand& bound, bool lower) {
-  const Tensor beyond = lower ? lt(x, bound) : gt(x, bound);
-  return where(is_floating(bound.dtype()) ? logical_or(beyond, isnan(bound)) : beyond, bound, x);
+// The dtype of `dtype` and a bound together.
+static DType with_bound(const Tensor& x, DType dtype, const Bound& bound) {
+  if (bound.tensor.defined()) return result_dtype(cast(x, dtype), bound.tensor);
+  if (!bound.number || is_floating(dtype)) return dtype;
+  if (bound.number->is_floating()) return default_dtype();
+  const bool truth = dtype == DType::Bool && bound.number->kind() == Scalar::Kind::Int;
+  return truth ? DType::Int64 : dtype;
 }
 
-Tensor clamp(const Tensor& input, const OptionalOperand& min, const OptionalOperand& max) {
+// `bound` where x lies beyond it or it is NaN; the gradient goes to what was chosen.
+static Tensor clamp_side(const Tensor& x, const Bound& bound, bool lower) {
+  const Operand edge = bound.number ? Operand(*bound.number) : Operand(bound.tensor);
+  const Tensor beyond = lower ? lt(x, edge) : gt(x, edge);
+  return where(is_floating(edge.dtype()) ? logical_or(beyond, isnan(edge)) : beyond, edge, x);
+}
+
+Tensor clamp(const Tensor& input, const Bound& min, const Bound& max) {
   check_defined("clamp", input, "input");
-  GS_CHECK(min || max, Value, "clamp", "expected min, max or both.");
-  DType dtype = input.dtype();
-  bool plain = true;  // numbers, neither of them NaN
-  for (const OptionalOperand* bound : {&min, &max}) {
-    if (!*bound) continue;
-    const Tensor& b = **bound;
-    dtype = result_dtype(cast(input, dtype), b);
-    plain = plain && b.body()->wrapped_number && !std::isnan(b.item().to_double());
-  }
+  const auto given = [](const Bound& b) { return b.number || b.tensor.defined(); };
+  const auto plain = [](const Bound& b) {
+    return !b.tensor.defined() && !(b.number && std::isnan(b.number->to_double()));
+  };
+  GS_CHECK(given(min) || given(max), Value, "clamp", "expected min, max or both.");
+  const DType dtype = with_bound(input, with_bound(input, input.dtype(), min), max);
   const Tensor x = cast(input, dtype);
-  if (plain) {
+  if (plain(min) && plain(max)) {
     constexpr double inf = std::numeric_limits<double>::infinity();
-    return clamp_numbers(x, min ? min->item().to_double() : -inf,
-                         max ? max->item().to_double() : inf);
+    return clamp_numbers(x, min.number ? min.number->to_double() : -inf,
+                         max.number ? max.number->to_double() : inf);
   }
-  const Tensor raised = min ? clamp_side(x, *min, true) : x;
-  return cast(max ? clamp_side(raised, *max, false) : raised, dtype);
+  const Tensor raised = given(min) ? clamp_side(x, min, true) : x;
+  return cast(given(max) ? clamp_side(raised, max, false) : raised, dtype);
 }
 
 Tensor bitwise_not(const Tensor& x) {
@@ -434,7 +441,7 @@ GS_IN_PLACE(sigmoid)
 GS_IN_PLACE(relu)
 #undef GS_IN_PLACE
 
-Tensor clamp_(const Tensor& x, const OptionalOperand& min, const OptionalOperand& max) {
+Tensor clamp_(const Tensor& x, const Bound& min, const Bound& max) {
   return autograd::in_place("clamp_", x, [&](const Tensor& old, Tensor& out) {
     const Tensor y = clamp(needs_grad(old) ? clone(old) : old, min, max);
     GS_CHECK(can_cast(y.dtype(), out.dtype()), Type, "clamp_", "a result of dtype ", y.dtype(),

@@ -12,7 +12,7 @@ from typing import Any
 from gradstone import _C
 from gradstone._C import Tensor
 from gradstone._limits import finfo
-from gradstone._types import DTypeLike, Number, TensorOrNumber
+from gradstone._types import Number, TensorOrNumber
 
 Dim = int | Sequence[int] | None
 
@@ -145,24 +145,6 @@ def std_mean(
         dim, keepdim = _numpys("std_mean", dim, keepdim, names)
     dim, c = _correction(dim, unbiased, correction)
     return _C._std(input, dim, c, keepdim), _C.mean(input, dim, keepdim)
-
-
-def norm(
-    input: Tensor,
-    p: float | str | None = 2.0,
-    dim: Dim = None,
-    keepdim: bool = False,
-    *,
-    dtype: DTypeLike = None,
-) -> Tensor:
-    """(sum |input|^p)^(1/p); p may be inf, -inf, 0, or "fro", which is 2."""
-    if p is None or p == "fro":
-        p = 2.0
-    if isinstance(p, str):
-        raise ValueError(f"[norm] expected p to be a number or 'fro', got {p!r}.")
-    if dtype is not None:
-        input = _C._cast(input, dtype)
-    return _C.norm(input, p, dim, keepdim)
 
 
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False, **names: Any) -> Any:

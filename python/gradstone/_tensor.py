@@ -381,7 +381,7 @@ def _attach() -> None:
         methods[name] = here[name]
     for name in (
         "max min var std median nonzero isclose allclose equal nan_to_num ravel clamp_min "
-        "clamp_max diag bincount unique norm repeat_interleave argwhere"
+        "clamp_max diag bincount unique repeat_interleave argwhere"
     ).split():
         methods[name] = getattr(_functions, name)
     for name in _COMPOSED:

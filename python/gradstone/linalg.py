@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gradstone import _C, _functions
+from gradstone import _C
 from gradstone._C import Tensor
 from gradstone._checks import dimension
 from gradstone._types import DTypeLike
@@ -18,7 +18,7 @@ def vector_norm(
     x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike = None
 ) -> Tensor:
     """(sum |x|^ord)^(1/ord) over dim, or over all elements; ord may be inf, -inf or 0."""
-    return _functions.norm(x, ord, dim, keepdim, dtype=dtype)
+    return _C.norm(x, ord, dim, keepdim, dtype)
 
 
 def matrix_norm(
@@ -35,7 +35,7 @@ def matrix_norm(
     if row == column:
         raise ValueError(f"[matrix_norm] expected two different dimensions, got {tuple(dim)}.")
     if ord == "fro":
-        return _functions.norm(A, 2, (row, column), keepdim, dtype=dtype)
+        return _C.norm(A, 2, (row, column), keepdim, dtype)
     if ord not in (1, -1, math.inf, -math.inf):
         raise ValueError(f"[matrix_norm] expected ord 'fro', 1, -1, inf or -inf, got {ord!r}.")
     over, rest = (row, column) if abs(float(ord)) == 1 else (column, row)

@@ -214,6 +214,24 @@ double double_argument(const Arguments& in, int i) {
   return value.to_double();
 }
 
+ops::Bound bound_argument(const Arguments& in, int i) {
+  if (in[i] == Py_None) return std::nullopt;
+  if (is_tensor(in[i])) return tensor_of(in[i]);
+  Scalar value;
+  const Fit fit = to_scalar(in[i], &value);
+  if (fit == Fit::TooLarge) in.too_large(i);
+  if (fit == Fit::No) in.wrong(i, "a Tensor or a number");
+  return value;
+}
+
+ops::NormOrder norm_order_argument(const Arguments& in, int i) {
+  if (in[i] == Py_None) return 2.0;
+  if (!PyUnicode_Check(in[i])) return double_argument(in, i);
+  GS_CHECK(PyUnicode_CompareWithASCIIString(in[i], "fro") == 0, Value, "norm",
+           "expected p to be a number or 'fro', got '", string_argument(in, i), "'.");
+  return 2.0;
+}
+
 bool bool_argument(const Arguments& in, int i) {
   bool value = false;
   if (!to_bool(in[i], &value)) in.wrong(i, "a bool");

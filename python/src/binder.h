@@ -75,6 +75,8 @@ Dims dims_argument(const Arguments& in, int i);
 DType dtype_argument(const Arguments& in, int i);
 Device device_argument(const Arguments& in, int i);
 std::string string_argument(const Arguments& in, int i);
+ops::Bound bound_argument(const Arguments& in, int i);
+ops::NormOrder norm_order_argument(const Arguments& in, int i);
 
 // A tensor by reference, or a number made into one for the time of the call.
 class OperandArgument {
@@ -107,6 +109,7 @@ GS_ARGUMENT(const Dims&, Dims, dims_argument)
 GS_ARGUMENT(DType, DType, dtype_argument)
 GS_ARGUMENT(Device, Device, device_argument)
 GS_ARGUMENT(const std::string&, std::string, string_argument)
+GS_ARGUMENT(ops::NormOrder, ops::NormOrder, norm_order_argument)
 #undef GS_ARGUMENT
 
 template <>
@@ -116,13 +119,10 @@ struct Argument<const ops::Operand&> {
   static const ops::Operand& pass(const Held& held) { return held.get(); }
 };
 template <>
-struct Argument<const ops::OptionalOperand&> {
-  using Held = ops::OptionalOperand;
-  static Held read(const Arguments& in, int i) {
-    if (in[i] == Py_None) return std::nullopt;
-    return OperandArgument(in, i).get();
-  }
-  static const Held& pass(const Held& held) { return held; }
+struct Argument<const ops::Bound&> {
+  using Held = ops::Bound;
+  static Held read(const Arguments& in, int i) { return bound_argument(in, i); }
+  static const ops::Bound& pass(const Held& held) { return held; }
 };
 // Functions written for Python take the object itself (borrowed).
 template <>
@@ -192,7 +192,7 @@ constexpr size_t count_of(R (*)(P...)) {
 }
 
 template <auto function, autocast::Policy policy>
-struct Bound {
+struct BoundFunction {
   static inline const Signature* signature = nullptr;
   static constexpr size_t count = count_of(function);
 
@@ -216,7 +216,7 @@ class Table {
  public:
   template <auto function, autocast::Policy policy = autocast::Policy::None>
   void add(const char* text, Kind kind, const char* doc) {
-    using This = Bound<function, policy>;
+    using This = BoundFunction<function, policy>;
     static_assert(This::count <= kMaxParameters);
     This::signature = read(text, This::count);
     if (kind != Kind::M) {
