@@ -68,6 +68,9 @@ inline Tensor to_device(const Tensor& x, Device device) { return to_device(x, de
 Tensor pin_memory(const Tensor& x);
 inline Tensor copy_(const Tensor& x, const Operand& source) { return copy_(x, source, false); }
 inline Tensor round(const Tensor& x) { return round(x, 0); }
+inline Tensor norm(const Tensor& x, NormOrder p, OptionalDims dim, bool keepdim) {
+  return norm(x, p, std::move(dim), keepdim, std::nullopt);
+}
 inline Tensor cumsum(const Tensor& x, int64_t dim) { return cumsum(x, dim, std::nullopt); }
 inline Tensor cumprod(const Tensor& x, int64_t dim) { return cumprod(x, dim, std::nullopt); }
 

@@ -237,8 +237,8 @@ Tensor grad_norm(const Tensors& grads, double p) {
   if (p != 1 && p != 2 && !infinite) {
     Tensors norms;
     for (const Tensor& g : grads)
-      norms.push_back(cast(norm(g, p, std::nullopt, false, std::nullopt), grads[0].dtype()));
-    return norm(stack(norms, 0), p, std::nullopt, false, std::nullopt);
+      norms.push_back(cast(norm(g, p, std::nullopt, false), grads[0].dtype()));
+    return norm(stack(norms, 0), p, std::nullopt, false);
   }
   Buffers buffers(grads.size());
   for (size_t i = 0; i < grads.size(); ++i) {
