@@ -181,11 +181,11 @@ struct PositionGrad {
   double all, own, spread;  // factors of p_j, of [j = t], and of w_j
 };
 template <class C>
-GS_INLINE PositionGrad position_grad(const CrossEntropyGrad& p, const ClassWeights<C>& weights,
-                                     int64_t at) {
+GS_INLINE PositionGrad position_grad(const CrossEntropyGrad& p, const Source<C>& dloss,
+                                     const ClassWeights<C>& weights, int64_t at) {
   const int64_t t = p.target[at];
   if (t == p.ignore_index) return {0, 0, 0};
-  const double g = static_cast<double>(Source<C>(p.dloss, p.dtype)[at * p.dloss_stride]);
+  const double g = static_cast<double>(dloss[at * p.dloss_stride]);
   const double own = g * weights.of(t) * (1 - p.smoothing),
                spread = g * p.smoothing / static_cast<double>(p.n);
   return {own + spread * weights.total, own, spread};
@@ -193,7 +193,7 @@ GS_INLINE PositionGrad position_grad(const CrossEntropyGrad& p, const ClassWeigh
 
 template <class C>
 void cross_entropy_grad_rows(const CrossEntropyGrad& p, const ClassWeights<C>& weights) {
-  const Source<C> lse(p.lse, p.dtype);
+  const Source<C> lse(p.lse, p.dtype), dloss(p.dloss, p.dtype);
   parallel_for(0, p.outer, grain_for(p.n), [&](int64_t begin, int64_t end) {
     const RowsIn<C> in(Source<C>(p.x, p.dtype), p.n);
     const RowsOut<C> out(Sink<C>(p.dx, p.dtype), p.n);
@@ -203,7 +203,7 @@ void cross_entropy_grad_rows(const CrossEntropyGrad& p, const ClassWeights<C>& w
       if (t == p.ignore_index) {
         for (int64_t j = 0; j < p.n; ++j) dx[j] = 0;
       } else {
-        const PositionGrad grad = position_grad<C>(p, weights, r);
+        const PositionGrad grad = position_grad<C>(p, dloss, weights, r);
         const C shift = lse[r], all = static_cast<C>(grad.all),
                 spread = static_cast<C>(grad.spread);
         const C* row = in.at(r * p.n, p.n);
@@ -230,14 +230,15 @@ template <class C>
 void cross_entropy_grad_columns(const CrossEntropyGrad& p, const ClassWeights<C>& weights) {
   each_block(p.outer, p.n, p.inner, [&](int64_t o, int64_t j0, int64_t width) {
     const int64_t start = o * p.n * p.inner + j0, at = o * p.inner + j0;
-    const Source<C> x = Source<C>(p.x, p.dtype) + start, lse(p.lse, p.dtype);
+    const Source<C> x = Source<C>(p.x, p.dtype) + start, lse(p.lse, p.dtype),
+                    dloss(p.dloss, p.dtype);
     const Sink<C> to = Sink<C>(p.dx, p.dtype) + start;
     const Columns<C> columns(width, p.inner);
     alignas(64) C shift[kMaxBlock] = {}, all[kMaxBlock] = {}, own[kMaxBlock] = {},
                   spread[kMaxBlock] = {};
     alignas(64) C used[kMaxBlock] = {};
     for (int64_t j = 0; j < width; ++j) {
-      const PositionGrad grad = position_grad<C>(p, weights, at + j);
+      const PositionGrad grad = position_grad<C>(p, dloss, weights, at + j);
       shift[j] = lse[at + j];
       all[j] = static_cast<C>(grad.all);
       own[j] = static_cast<C>(grad.own);

@@ -148,7 +148,9 @@ void join_blocks(const double* sums, int64_t blocks, int64_t c, const Sink<C>& o
       const int64_t m = min_of(width, end - from);
       for (int64_t i = 0; i < blocks; ++i)
         for (int64_t j = 0; j < m; ++j) total[j] += sums[i * c + from + j];
-      for (int64_t j = 0; j < m; ++j) out.set(from + j, static_cast<C>(total[j]));
+      C buffer[width], *to = out.target(from, buffer);
+      for (int64_t j = 0; j < m; ++j) to[j] = static_cast<C>(total[j]);
+      out.finish(from, to, m);
     }
   });
 }

@@ -95,7 +95,9 @@ void join_blocks(const C* partial, int64_t blocks, int64_t n, const Sink<C>& out
       const int64_t m = min_of(width, end - j0);
       for (int64_t b = 0; b < blocks; ++b)
         for (int64_t j = 0; j < m; ++j) sum[j] += static_cast<double>(partial[b * n + j0 + j]);
-      for (int64_t j = 0; j < m; ++j) out.set(j0 + j, static_cast<C>(sum[j]));
+      C buffer[width], *to = out.target(j0, buffer);
+      for (int64_t j = 0; j < m; ++j) to[j] = static_cast<C>(sum[j]);
+      out.finish(j0, to, m);
     }
   });
 }
