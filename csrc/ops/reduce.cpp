@@ -356,7 +356,10 @@ Tensor norm(const Tensor& input, NormOrder order, OptionalDims dim, bool keepdim
 
 namespace {
 
+// Narrower integers go through int64, the only one that the kernels have, and wrap round after it.
 Tensor scan(ScanOp op, const Tensor& input, int64_t d, bool reverse) {
+  if (!is_floating(input.dtype()) && input.dtype() != DType::Int64)
+    return cast(scan(op, cast(input, DType::Int64), d, reverse), input.dtype());
   const Tensor x = contiguous(input);
   Tensor y = empty_like(x);
   const Span s = span_at(x.shape(), d);

@@ -104,8 +104,11 @@ class TestReductions:
 
     @pytest.mark.parametrize("name", ["cumsum", "cumprod"])
     def test_scans_take_a_dtype(self, name):
-        out = getattr(gs, name)(gs.tensor([1.5, 2.5]), 0, dtype=gs.int32)
-        assert out.dtype == gs.int32 and out.tolist() == ([1, 3] if name == "cumsum" else [1, 2])
+        wanted = [1, 3, 6, 255] if name == "cumsum" else [1, 2, 6, 1494]
+        for dtype in (gs.uint8, gs.int16, gs.int32, gs.int64):
+            out = getattr(gs, name)(gs.tensor([1.5, 2.5, 3.5, 249.0]), 0, dtype=dtype)
+            assert out.dtype == dtype
+            assert out.tolist() == [n % 256 if dtype == gs.uint8 else n for n in wanted]
         assert getattr(gs.tensor([True, True]), name)(0, dtype=gs.float32).dtype == gs.float32
 
     def test_median_of_a_number_along_its_only_dimension(self):
