@@ -1,3 +1,4 @@
+#include "kernels/params/unary.h"
 #include "ops/common.h"
 #include "twin.h"
 
