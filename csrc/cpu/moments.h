@@ -68,9 +68,10 @@ Moment dense_moment(const Source<C>& in, int64_t from, int64_t n) {
 
 // Columns of `rows` <= kMomentRows rows from `from` on, `stride` elements apart; columns <=
 // kMomentColumns.
-template <class C>
-[[gnu::noinline]] void column_moments(const Source<C>& in, int64_t from, int64_t stride,
+template <class T>
+[[gnu::noinline]] void column_moments(const Source<T>& in, int64_t from, int64_t stride,
                                       int64_t rows, int64_t columns, double* mean, double* m2) {
+  using C = value_t<T>;
   alignas(64) C buffer[kMomentColumns];
   alignas(64) C centre[kMomentColumns], sum[kMomentColumns];
   const C* direct = in.converts() ? nullptr : in.span(from, 0, buffer);

@@ -20,12 +20,13 @@ GS_INLINE int64_t grain_for(int64_t work) {
 }
 
 // A parameter of n values in the compute type: null stays null.
-template <class C>
+template <class T>
 struct Parameter {
-  RowsIn<C> rows;
+  using C = value_t<T>;
+  RowsIn<T> rows;
   const C* values;
   Parameter(const void* p, DType dtype, int64_t n)
-      : rows(Source<C>(p, dtype), p ? n : 0), values(p ? rows.at(0, n) : nullptr) {}
+      : rows(Source<T>(p, dtype), p ? n : 0), values(p ? rows.at(0, n) : nullptr) {}
 };
 
 template <class C>

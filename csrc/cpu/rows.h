@@ -170,20 +170,22 @@ GS_INLINE C row_max(const C* x, int64_t n) {
   return tree_max<lanes>(best[0] > best[1] ? best[0] : best[1]);
 }
 
-// Rows read or written in the compute type C. For 16-bit floats a row of up to n passes through
+// Rows read or written in the compute type. For 16-bit floats a row of up to n passes through
 // scratch memory.
-template <class C>
+template <class T>
 struct RowsIn {
-  Source<C> source;
+  using C = value_t<T>;
+  Source<T> source;
   Scratch<C> memory;
-  GS_INLINE RowsIn(const Source<C>& x, int64_t n) : source(x), memory(x.converts() ? n : 0) {}
+  GS_INLINE RowsIn(const Source<T>& x, int64_t n) : source(x), memory(x.converts() ? n : 0) {}
   GS_INLINE const C* at(int64_t i, int64_t n) const { return source.span(i, n, memory.get()); }
 };
-template <class C>
+template <class T>
 struct RowsOut {
-  Sink<C> sink;
+  using C = value_t<T>;
+  Sink<T> sink;
   Scratch<C> memory;
-  GS_INLINE RowsOut(const Sink<C>& y, int64_t n) : sink(y), memory(y.converts() && y ? n : 0) {}
+  GS_INLINE RowsOut(const Sink<T>& y, int64_t n) : sink(y), memory(y.converts() && y ? n : 0) {}
   GS_INLINE C* at(int64_t i) const { return sink.target(i, memory.get()); }
   GS_INLINE void flush(int64_t i, int64_t n) const { sink.finish(i, memory.get(), n); }
 };

@@ -31,8 +31,9 @@ GS_INLINE double sum_exp(const C* x, int64_t n, C max) {
 
 // Columns [j0, j0 + width) of one outer index, read and written in the compute type. Rows are
 // padded to whole vectors, so that the loops below need no tails.
-template <class C>
+template <class T>
 struct Columns {
+  using C = value_t<T>;
   int64_t width, padded, stride;
   bool padded_rows;
   alignas(64) mutable C buffer[kMaxBlock];
@@ -44,17 +45,17 @@ struct Columns {
         padded_rows(padded != w) {
     for (int64_t j = 0; j < padded; ++j) buffer[j] = 0;
   }
-  GS_INLINE const C* in(const Source<C>& x, int64_t row, C* into) const {
+  GS_INLINE const C* in(const Source<T>& x, int64_t row, C* into) const {
     const C* from = x.span(row * stride, width, into);
     if (from == into || !padded_rows) return from;
     for (int64_t j = 0; j < width; ++j) into[j] = from[j];
     return into;
   }
-  GS_INLINE const C* in(const Source<C>& x, int64_t row) const { return in(x, row, buffer); }
-  GS_INLINE C* out(const Sink<C>& y, int64_t row) const {
+  GS_INLINE const C* in(const Source<T>& x, int64_t row) const { return in(x, row, buffer); }
+  GS_INLINE C* out(const Sink<T>& y, int64_t row) const {
     return padded_rows ? buffer : y.target(row * stride, buffer);
   }
-  GS_INLINE void flush(const Sink<C>& y, int64_t row) const {
+  GS_INLINE void flush(const Sink<T>& y, int64_t row) const {
     if (y.converts()) return y.finish(row * stride, buffer, width);
     if (!padded_rows) return;
     C* to = y.target(row * stride, buffer);
@@ -74,8 +75,10 @@ GS_INLINE void in_groups(int64_t n, F f) {
 }
 
 // Maximum and sum of exponentials of each column.
-template <class C>
-void column_sums(const Columns<C>& columns, const Source<C>& x, int64_t n, C* max, C* sum) {
+template <class T>
+void column_sums(const Columns<T>& columns, const Source<T>& x, int64_t n, value_t<T>* max,
+                 value_t<T>* sum) {
+  using C = value_t<T>;
   vectors<C>(columns.padded, [=](int64_t j) {
     store(max + j, splat(kLowest<C>));
     store(sum + j, splat(C(0)));

@@ -25,8 +25,27 @@ template <class T>
   from_float(static_cast<T*>(to), x, n);
 }
 
+// C, known to need no conversion: nothing of one is compiled for it. Where the loops over a span
+// are short it costs too much to look.
 template <class C>
+struct Plain {};
+
+template <class T>
+struct ValueOf {
+  using type = T;
+};
+template <class C>
+struct ValueOf<Plain<C>> {
+  using type = C;
+};
+template <class T>
+using value_t = typename ValueOf<T>::type;
+
+template <class T>
 class Source {
+  using C = value_t<T>;
+  static constexpr bool kPlain = !std::is_same_v<T, C> || sizeof(C) == 8;
+
  public:
   GS_INLINE explicit Source(const C* data)
       : data_(reinterpret_cast<const char*>(data)), size_(sizeof(C)), widen_(nullptr) {}
@@ -35,20 +54,20 @@ class Source {
 
   // Elements [at, at + n): the memory itself, or `buffer`, which has room for n.
   GS_INLINE const C* span(int64_t at, int64_t n, C* buffer) const {
-    if (!widen_) return reinterpret_cast<const C*>(data_) + at;
+    if (kPlain || !widen_) return reinterpret_cast<const C*>(data_) + at;
     widen_(buffer, data_ + at * size_, n);
     return buffer;
   }
   // n elements from `at` on, `step` apart, in `buffer`.
   GS_INLINE const C* gather(int64_t at, int64_t step, int64_t n, C* buffer) const {
-    for (int64_t i = 0; !widen_ && i < n; ++i)
+    for (int64_t i = 0; (kPlain || !widen_) && i < n; ++i)
       buffer[i] = reinterpret_cast<const C*>(data_)[at + i * step];
-    for (int64_t i = 0; widen_ && i < n; ++i)
+    for (int64_t i = 0; !kPlain && widen_ && i < n; ++i)
       widen_(buffer + i, data_ + (at + i * step) * size_, 1);
     return buffer;
   }
   GS_INLINE C operator[](int64_t i) const {
-    if (!widen_) return reinterpret_cast<const C*>(data_)[i];
+    if (kPlain || !widen_) return reinterpret_cast<const C*>(data_)[i];
     C value;
     widen_(&value, data_ + i * size_, 1);
     return value;
@@ -59,7 +78,7 @@ class Source {
     return moved;
   }
   GS_INLINE explicit operator bool() const { return data_; }
-  GS_INLINE bool converts() const { return widen_; }
+  GS_INLINE bool converts() const { return !kPlain && widen_; }
 
  private:
   using Widen = void (*)(C* y, const void* from, int64_t n);
@@ -82,21 +101,24 @@ class Source {
 };
 
 // The same for a result: spans of C are written to where target() says, and finish() must follow.
-template <class C>
+template <class T>
 class Sink {
+  using C = value_t<T>;
+  static constexpr bool kPlain = !std::is_same_v<T, C> || sizeof(C) == 8;
+
  public:
   GS_INLINE Sink(void* data, DType dtype)
       : data_(static_cast<char*>(data)), size_(size_of(dtype)), narrow_(narrow_to(dtype)) {}
 
   // Elements from `at` on: the memory itself, or `buffer`.
   GS_INLINE C* target(int64_t at, C* buffer) const {
-    return narrow_ ? buffer : reinterpret_cast<C*>(data_) + at;
+    return converts() ? buffer : reinterpret_cast<C*>(data_) + at;
   }
   GS_INLINE void finish(int64_t at, const C* written, int64_t n) const {
-    if (narrow_) narrow_(data_ + at * size_, written, n);
+    if (converts()) narrow_(data_ + at * size_, written, n);
   }
   GS_INLINE void set(int64_t i, C value) const {
-    if (!narrow_)
+    if (!converts())
       reinterpret_cast<C*>(data_)[i] = value;
     else
       narrow_(data_ + i * size_, &value, 1);
@@ -107,7 +129,7 @@ class Sink {
     return moved;
   }
   GS_INLINE explicit operator bool() const { return data_; }
-  GS_INLINE bool converts() const { return narrow_; }
+  GS_INLINE bool converts() const { return !kPlain && narrow_; }
 
  private:
   using Narrow = void (*)(void* to, const C* x, int64_t n);
@@ -129,6 +151,12 @@ class Sink {
 template <class F>
 GS_INLINE decltype(auto) visit_compute(DType dtype, F&& f) {
   return dtype == DType::Float64 ? f(Type<double>{}) : f(Type<float>{});
+}
+
+// The same with float32 apart, as Plain<float>.
+template <class F>
+GS_INLINE decltype(auto) visit_plain(DType dtype, F&& f) {
+  return dtype == DType::Float32 ? f(Type<Plain<float>>{}) : visit_compute(dtype, f);
 }
 
 // to[to_at] = from[from_at], of elements of `size` bytes.

@@ -22,9 +22,10 @@ GS_INLINE void channel_pieces(int64_t channels, int64_t inner, int64_t c, int64_
 
 // The same pieces joined into runs of up to kPiece elements in the compute type, so that small
 // planes cost no more than large ones: f(x0, x1, length). `second` may be null.
-template <class C, class F>
-GS_INLINE void channel_runs(const Source<C>& first, const Source<C>& second, int64_t channels,
+template <class T, class F>
+GS_INLINE void channel_runs(const Source<T>& first, const Source<T>& second, int64_t channels,
                             int64_t inner, int64_t c, int64_t from, int64_t to, F f) {
+  using C = value_t<T>;
   constexpr int64_t long_plane = 512;
   alignas(64) C buffer[2][kPiece];
   if (!first.converts() && inner >= long_plane) {
@@ -35,7 +36,7 @@ GS_INLINE void channel_runs(const Source<C>& first, const Source<C>& second, int
     });
     return;
   }
-  const auto copy = [](C* to_, const Source<C>& x, int64_t at, int64_t n) {
+  const auto copy = [](C* to_, const Source<T>& x, int64_t at, int64_t n) {
     const C* from_ = x.span(at, n, to_);
     for (int64_t i = 0; from_ != to_ && i < n; ++i) to_[i] = from_[i];
   };
@@ -82,13 +83,14 @@ void each_chunk(const ChannelCut& cut, int64_t channels, int64_t inner, F f) {
 
 // y = f(x): `vector_of(c)` gives the function of channel c for planes; for inner 1, channels are
 // lanes. in1 may be null. out, in0, in1: (N, C, inner).
-template <class C, class ByPlane, class ByRow>
-void each_output(const Source<C>& in0, const Source<C>& in1, const Sink<C>& out, int64_t n,
+template <class T, class ByPlane, class ByRow>
+void each_output(const Source<T>& in0, const Source<T>& in1, const Sink<T>& out, int64_t n,
                  int64_t channels, int64_t inner, ByPlane by_plane, ByRow by_row) {
+  using C = value_t<T>;
   if (inner == 1) {
     parallel_for(0, n, grain_for(channels), [=](int64_t begin, int64_t end) {
-      const RowsIn<C> a(in0, channels), b(in1, channels);
-      const RowsOut<C> y(out, channels);
+      const RowsIn<T> a(in0, channels), b(in1, channels);
+      const RowsOut<T> y(out, channels);
       for (int64_t at = begin * channels; at < end * channels; at += channels) {
         by_row(a.at(at, channels), in1 ? b.at(at, channels) : nullptr, y.at(at));
         y.flush(at, channels);
@@ -112,9 +114,9 @@ void each_output(const Source<C>& in0, const Source<C>& in1, const Sink<C>& out,
 // ---------------------------------------------------------------- forward
 
 // mean and variance (biased) of each channel, in double.
-template <class C>
+template <class T>
 void batch_moments(const BatchNorm& p, double* mean, double* variance) {
-  const Source<C> x(p.x, p.dtype), none(nullptr, p.dtype);
+  const Source<T> x(p.x, p.dtype), none(nullptr, p.dtype);
   const ChannelCut cut(p.n, p.inner);
   const Scratch<double> means(cut.chunks * p.c), m2s(cut.chunks * p.c);
   each_chunk(cut, p.c, p.inner, [&](int64_t chunk, int64_t c) {
@@ -143,12 +145,13 @@ void batch_moments(const BatchNorm& p, double* mean, double* variance) {
   });
 }
 
-template <class C>
+template <class T>
 void batch_norm_as(const BatchNorm& p) {
+  using C = value_t<T>;
   const Scratch<double> means(p.c), variances(p.c);
-  const Source<C> running_mean(p.running_mean, p.dtype), running_var(p.running_var, p.dtype);
-  if (p.training) batch_moments<C>(p, means.get(), variances.get());
-  const Parameter<C> weight(p.weight, p.dtype, p.c), bias(p.bias, p.dtype, p.c);
+  const Source<T> running_mean(p.running_mean, p.dtype), running_var(p.running_var, p.dtype);
+  if (p.training) batch_moments<T>(p, means.get(), variances.get());
+  const Parameter<T> weight(p.weight, p.dtype, p.c), bias(p.bias, p.dtype, p.c);
   const Scratch<C> centres(p.c), scales(p.c), shifts(p.c);
   const double count = static_cast<double>(p.n * p.inner);
   for (int64_t c = 0; c < p.c; ++c) {
@@ -160,16 +163,16 @@ void batch_norm_as(const BatchNorm& p) {
     scales.get()[c] =
         static_cast<C>(rstd * (weight.values ? static_cast<double>(weight.values[c]) : 1.0));
     shifts.get()[c] = bias.values ? bias.values[c] : C(0);
-    const auto update = [&](const Source<C>& running, void* to, double value) {
+    const auto update = [&](const Source<T>& running, void* to, double value) {
       const double old = static_cast<double>(running[c]);
-      Sink<C>(to, p.dtype).set(c, static_cast<C>(old + p.momentum * (value - old)));
+      Sink<T>(to, p.dtype).set(c, static_cast<C>(old + p.momentum * (value - old)));
     };
     if (p.training && running_mean) update(running_mean, p.running_mean, mean);
     if (p.training && running_var)
       update(running_var, p.running_var, variance * count / (count - 1));
   }
   const C *centre = centres.get(), *scale = scales.get(), *shift = shifts.get();
-  each_output<C>(
+  each_output<T>(
       {p.x, p.dtype}, {nullptr, p.dtype}, {p.y, p.dtype}, p.n, p.c, p.inner,
       [=](int64_t c, const C* x, const C*, C* y, int64_t length) {
         const C m = centre[c], s = scale[c], b = shift[c];
@@ -189,9 +192,10 @@ void batch_norm_as(const BatchNorm& p) {
 // ---------------------------------------------------------------- gradient
 
 // sums[c] = sum dy, sums[channels + c] = sum dy (x - mean).
-template <class C>
+template <class T>
 void batch_norm_sums(const BatchNormGrad& p, double* sums) {
-  const Source<C> dy(p.dy, p.dtype), x(p.x, p.dtype);
+  using C = value_t<T>;
+  const Source<T> dy(p.dy, p.dtype), x(p.x, p.dtype);
   const C* mean = static_cast<const C*>(p.mean);
   const ChannelCut cut(p.n, p.inner);
   const Scratch<double> partial(2 * cut.chunks * p.c);
@@ -201,7 +205,7 @@ void batch_norm_sums(const BatchNormGrad& p, double* sums) {
     if (p.inner == 1) {
       const int64_t width = min_of(kMomentColumns, p.c - c);
       alignas(64) C a[kMomentColumns] = {}, b[kMomentColumns] = {};
-      const RowsIn<C> dy_in(dy, width), x_in(x, width);
+      const RowsIn<T> dy_in(dy, width), x_in(x, width);
       const C* centre = mean + c;
       for (int64_t r = from, at = from * p.c + c; r < to; ++r, at += p.c) {
         const C *d = dy_in.at(at, width), *v = x_in.at(at, width);
@@ -234,13 +238,14 @@ void batch_norm_sums(const BatchNormGrad& p, double* sums) {
 
 // dx = a dy + b (x - mean) + c, with one a, b, c a channel:
 //   a = weight rstd,  b = -a rstd^2 mean(dy (x - mean)),  c = -a mean(dy); in evaluation b = c = 0.
-template <class C>
+template <class T>
 void batch_norm_grad_as(const BatchNormGrad& p) {
+  using C = value_t<T>;
   const C *mean = static_cast<const C*>(p.mean), *rstd = static_cast<const C*>(p.rstd);
   const Scratch<double> sums(2 * p.c);
   const bool need_sums = p.dweight || p.dbias || (p.dx && p.training);
-  if (need_sums) batch_norm_sums<C>(p, sums.get());
-  const Parameter<C> weight(p.weight, p.dtype, p.c);
+  if (need_sums) batch_norm_sums<T>(p, sums.get());
+  const Parameter<T> weight(p.weight, p.dtype, p.c);
   const Scratch<C> as(p.c), bs(p.c), cs(p.c);
   const double count = static_cast<double>(p.n * p.inner);
   for (int64_t c = 0; c < p.c; ++c) {
@@ -251,12 +256,12 @@ void batch_norm_grad_as(const BatchNormGrad& p) {
     as.get()[c] = static_cast<C>(a);
     bs.get()[c] = static_cast<C>(p.training ? -a * r * r * sum_dyx / count : 0);
     cs.get()[c] = static_cast<C>(p.training ? -a * sum_dy / count : 0);
-    if (p.dweight) Sink<C>(p.dweight, p.dtype).set(c, static_cast<C>(sum_dyx * r));
-    if (p.dbias) Sink<C>(p.dbias, p.dtype).set(c, static_cast<C>(sum_dy));
+    if (p.dweight) Sink<T>(p.dweight, p.dtype).set(c, static_cast<C>(sum_dyx * r));
+    if (p.dbias) Sink<T>(p.dbias, p.dtype).set(c, static_cast<C>(sum_dy));
   }
   if (!p.dx) return;
   const C *a = as.get(), *b = bs.get(), *c0 = cs.get();
-  each_output<C>(
+  each_output<T>(
       {p.dy, p.dtype}, {p.training ? p.x : nullptr, p.dtype}, {p.dx, p.dtype}, p.n, p.c, p.inner,
       [=](int64_t c, const C* dy, const C* x, C* dx, int64_t length) {
         const C m = mean[c], ac = a[c], bc = b[c], cc = c0[c];
@@ -283,12 +288,12 @@ namespace GS_ISA {
 
 void batch_norm(const BatchNorm& p) {
   if (p.c == 0) return;
-  visit_compute(p.dtype, [&](auto tag) { batch_norm_as<typename decltype(tag)::type>(p); });
+  visit_plain(p.dtype, [&](auto tag) { batch_norm_as<typename decltype(tag)::type>(p); });
 }
 
 void batch_norm_grad(const BatchNormGrad& p) {
   if (p.c == 0) return;
-  visit_compute(p.dtype, [&](auto tag) { batch_norm_grad_as<typename decltype(tag)::type>(p); });
+  visit_plain(p.dtype, [&](auto tag) { batch_norm_grad_as<typename decltype(tag)::type>(p); });
 }
 
 }  // namespace GS_ISA

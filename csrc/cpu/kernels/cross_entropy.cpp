@@ -8,16 +8,17 @@ namespace gs::cpu {
 namespace {
 
 // Class weights in the compute type (null: all 1), and what label smoothing spreads over them.
-template <class C>
+template <class T>
 struct ClassWeights {
+  using C = value_t<T>;
   const C* values;
   double total;
-  RowsIn<C> rows;
+  RowsIn<T> rows;
 
   ClassWeights(const void* weight, DType dtype, int64_t n)
       : values(nullptr),
         total(static_cast<double>(n)),
-        rows(Source<C>(weight, dtype), weight ? n : 0) {
+        rows(Source<T>(weight, dtype), weight ? n : 0) {
     if (!weight) return;
     values = rows.at(0, n);
     total = 0;
@@ -45,14 +46,15 @@ struct Positions {
 
 // The losses of `width` positions from flat position `at` on; class c of position j is x[j * step +
 // c * inner].
-template <class C>
-void write_losses(const CrossEntropy& p, const ClassWeights<C>& weights, const Source<C>& x,
-                  int64_t step, int64_t at, int64_t width, Positions<C>& s) {
+template <class T>
+void write_losses(const CrossEntropy& p, const ClassWeights<T>& weights, const Source<T>& x,
+                  int64_t step, int64_t at, int64_t width, Positions<value_t<T>>& s) {
+  using C = value_t<T>;
   for (int64_t j = width; j % kLanes<double> != 0; ++j) s.sum[j] = 1;
   for (int64_t j = 0; j < width; j += kLanes<double>)
     store(s.sum + j, VecMath<double>::log(load(s.sum + j)));
   const double spread = p.smoothing / static_cast<double>(p.n);
-  const Sink<C> losses(p.loss, p.dtype), lses(p.lse, p.dtype);
+  const Sink<T> losses(p.loss, p.dtype), lses(p.lse, p.dtype);
   C loss_buffer[kMaxBlock], lse_buffer[kMaxBlock], own[kMaxBlock];
   for (int64_t j = 0; j < width; ++j) {
     const int64_t t = p.target[at + j];
@@ -119,12 +121,13 @@ template <class C>
   }
 }
 
-template <class C>
-void cross_entropy_rows(const CrossEntropy& p, const ClassWeights<C>& weights) {
-  const Source<C> x(p.x, p.dtype);
+template <class T>
+void cross_entropy_rows(const CrossEntropy& p, const ClassWeights<T>& weights) {
+  using C = value_t<T>;
+  const Source<T> x(p.x, p.dtype);
   const bool smoothed = p.smoothing != 0, narrow = p.n <= kNarrow;
   parallel_for(0, p.outer, grain_for(p.n), [&](int64_t begin, int64_t end) {
-    const RowsIn<C> in(x, narrow ? kRows * p.n : p.n);
+    const RowsIn<T> in(x, narrow ? kRows * p.n : p.n);
     Positions<C> s;
     for (int64_t r = begin; r < end; r += kRows) {
       const int64_t rows = min_of(kRows, end - r);
@@ -142,9 +145,10 @@ void cross_entropy_rows(const CrossEntropy& p, const ClassWeights<C>& weights) {
 
 // ---------------------------------------------------------------- columns
 
-template <class C>
-void column_gaps(const Columns<C>& columns, const Source<C>& x, int64_t n,
-                 const ClassWeights<C>& weights, Positions<C>& s) {
+template <class T>
+void column_gaps(const Columns<T>& columns, const Source<T>& x, int64_t n,
+                 const ClassWeights<T>& weights, Positions<value_t<T>>& s) {
+  using C = value_t<T>;
   alignas(64) C gap[kMaxBlock] = {};
   in_groups(n, [&](int64_t from, int64_t to) {
     alignas(64) C part[kMaxBlock] = {};
@@ -160,11 +164,12 @@ void column_gaps(const Columns<C>& columns, const Source<C>& x, int64_t n,
   for (int64_t j = 0; j < columns.width; ++j) s.gap[j] = static_cast<double>(gap[j]);
 }
 
-template <class C>
-void cross_entropy_columns(const CrossEntropy& p, const ClassWeights<C>& weights) {
+template <class T>
+void cross_entropy_columns(const CrossEntropy& p, const ClassWeights<T>& weights) {
+  using C = value_t<T>;
   each_block(p.outer, p.n, p.inner, [&](int64_t o, int64_t j0, int64_t width) {
-    const Source<C> x = Source<C>(p.x, p.dtype) + (o * p.n * p.inner + j0);
-    const Columns<C> columns(width, p.inner);
+    const Source<T> x = Source<T>(p.x, p.dtype) + (o * p.n * p.inner + j0);
+    const Columns<T> columns(width, p.inner);
     Positions<C> s;
     alignas(64) C sum[kMaxBlock];
     column_sums(columns, x, p.n, s.max, sum);
@@ -180,9 +185,9 @@ void cross_entropy_columns(const CrossEntropy& p, const ClassWeights<C>& weights
 struct PositionGrad {
   double all, own, spread;  // factors of p_j, of [j = t], and of w_j
 };
-template <class C>
-GS_INLINE PositionGrad position_grad(const CrossEntropyGrad& p, const Source<C>& dloss,
-                                     const ClassWeights<C>& weights, int64_t at) {
+template <class T>
+GS_INLINE PositionGrad position_grad(const CrossEntropyGrad& p, const Source<T>& dloss,
+                                     const ClassWeights<T>& weights, int64_t at) {
   const int64_t t = p.target[at];
   if (t == p.ignore_index) return {0, 0, 0};
   const double g = static_cast<double>(dloss[at * p.dloss_stride]);
@@ -191,19 +196,20 @@ GS_INLINE PositionGrad position_grad(const CrossEntropyGrad& p, const Source<C>&
   return {own + spread * weights.total, own, spread};
 }
 
-template <class C>
-void cross_entropy_grad_rows(const CrossEntropyGrad& p, const ClassWeights<C>& weights) {
-  const Source<C> lse(p.lse, p.dtype), dloss(p.dloss, p.dtype);
+template <class T>
+void cross_entropy_grad_rows(const CrossEntropyGrad& p, const ClassWeights<T>& weights) {
+  using C = value_t<T>;
+  const Source<T> lse(p.lse, p.dtype), dloss(p.dloss, p.dtype);
   parallel_for(0, p.outer, grain_for(p.n), [&](int64_t begin, int64_t end) {
-    const RowsIn<C> in(Source<C>(p.x, p.dtype), p.n);
-    const RowsOut<C> out(Sink<C>(p.dx, p.dtype), p.n);
+    const RowsIn<T> in(Source<T>(p.x, p.dtype), p.n);
+    const RowsOut<T> out(Sink<T>(p.dx, p.dtype), p.n);
     for (int64_t r = begin; r < end; ++r) {
       C* dx = out.at(r * p.n);
       const int64_t t = p.target[r];
       if (t == p.ignore_index) {
         for (int64_t j = 0; j < p.n; ++j) dx[j] = 0;
       } else {
-        const PositionGrad grad = position_grad<C>(p, dloss, weights, r);
+        const PositionGrad grad = position_grad<T>(p, dloss, weights, r);
         const C shift = lse[r], all = static_cast<C>(grad.all),
                 spread = static_cast<C>(grad.spread);
         const C* row = in.at(r * p.n, p.n);
@@ -226,19 +232,20 @@ void cross_entropy_grad_rows(const CrossEntropyGrad& p, const ClassWeights<C>& w
   });
 }
 
-template <class C>
-void cross_entropy_grad_columns(const CrossEntropyGrad& p, const ClassWeights<C>& weights) {
+template <class T>
+void cross_entropy_grad_columns(const CrossEntropyGrad& p, const ClassWeights<T>& weights) {
+  using C = value_t<T>;
   each_block(p.outer, p.n, p.inner, [&](int64_t o, int64_t j0, int64_t width) {
     const int64_t start = o * p.n * p.inner + j0, at = o * p.inner + j0;
-    const Source<C> x = Source<C>(p.x, p.dtype) + start, lse(p.lse, p.dtype),
+    const Source<T> x = Source<T>(p.x, p.dtype) + start, lse(p.lse, p.dtype),
                     dloss(p.dloss, p.dtype);
-    const Sink<C> to = Sink<C>(p.dx, p.dtype) + start;
-    const Columns<C> columns(width, p.inner);
+    const Sink<T> to = Sink<T>(p.dx, p.dtype) + start;
+    const Columns<T> columns(width, p.inner);
     alignas(64) C shift[kMaxBlock] = {}, all[kMaxBlock] = {}, own[kMaxBlock] = {},
                   spread[kMaxBlock] = {};
     alignas(64) C used[kMaxBlock] = {};
     for (int64_t j = 0; j < width; ++j) {
-      const PositionGrad grad = position_grad<C>(p, dloss, weights, at + j);
+      const PositionGrad grad = position_grad<T>(p, dloss, weights, at + j);
       shift[j] = lse[at + j];
       all[j] = static_cast<C>(grad.all);
       own[j] = static_cast<C>(grad.own);
@@ -267,20 +274,20 @@ namespace GS_ISA {
 
 void cross_entropy(const CrossEntropy& p) {
   if (p.outer * p.n * p.inner == 0) return;
-  visit_compute(p.dtype, [&](auto tag) {
-    using C = typename decltype(tag)::type;
-    const ClassWeights<C> weights(p.weight, p.dtype, p.n);
-    p.inner == 1 ? cross_entropy_rows<C>(p, weights) : cross_entropy_columns<C>(p, weights);
+  visit_plain(p.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const ClassWeights<T> weights(p.weight, p.dtype, p.n);
+    p.inner == 1 ? cross_entropy_rows<T>(p, weights) : cross_entropy_columns<T>(p, weights);
   });
 }
 
 void cross_entropy_grad(const CrossEntropyGrad& p) {
   if (p.outer * p.n * p.inner == 0) return;
-  visit_compute(p.dtype, [&](auto tag) {
-    using C = typename decltype(tag)::type;
-    const ClassWeights<C> weights(p.weight, p.dtype, p.n);
-    p.inner == 1 ? cross_entropy_grad_rows<C>(p, weights)
-                 : cross_entropy_grad_columns<C>(p, weights);
+  visit_plain(p.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const ClassWeights<T> weights(p.weight, p.dtype, p.n);
+    p.inner == 1 ? cross_entropy_grad_rows<T>(p, weights)
+                 : cross_entropy_grad_columns<T>(p, weights);
   });
 }
 
