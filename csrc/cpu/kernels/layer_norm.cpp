@@ -8,12 +8,13 @@ namespace {
 // Rows summed in the compute type before they go to double.
 inline constexpr int64_t kRowsPerBlock = 128;
 
-template <class C>
+template <class T>
 void layer_norm_as(const LayerNorm& p) {
-  const Parameter<C> weight(p.weight, p.dtype, p.n), bias(p.bias, p.dtype, p.n);
+  using C = value_t<T>;
+  const Parameter<T> weight(p.weight, p.dtype, p.n), bias(p.bias, p.dtype, p.n);
   parallel_for(0, p.rows, grain_for(p.n), [&](int64_t begin, int64_t end) {
-    const RowsIn<C> in(Source<C>(p.x, p.dtype), p.n);
-    const RowsOut<C> out(Sink<C>(p.y, p.dtype), p.n);
+    const RowsIn<T> in(Source<T>(p.x, p.dtype), p.n);
+    const RowsOut<T> out(Sink<T>(p.y, p.dtype), p.n);
     for (int64_t r = begin; r < end; ++r) {
       const C* row = in.at(r * p.n, p.n);
       const Moment m = dense_moment(row, p.n);
@@ -85,8 +86,9 @@ template <int kRows, class C>
 }
 
 // partial (blocks, n) -> out (n), in the order of the blocks.
-template <class C>
-void join_blocks(const C* partial, int64_t blocks, int64_t n, const Sink<C>& out) {
+template <class T>
+void join_blocks(const value_t<T>* partial, int64_t blocks, int64_t n, const Sink<T>& out) {
+  using C = value_t<T>;
   if (!out) return;
   parallel_for(0, n, grain_for(blocks), [&](int64_t begin, int64_t end) {
     constexpr int64_t width = 64;
@@ -102,9 +104,10 @@ void join_blocks(const C* partial, int64_t blocks, int64_t n, const Sink<C>& out
   });
 }
 
-template <class C>
+template <class T>
 void layer_norm_grad_as(const LayerNormGrad& p) {
-  const Parameter<C> weight(p.weight, p.dtype, p.n);
+  using C = value_t<T>;
+  const Parameter<T> weight(p.weight, p.dtype, p.n);
   const C *mean = static_cast<const C*>(p.mean), *rstd = static_cast<const C*>(p.rstd);
   const int64_t fitting = p.n > 0 ? kGrain / p.n : kRowsPerBlock;
   const int64_t per_block = fitting < 16 ? 16 : min_of(fitting, kRowsPerBlock);
@@ -113,8 +116,8 @@ void layer_norm_grad_as(const LayerNormGrad& p) {
   parallel_for(0, blocks, grain_for(per_block * p.n), [&](int64_t begin, int64_t end) {
     constexpr int kTogether = 4;
     const int64_t room = kTogether * p.n;
-    const RowsIn<C> dy(Source<C>(p.dy, p.dtype), room), x(Source<C>(p.x, p.dtype), room);
-    const RowsOut<C> dx(Sink<C>(p.dx, p.dtype), room);
+    const RowsIn<T> dy(Source<T>(p.dy, p.dtype), room), x(Source<T>(p.x, p.dtype), room);
+    const RowsOut<T> dx(Sink<T>(p.dx, p.dtype), room);
     for (int64_t b = begin; b < end; ++b) {
       C* dw = p.dweight ? dweight.get() + b * p.n : nullptr;
       C* db = p.dbias ? dbias.get() + b * p.n : nullptr;
@@ -134,8 +137,8 @@ void layer_norm_grad_as(const LayerNormGrad& p) {
       }
     }
   });
-  join_blocks(dweight.get(), blocks, p.n, Sink<C>(p.dweight, p.dtype));
-  join_blocks(dbias.get(), blocks, p.n, Sink<C>(p.dbias, p.dtype));
+  join_blocks(dweight.get(), blocks, p.n, Sink<T>(p.dweight, p.dtype));
+  join_blocks(dbias.get(), blocks, p.n, Sink<T>(p.dbias, p.dtype));
 }
 
 }  // namespace
@@ -144,11 +147,11 @@ namespace GS_ISA {
 
 void layer_norm(const LayerNorm& p) {
   if (p.rows == 0) return;
-  visit_compute(p.dtype, [&](auto tag) { layer_norm_as<typename decltype(tag)::type>(p); });
+  visit_plain(p.dtype, [&](auto tag) { layer_norm_as<typename decltype(tag)::type>(p); });
 }
 
 void layer_norm_grad(const LayerNormGrad& p) {
-  visit_compute(p.dtype, [&](auto tag) { layer_norm_grad_as<typename decltype(tag)::type>(p); });
+  visit_plain(p.dtype, [&](auto tag) { layer_norm_grad_as<typename decltype(tag)::type>(p); });
 }
 
 }  // namespace GS_ISA

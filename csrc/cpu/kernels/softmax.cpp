@@ -55,9 +55,10 @@ template <class C>
 
 // ---------------------------------------------------------------- columns: inner above 1
 
-template <class C>
-void softmax_columns(const Columns<C>& columns, const Source<C>& x, const Sink<C>& y, int64_t n,
+template <class T>
+void softmax_columns(const Columns<T>& columns, const Source<T>& x, const Sink<T>& y, int64_t n,
                      bool log) {
+  using C = value_t<T>;
   alignas(64) C max[kMaxBlock], sum[kMaxBlock];
   column_sums(columns, x, n, max, sum);
   vectors<C>(columns.padded, [&](int64_t j) {
@@ -75,9 +76,10 @@ void softmax_columns(const Columns<C>& columns, const Source<C>& x, const Sink<C
   }
 }
 
-template <class C>
-void softmax_grad_columns(const Columns<C>& columns, const Source<C>& dy, const Source<C>& y,
-                          const Sink<C>& dx, int64_t n, bool log) {
+template <class T>
+void softmax_grad_columns(const Columns<T>& columns, const Source<T>& dy, const Source<T>& y,
+                          const Sink<T>& dx, int64_t n, bool log) {
+  using C = value_t<T>;
   alignas(64) C sum[kMaxBlock] = {}, second[kMaxBlock] = {};
   in_groups(n, [&](int64_t from, int64_t to) {
     alignas(64) C part[kMaxBlock] = {};
@@ -102,20 +104,21 @@ void softmax_grad_columns(const Columns<C>& columns, const Source<C>& dy, const 
 
 // ---------------------------------------------------------------- softmax
 
-template <class C>
+template <class T>
 void softmax_as(const Softmax& p) {
-  const Source<C> x(p.x, p.dtype);
-  const Sink<C> y(p.y, p.dtype);
+  using C = value_t<T>;
+  const Source<T> x(p.x, p.dtype);
+  const Sink<T> y(p.y, p.dtype);
   if (p.inner != 1) {
     each_block(p.outer, p.n, p.inner, [&](int64_t o, int64_t j0, int64_t width) {
       const int64_t at = o * p.n * p.inner + j0;
-      softmax_columns(Columns<C>(width, p.inner), x + at, y + at, p.n, p.log);
+      softmax_columns(Columns<T>(width, p.inner), x + at, y + at, p.n, p.log);
     });
     return;
   }
   parallel_for(0, p.outer, grain_for(p.n), [&](int64_t begin, int64_t end) {
-    const RowsIn<C> in(x, p.n);
-    const RowsOut<C> out(y, p.n);
+    const RowsIn<T> in(x, p.n);
+    const RowsOut<T> out(y, p.n);
     for (int64_t at = begin * p.n; at < end * p.n; at += p.n) {
       const auto row = p.log ? log_softmax_row<C> : softmax_row<C>;
       row(in.at(at, p.n), out.at(at), p.n);
@@ -124,20 +127,20 @@ void softmax_as(const Softmax& p) {
   });
 }
 
-template <class C>
+template <class T>
 void softmax_grad_as(const SoftmaxGrad& p) {
-  const Source<C> dy(p.dy, p.dtype), y(p.y, p.dtype);
-  const Sink<C> dx(p.dx, p.dtype);
+  const Source<T> dy(p.dy, p.dtype), y(p.y, p.dtype);
+  const Sink<T> dx(p.dx, p.dtype);
   if (p.inner != 1) {
     each_block(p.outer, p.n, p.inner, [&](int64_t o, int64_t j0, int64_t width) {
       const int64_t at = o * p.n * p.inner + j0;
-      softmax_grad_columns(Columns<C>(width, p.inner), dy + at, y + at, dx + at, p.n, p.log);
+      softmax_grad_columns(Columns<T>(width, p.inner), dy + at, y + at, dx + at, p.n, p.log);
     });
     return;
   }
   parallel_for(0, p.outer, grain_for(p.n), [&](int64_t begin, int64_t end) {
-    const RowsIn<C> in(dy, p.n), saved(y, p.n);
-    const RowsOut<C> out(dx, p.n);
+    const RowsIn<T> in(dy, p.n), saved(y, p.n);
+    const RowsOut<T> out(dx, p.n);
     for (int64_t at = begin * p.n; at < end * p.n; at += p.n) {
       softmax_grad_row(in.at(at, p.n), saved.at(at, p.n), out.at(at), p.n, p.log);
       out.flush(at, p.n);
@@ -151,12 +154,12 @@ namespace GS_ISA {
 
 void softmax(const Softmax& p) {
   if (p.outer * p.n * p.inner == 0) return;
-  visit_compute(p.dtype, [&](auto tag) { softmax_as<typename decltype(tag)::type>(p); });
+  visit_plain(p.dtype, [&](auto tag) { softmax_as<typename decltype(tag)::type>(p); });
 }
 
 void softmax_grad(const SoftmaxGrad& p) {
   if (p.outer * p.n * p.inner == 0) return;
-  visit_compute(p.dtype, [&](auto tag) { softmax_grad_as<typename decltype(tag)::type>(p); });
+  visit_plain(p.dtype, [&](auto tag) { softmax_grad_as<typename decltype(tag)::type>(p); });
 }
 
 }  // namespace GS_ISA
