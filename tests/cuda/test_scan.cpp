@@ -160,7 +160,8 @@ void check_scan(ScanOp op, const Tensor& x, bool reverse, double tolerance) {
 }
 
 TEST(Scan, Sums) {
-  for (const DType dtype : kAll)
+  for (const DType dtype :
+       {DType::Int64, DType::Float32, DType::Float64, DType::Float16, DType::BFloat16})
     for (const Shape& shape : kShapes)
       for (const bool reverse : {false, true}) {
         SCOPED_TRACE(::testing::Message() << dtype << " " << shape << " " << reverse);

@@ -60,7 +60,7 @@ struct Scan {
   ScanOp op;
   const void* in;
   void* out;
-  DType dtype;
+  DType dtype;  // int64 or floating
   int64_t outer, n, inner;
   bool reverse;
 };
