@@ -53,7 +53,10 @@ def parse_arguments():
         default=Path(__file__).parent / "out",
         help="folder for the pictures read, the checkpoint and the picture (default: out)",
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.epochs < 1:
+        parser.error(f"--epochs: expected 1 or more, got {args.epochs}")
+    return args
 
 
 def load(args, split, transform):

@@ -45,7 +45,10 @@ def parse_arguments():
         default=Path(__file__).parent / "out",
         help="folder for the picture (default: out, beside this file)",
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.epochs < 1:
+        parser.error(f"--epochs: expected 1 or more, got {args.epochs}")
+    return args
 
 
 def load(folder, limit, seed):

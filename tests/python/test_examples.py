@@ -51,3 +51,13 @@ def test_the_readme_program_runs(tmp_path):
     loss, accuracy = map(float, run("program.py", cwd=tmp_path).split())
     assert loss < 0.3
     assert accuracy > 0.9
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+def test_no_epochs_are_refused(path, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(path), "--epochs", "0"],
+        capture_output=True, text=True, cwd=tmp_path, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: --epochs: expected 1 or more, got 0\n"), done.stderr
