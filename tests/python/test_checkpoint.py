@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import pytest
 
@@ -84,3 +86,9 @@ def test_what_is_refused():
     x = gs.ones(2, requires_grad=True)
     with pytest.raises(RuntimeError, match="cannot be differentiated twice"):
         gs.autograd.grad(checkpoint(gs.exp, x).sum(), x, create_graph=True)
+
+
+def test_it_is_there_without_an_import_of_its_own():
+    code = "import gradstone as gs; print(gs.utils.checkpoint.checkpoint.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "checkpoint\n", done.stderr
