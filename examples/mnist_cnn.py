@@ -57,7 +57,7 @@ def parse_arguments():
         help="folder for the checkpoint and the picture (default: out, beside this file)",
     )
     args = parser.parse_args()
-    if args.epochs < 1:
+    if args.epochs is not None and args.epochs < 1:
         parser.error(f"--epochs: expected 1 or more, got {args.epochs}")
     return args
 
