@@ -153,3 +153,19 @@ def test_divergences_are_sums_of_p_log_p_over_q():
 def test_what_cannot_be_is_refused(wrong, error, text):
     with pytest.raises(error, match=text):
         wrong()
+
+
+@pytest.mark.parametrize("what", ["mean", "variance", "stddev"])
+def test_categories_have_no_moments(what):
+    with pytest.raises(NotImplementedError, match=r"\[Categorical\] this distribution has no"):
+        getattr(Categorical(gs.ones(2)), what)
+
+
+@pytest.mark.parametrize("what", ["log_prob", "entropy"])
+def test_what_a_class_of_ones_own_lacks_is_named(what):
+    class Mine(gs.distributions.Distribution):
+        pass
+
+    arguments = [gs.ones(2)] if what == "log_prob" else []
+    with pytest.raises(NotImplementedError, match=rf"\[Mine\] this distribution has no {what}"):
+        getattr(Mine(), what)(*arguments)

@@ -33,26 +33,29 @@ class Distribution:
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the probability, or of its density, at a value."""
-        raise NotImplementedError
+        raise self._without("log_prob")
 
     def entropy(self) -> Tensor:
         """The mean of -log_prob."""
-        raise NotImplementedError
+        raise self._without("entropy")
 
     @property
     def mean(self) -> Tensor:
         """The mean of drawn values."""
-        raise NotImplementedError
+        raise self._without("mean")
 
     @property
     def variance(self) -> Tensor:
         """Their variance."""
-        raise NotImplementedError
+        raise self._without("variance")
 
     @property
     def stddev(self) -> Tensor:
         """The root of the variance."""
         return self.variance.sqrt()
+
+    def _without(self, what: str) -> NotImplementedError:
+        return NotImplementedError(f"[{type(self).__name__}] this distribution has no {what}.")
 
     def _shape(self, sample_shape: Shape) -> tuple[int, ...]:
         return (*sample_shape, *self.batch_shape, *self.event_shape)
